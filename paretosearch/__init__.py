@@ -1,0 +1,1 @@
+"""Finds the Pareto front of training time against accuracy."""

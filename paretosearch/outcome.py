@@ -1,0 +1,175 @@
+"""The values that say how a training went."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from paretosearch.errors import ParetosearchError
+
+#: Why an Attempt failed; the first one alone is worth another try.
+FailureClass = Literal["infrastructure", "out_of_memory", "diverged", "invalid", "bug"]
+FAILURE_CLASSES: tuple[FailureClass, ...] = ("infrastructure", "out_of_memory", "diverged", "invalid", "bug")
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """State of a training after an epoch.
+
+    Args:
+        epoch: Epochs done, from 1.
+        train_seconds: Seconds on the training clock so far.
+        accuracy: Share of the validation split classified correctly, in [0, 1].
+        loss: Mean training loss of the epoch.
+        learning_rate: Learning rate of the last step.
+        batch_size: Images per step.
+        parameters: Trainable parameters of the network.
+        flops_per_image: Floating-point operations of one forward pass of one image.
+        step_seconds: Median seconds of a step in this epoch.
+        step_seconds_iqr: Interquartile range of the same.
+        skipped_steps: Steps that the loss scaler refused in this epoch.
+    """
+
+    epoch: int
+    train_seconds: float
+    accuracy: float
+    loss: float
+    learning_rate: float
+    batch_size: int
+    parameters: int
+    flops_per_image: int
+    step_seconds: float
+    step_seconds_iqr: float
+    skipped_steps: int = 0
+
+
+@dataclass(frozen=True)
+class SurgeryResult:
+    """One change of the network's shape.
+
+    Args:
+        epoch: Epochs done when it happened.
+        kind: ``prune``, ``widen``, ``deepen`` and so on.
+        channels_before: Channels of all spaces before.
+        channels_after: Channels of all spaces after.
+        seconds: Seconds it took, on the training clock.
+    """
+
+    epoch: int
+    kind: str
+    channels_before: int
+    channels_after: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one Attempt ended.
+
+    Args:
+        status: ``complete`` or ``failed``.
+        failure: Class of the failure; None when complete.
+        message: One line on the failure; empty when complete.
+        detail: Traceback or last output of a failure; empty when complete.
+        train_seconds: Seconds on the training clock: the first objective.
+        wall_seconds: The same seconds without the clock's robustness against interruptions.
+        accuracy: Share of the validation split classified correctly, in [0, 1]: the second objective.
+        test_accuracy: The same of the test split; only ``train`` and ``confirm`` look.
+        training_flops: Floating-point operations of all training steps, forward and backward.
+        inference_flops: Floating-point operations of one forward pass of one image.
+        parameters: Trainable parameters at the end.
+        peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU).
+        images_per_second: Training images per second on the training clock.
+        energy_joules: Energy of the device during training, where it can be read.
+        noisy: Whether wall and training clock differ by more than 5 %.
+        epochs: One result an epoch.
+        surgeries: Changes of shape, in order.
+    """
+
+    status: Literal["complete", "failed"]
+    failure: FailureClass | None = None
+    message: str = ""
+    detail: str = ""
+    train_seconds: float | None = None
+    wall_seconds: float | None = None
+    accuracy: float | None = None
+    test_accuracy: float | None = None
+    training_flops: int | None = None
+    inference_flops: int | None = None
+    parameters: int | None = None
+    peak_memory_bytes: int | None = None
+    images_per_second: float | None = None
+    energy_joules: float | None = None
+    noisy: bool = False
+    epochs: tuple[EpochResult, ...] = ()
+    surgeries: tuple[SurgeryResult, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[float, float]:
+        """Training seconds (smaller is better) and accuracy (larger is better) of a complete Attempt."""
+        assert self.train_seconds is not None
+        assert self.accuracy is not None
+        return self.train_seconds, self.accuracy
+
+    def to_json(self) -> str:
+        """Write the Outcome as one line of JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Outcome:
+        """Read an Outcome and check every value, since only finite values in range may reach the sampler.
+
+        Raises:
+            ParetosearchError: If the text is no Outcome, or a value is not finite or out of range.
+        """
+        try:
+            plain = json.loads(text)
+            plain["epochs"] = tuple(EpochResult(**epoch) for epoch in plain.get("epochs", ()))
+            plain["surgeries"] = tuple(SurgeryResult(**surgery) for surgery in plain.get("surgeries", ()))
+            outcome = cls(**plain)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ParetosearchError(f"this is no Outcome: {error}") from None
+        return checked(outcome)
+
+
+def failed(failure: FailureClass, message: str, detail: str = "") -> Outcome:
+    """Make the Outcome of an Attempt that gave no result; the message is cut to its first line."""
+    first_line = message.strip().splitlines()[0] if message.strip() else failure
+    return Outcome("failed", failure, first_line, detail)
+
+
+def checked(outcome: Outcome) -> Outcome:
+    """Return the Outcome if all its values are possible.
+
+    Raises:
+        ParetosearchError: If a number is not finite, negative, or an accuracy is above 1.
+    """
+    if outcome.status not in ("complete", "failed"):
+        raise ParetosearchError(f"an Outcome is complete or failed, not {outcome.status!r}")
+    if outcome.status == "failed" and outcome.failure not in FAILURE_CLASSES:
+        raise ParetosearchError(f"{outcome.failure!r} is no class of failure (allowed: {', '.join(FAILURE_CLASSES)})")
+    for record in (outcome, *outcome.epochs, *outcome.surgeries):
+        _check_numbers(record)
+    if outcome.status == "complete":
+        for name in ("train_seconds", "wall_seconds", "accuracy"):
+            if getattr(outcome, name) is None:
+                raise ParetosearchError(f"a complete Outcome needs {name}")
+    return outcome
+
+
+def _check_numbers(record: Any) -> None:
+    for f in fields(record):
+        value = getattr(record, f.name)
+        if f.name in _TEXT_OR_LIST or value is None:
+            continue
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise ParetosearchError(f"{f.name} = {value!r} is no finite number")
+        if value < 0 and f.name != "loss":
+            raise ParetosearchError(f"{f.name} = {value!r} is negative")
+        if f.name in ("accuracy", "test_accuracy") and value > 1:
+            raise ParetosearchError(f"{f.name} = {value!r} is above 1")
+
+
+_TEXT_OR_LIST = {"status", "failure", "message", "detail", "epochs", "surgeries", "kind"}

@@ -1,0 +1,151 @@
+"""The frozen value that decides one training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from types import MappingProxyType
+
+from paretosearch.axis import Axis, Choice, Int, Real, Value
+from paretosearch.errors import RecipeError, suggest
+
+NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16")
+
+#: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
+FIELDS: Mapping[str, Axis] = MappingProxyType(
+    {
+        "width": Real(1 / 16, 16),
+        "image_size": Int(0, 1024),
+        "train_images": Int(0, 2**31),
+        "epochs": Int(1, 10_000),
+        "batch_size": Int(1, 65_536),
+        "learning_rate": Real(1e-6, 100, log=True),
+        "learning_rate_rule": Choice(("linear", "sqrt", "none")),
+        "reference_batch_size": Int(1, 65_536),
+        "momentum": Real(0, 0.9999),
+        "weight_decay": Real(0, 1),
+        "augmentation": Choice(("standard", "none")),
+        "number_format": Choice(NUMBER_FORMATS),
+        "seed": Int(0, 2**31 - 1),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides one training.
+
+    Args:
+        dataset: Name of the data set, or ``folder:PATH``.
+        network: Name of the network, or ``torchvision:NAME``.
+        width: Factor on the network's channel counts.
+        image_size: Edge in pixels; 0 is the data set's own.
+        train_images: Images of the training split to use; 0 is all of them.
+        epochs: Passes over the training images.
+        batch_size: Images per step.
+        learning_rate: Peak learning rate at ``reference_batch_size``.
+        learning_rate_rule: How the peak follows the batch size (Goyal et al. 2017: linear; Hoffer et al. 2017: sqrt).
+        reference_batch_size: Batch size that ``learning_rate`` is meant for.
+        momentum: Nesterov momentum of SGD.
+        weight_decay: L2 coefficient on weights; biases and normalisation are left out.
+        augmentation: ``standard`` is pad-crop, and a flip where the data set allows it.
+        number_format: Arithmetic of forward and backward.
+        pooling: Name of the pooling Method.
+        schedule: Name of the learning-rate schedule Method.
+        methods: Parameters of every other active Method, and of the pooling and the schedule where they have any.
+        seed: Seed of initial weights, order and augmentation.
+
+    Raises:
+        RecipeError: If a plain field is outside its allowed values.
+    """
+
+    dataset: str
+    network: str
+    width: float = 1.0
+    image_size: int = 0
+    train_images: int = 0
+    epochs: int = 12
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    learning_rate_rule: str = "linear"
+    reference_batch_size: int = 128
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    augmentation: str = "standard"
+    number_format: str = "fp32"
+    pooling: str = "max"
+    schedule: str = "one_cycle"
+    methods: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, axis in FIELDS.items():
+            value = getattr(self, name)
+            if not axis.contains(value):
+                raise RecipeError(f"{name} = {value!r} is not {axis}")
+            if isinstance(axis, Real):  # 1 and 1.0 are one Recipe and must have one digest
+                object.__setattr__(self, name, float(value))
+        for name in ("dataset", "network", "pooling", "schedule"):
+            if not isinstance(getattr(self, name), str) or not getattr(self, name):
+                raise RecipeError(f"{name} must be a name, not {getattr(self, name)!r}")
+        object.__setattr__(self, "methods", _frozen_methods(self.methods))
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    @property
+    def digest(self) -> str:
+        """Name of this Recipe whatever its seed: 16 hexadecimal digits, equal for equal Recipes."""
+        return hashlib.sha256(replace(self, seed=0).to_json().encode()).hexdigest()[:16]
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """Learning rate at the top of the schedule for this batch size."""
+        ratio = self.batch_size / self.reference_batch_size
+        factor: float = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[self.learning_rate_rule]
+        return self.learning_rate * factor
+
+    def to_json(self) -> str:
+        """Write the Recipe as one line of JSON with sorted keys."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["methods"] = {name: dict(parameters) for name, parameters in self.methods.items()}
+        return json.dumps(plain, sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read a Recipe; fields that are not named take their defaults.
+
+        Raises:
+            RecipeError: If the text is no JSON object, or a field is unknown, missing or outside its allowed values.
+        """
+        try:
+            plain = json.loads(text)
+        except ValueError as error:
+            raise RecipeError(f"a Recipe is a JSON object, and this is no JSON: {error}") from None
+        if not isinstance(plain, dict):
+            raise RecipeError(f"a Recipe is a JSON object, not {type(plain).__name__}")
+        _check_names(cls, plain)
+        return cls(**plain)
+
+
+def _check_names(cls: type[Recipe], plain: Mapping[str, object]) -> None:
+    known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(cls)}
+    for name in plain:
+        if name not in known:
+            raise RecipeError(f"a Recipe has no field {name!r}{suggest(name, known)}")
+    for name, required in known.items():
+        if required and name not in plain:
+            raise RecipeError(f"a Recipe needs the field {name!r}")
+
+
+def _frozen_methods(methods: object) -> Mapping[str, Mapping[str, Value]]:
+    if not isinstance(methods, Mapping) or not all(isinstance(v, Mapping) for v in methods.values()):
+        raise RecipeError("methods must be an object of objects: {method: {parameter: value}}")
+    for name, parameters in methods.items():
+        for key, value in parameters.items():
+            if not isinstance(value, bool | int | float | str):
+                raise RecipeError(f"{name}.{key} = {value!r} is no number, text or truth value")
+    return MappingProxyType({name: MappingProxyType(dict(sorted(methods[name].items()))) for name in sorted(methods)})

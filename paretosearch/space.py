@@ -1,0 +1,102 @@
+"""The Space: which values of a Recipe are fixed, and which may vary."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from paretosearch.axis import Axis, Value
+from paretosearch.recipe import Recipe
+
+Genome = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """When a Method is part of a Recipe.
+
+    A Method with a slot of its own is chosen by a field of the Recipe (``pooling = "s3"``). Any other is off while its
+    switch, one of its own parameters, has the value ``off`` (``prunetrain.penalty_ratio = 0``).
+
+    Args:
+        method: Name of the Method.
+        key: Field or ``method.parameter`` that decides.
+        value: The value that turns the Method on (a slot) or off (a switch).
+        on: Whether ``value`` turns on rather than off.
+        parameters: Names of all parameters of the Method.
+    """
+
+    method: str
+    key: str
+    value: Value
+    on: bool
+    parameters: tuple[str, ...]
+
+    def is_active(self, values: Mapping[str, Value]) -> bool:
+        return (values[self.key] == self.value) is self.on
+
+
+@dataclass(frozen=True)
+class Space:
+    """A flat search space: every axis is drawn for every trial.
+
+    Optuna's NSGA-II draws conditional parameters at random, so nothing is conditional here; what a Recipe does not
+    use is dropped when the genome becomes a Recipe, and equal Recipes come out with equal digests.
+
+    Args:
+        fixed: Value of every field and ``method.parameter`` that is not searched.
+        axes: Range of every one that is.
+        activations: When each Method is part of a Recipe.
+    """
+
+    fixed: Mapping[str, Value]
+    axes: Mapping[str, Axis]
+    activations: tuple[Activation, ...] = field(default=())
+
+    def recipe(self, genome: Genome) -> Recipe:
+        """Make the canonical Recipe of a genome.
+
+        Args:
+            genome: A value for every axis.
+
+        Returns:
+            The Recipe, without the parameters of Methods that are off.
+
+        Raises:
+            RecipeError: If a value is outside what any Recipe allows.
+        """
+        values = {**self.fixed, **{name: genome[name] for name in self.axes}}
+        methods = {a.method: self._parameters(a, values) for a in self.activations if a.is_active(values)}
+        slots = {a.method for a in self.activations if a.on}
+        plain = {name: value for name, value in values.items() if "." not in name}
+        kept = {name: p for name, p in methods.items() if p or name not in slots}
+        return Recipe(**plain, methods=kept)  # type: ignore[arg-type]  # Recipe checks every field itself
+
+    def _parameters(self, activation: Activation, values: Mapping[str, Value]) -> dict[str, Value]:
+        return {name: values[f"{activation.method}.{name}"] for name in activation.parameters}
+
+    @property
+    def size(self) -> int | None:
+        """Number of genomes; None if an axis is a continuum."""
+        size = 1
+        for axis in self.axes.values():
+            values = axis.values()
+            count = len(values) if values is not None else getattr(axis, "high", 0) - getattr(axis, "low", 0) + 1
+            if values is None and isinstance(getattr(axis, "low", 0), float):
+                return None
+            size *= int(count)
+        return size
+
+    def to_plain(self) -> dict[str, Any]:
+        """Describe the space as JSON can hold it, for the hash and for messages."""
+        axes = {name: {"kind": type(axis).__name__, **asdict(axis)} for name, axis in self.axes.items()}
+        return {"fixed": dict(self.fixed), "axes": axes}
+
+    @property
+    def hash(self) -> str:
+        """Name of this space: 16 hexadecimal digits, equal for equal spaces in any order of keys."""
+        text = json.dumps(self.to_plain(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
