@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeGuard
+
+from paretosearch.errors import StudyFileError
 
 Value = bool | int | float | str
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)  # isfinite fails on an int beyond the floats
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,9 @@ class Real:
         high: Largest value, at least ``low``.
         default: Value of a Recipe that does not name one.
         log: Draw uniformly in the logarithm; needs ``low > 0``.
+
+    Raises:
+        StudyFileError: If the range is upside down, or ``log`` meets a ``low`` of 0 or less.
     """
 
     low: float
@@ -28,11 +36,24 @@ class Real:
     default: float | None = None
     log: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "low", float(self.low))  # 0 and 0.0 are one range and must have one hash
+        object.__setattr__(self, "high", float(self.high))
+        _check_order(self.low, self.high)
+        if self.log and self.low <= 0:
+            raise StudyFileError(f"log needs a low above 0, not {self.low:g}")
+        assert self.default is None or self.contains(self.default)
+
     def contains(self, value: object) -> bool:
-        return _is_number(value) and self.low <= float(value) <= self.high  # type: ignore[arg-type]  # a number, says _is_number
+        return _is_number(value) and self.low <= value <= self.high
 
     def values(self) -> None:
         """A continuum has no list of values."""
+
+    @property
+    def count(self) -> int | None:
+        """Number of values: None, or 1 if ``low`` is ``high``."""
+        return 1 if self.low == self.high else None
 
     def __str__(self) -> str:
         return f"a number from {self.low:g} to {self.high:g}"
@@ -46,7 +67,10 @@ class Int:
         low: Smallest value.
         high: Largest value, at least ``low``.
         default: Value of a Recipe that does not name one.
-        log2: Only ``low``, ``2 * low``, ``4 * low`` and so on up to ``high``.
+        log2: Only ``low``, ``2 * low``, ``4 * low`` and so on up to ``high``, which must be one of them.
+
+    Raises:
+        StudyFileError: If the range is upside down, or ``high`` is no doubling of ``low``.
     """
 
     low: int
@@ -54,17 +78,36 @@ class Int:
     default: int | None = None
     log2: bool = False
 
+    def __post_init__(self) -> None:
+        _check_order(self.low, self.high)
+        if self.log2:
+            self._check_doublings()
+        assert self.default is None or self.contains(self.default)
+
+    def _check_doublings(self) -> None:
+        if self.low < 1:
+            raise StudyFileError(f"log2 needs a low of at least 1, not {self.low}")
+        largest = self._doublings()[-1]
+        if largest != self.high:
+            near = f"{largest} or {2 * largest}"
+            raise StudyFileError(f"high = {self.high} is not low = {self.low} doubled some times; write {near}")
+
+    def _doublings(self) -> tuple[int, ...]:
+        return tuple(self.low << k for k in range((self.high // self.low).bit_length()))
+
     def contains(self, value: object) -> bool:
-        if not _is_number(value) or not isinstance(value, int):
+        if not isinstance(value, int) or isinstance(value, bool):
             return False
-        return value in (self.values() or ()) if self.log2 else self.low <= value <= self.high
+        return value in self._doublings() if self.log2 else self.low <= value <= self.high
 
     def values(self) -> tuple[int, ...] | None:
         """List the doublings of a ``log2`` axis; None for a plain one."""
-        if not self.log2:
-            return None
-        doublings = int(math.log2(self.high / self.low) + 1e-9)
-        return tuple(self.low << k for k in range(doublings + 1))
+        return self._doublings() if self.log2 else None
+
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return len(self._doublings()) if self.log2 else self.high - self.low + 1
 
     def __str__(self) -> str:
         step = ", doubling" if self.log2 else ""
@@ -78,10 +121,21 @@ class Choice:
     Args:
         options: The values, in the order to show them.
         default: Value of a Recipe that does not name one.
+
+    Raises:
+        StudyFileError: If there is no option, or one stands twice.
     """
 
     options: tuple[Value, ...]
     default: Value | None = None
+
+    def __post_init__(self) -> None:
+        if not self.options:
+            raise StudyFileError("a list of values needs at least one")
+        for position, option in enumerate(self.options):
+            if option in self.options[:position]:
+                raise StudyFileError(f"{option!r} stands twice in the list")
+        assert self.default is None or self.contains(self.default)
 
     def contains(self, value: object) -> bool:
         return any(type(value) is type(option) and value == option for option in self.options)
@@ -90,8 +144,18 @@ class Choice:
         """List the options."""
         return self.options
 
+    @property
+    def count(self) -> int:
+        """Number of values."""
+        return len(self.options)
+
     def __str__(self) -> str:
         return "one of " + ", ".join(map(str, self.options))
 
 
 Axis = Real | Int | Choice
+
+
+def _check_order(low: float, high: float) -> None:
+    if not low <= high:
+        raise StudyFileError(f"low = {low:.12g} is above high = {high:.12g}; exchange them")

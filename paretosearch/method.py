@@ -32,19 +32,6 @@ class Slot(Enum):
 NAMED_SLOTS = (Slot.POOLING, Slot.SCHEDULE)
 
 
-@dataclass(frozen=True)
-class Surgery:
-    """A described change of shape, for `training` to apply: ``new[i] = scale[i] * old[index[i]]`` of a channel space.
-
-    Args:
-        kind: ``prune``, ``widen``, ``deepen`` and so on.
-        plan: For each channel space by name, the old index of every new channel.
-    """
-
-    kind: str
-    plan: Mapping[str, Tensor]
-
-
 @dataclass
 class Run:
     """A training in progress.
@@ -192,9 +179,8 @@ class Method:
     def after_step(self, run: Run) -> None:
         """Look at or change the weights."""
 
-    def on_epoch_end(self, run: Run) -> Surgery | None:
-        """Give a change of shape to apply before the next epoch, or None."""
-        return None
+    def on_epoch_end(self, run: Run) -> None:
+        """Draw conclusions from an epoch."""
 
     # Evaluate and continue.
 

@@ -69,7 +69,7 @@ class Outcome:
     """How one Attempt ended.
 
     Args:
-        status: ``complete`` or ``failed``.
+        status: ``complete``, ``failed``, or ``stopped`` by the user before its end.
         failure: Class of the failure; None when complete.
         message: One line on the failure; empty when complete.
         detail: Traceback or last output of a failure; empty when complete.
@@ -88,7 +88,7 @@ class Outcome:
         surgeries: Changes of shape, in order.
     """
 
-    status: Literal["complete", "failed"]
+    status: Literal["complete", "failed", "stopped"]
     failure: FailureClass | None = None
     message: str = ""
     detail: str = ""
@@ -146,8 +146,8 @@ def checked(outcome: Outcome) -> Outcome:
     Raises:
         ParetosearchError: If a number is not finite, negative, or an accuracy is above 1.
     """
-    if outcome.status not in ("complete", "failed"):
-        raise ParetosearchError(f"an Outcome is complete or failed, not {outcome.status!r}")
+    if outcome.status not in ("complete", "failed", "stopped"):
+        raise ParetosearchError(f"an Outcome is complete, failed or stopped, not {outcome.status!r}")
     if outcome.status == "failed" and outcome.failure not in FAILURE_CLASSES:
         raise ParetosearchError(f"{outcome.failure!r} is no class of failure (allowed: {', '.join(FAILURE_CLASSES)})")
     for record in (outcome, *outcome.epochs, *outcome.surgeries):

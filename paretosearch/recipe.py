@@ -6,8 +6,9 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields
 from types import MappingProxyType
+from typing import Any
 
 from paretosearch.axis import Axis, Choice, Int, Real, Value
 from paretosearch.errors import RecipeError, suggest
@@ -94,12 +95,18 @@ class Recipe:
         object.__setattr__(self, "methods", _frozen_methods(self.methods))
 
     def __hash__(self) -> int:
-        return hash(self.to_json())
+        return hash((self.digest, self.seed))
 
     @property
     def digest(self) -> str:
         """Name of this Recipe whatever its seed: 16 hexadecimal digits, equal for equal Recipes."""
-        return hashlib.sha256(replace(self, seed=0).to_json().encode()).hexdigest()[:16]
+        plain = {**self._plain(), "seed": 0}
+        # The range of a parameter is not known here, so 1 and 1.0 are written alike: equal Recipes, equal digests.
+        plain["methods"] = {
+            method: {key: _one_spelling(value) for key, value in parameters.items()}
+            for method, parameters in self.methods.items()
+        }
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def peak_learning_rate(self) -> float:
@@ -110,9 +117,11 @@ class Recipe:
 
     def to_json(self) -> str:
         """Write the Recipe as one line of JSON with sorted keys."""
+        return json.dumps(self._plain(), sort_keys=True)
+
+    def _plain(self) -> dict[str, Any]:
         plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain["methods"] = {name: dict(parameters) for name, parameters in self.methods.items()}
-        return json.dumps(plain, sort_keys=True, allow_nan=False)
+        return {**plain, "methods": {name: dict(parameters) for name, parameters in self.methods.items()}}
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -123,7 +132,7 @@ class Recipe:
         """
         try:
             plain = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecipeError(f"a Recipe is a JSON object, and this is no JSON: {error}") from None
         if not isinstance(plain, dict):
             raise RecipeError(f"a Recipe is a JSON object, not {type(plain).__name__}")
@@ -144,8 +153,15 @@ def _check_names(cls: type[Recipe], plain: Mapping[str, object]) -> None:
 def _frozen_methods(methods: object) -> Mapping[str, Mapping[str, Value]]:
     if not isinstance(methods, Mapping) or not all(isinstance(v, Mapping) for v in methods.values()):
         raise RecipeError("methods must be an object of objects: {method: {parameter: value}}")
-    for name, parameters in methods.items():
-        for key, value in parameters.items():
-            if not isinstance(value, bool | int | float | str):
-                raise RecipeError(f"{name}.{key} = {value!r} is no number, text or truth value")
-    return MappingProxyType({name: MappingProxyType(dict(sorted(methods[name].items()))) for name in sorted(methods)})
+    return MappingProxyType({name: _frozen_parameters(name, methods[name]) for name in sorted(methods)})
+
+
+def _frozen_parameters(method: str, parameters: Mapping[str, object]) -> Mapping[str, Value]:
+    for key, value in parameters.items():
+        if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not math.isfinite(value)):
+            raise RecipeError(f"{method}.{key} = {value!r} is no finite number, text or truth value")
+    return MappingProxyType(dict(sorted(parameters.items())))  # type: ignore[arg-type]  # each was looked at above
+
+
+def _one_spelling(value: Value) -> Value:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

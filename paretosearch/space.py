@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -81,19 +82,25 @@ class Space:
     @property
     def size(self) -> int | None:
         """Number of genomes; None if an axis is a continuum."""
-        size = 1
-        for axis in self.axes.values():
-            values = axis.values()
-            count = len(values) if values is not None else getattr(axis, "high", 0) - getattr(axis, "low", 0) + 1
-            if values is None and isinstance(getattr(axis, "low", 0), float):
-                return None
-            size *= int(count)
-        return size
+        counts = [axis.count for axis in self.axes.values()]
+        return None if None in counts else math.prod(count for count in counts if count is not None)
 
     def to_plain(self) -> dict[str, Any]:
-        """Describe the space as JSON can hold it, for the hash and for messages."""
+        """Describe the space as JSON can hold it, for the hash and for messages.
+
+        Parameters of a Method that no genome turns on are left out, so that a Method that is new in the catalogue
+        leaves the spaces of older studies as they are.
+        """
+        idle = {f"{a.method}.{name}" for a in self.activations if not self._may_be_active(a) for name in a.parameters}
+        fixed = {name: value for name, value in self.fixed.items() if name not in idle}
         axes = {name: {"kind": type(axis).__name__, **asdict(axis)} for name, axis in self.axes.items()}
-        return {"fixed": dict(self.fixed), "axes": axes}
+        return {"fixed": fixed, "axes": axes}
+
+    def _may_be_active(self, activation: Activation) -> bool:
+        axis = self.axes.get(activation.key)
+        if axis is None:
+            return activation.is_active(self.fixed)
+        return not activation.on or axis.contains(activation.value)
 
     @property
     def hash(self) -> str:

@@ -1,0 +1,59 @@
+# The commands of the README; each makes what it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+
+# Left behind by an installation that went through; a changed pyproject.toml installs again.
+READY     := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+# Programs that tests start for real, and the Debian packages that bring them.
+SYSTEM := postgresql
+
+.PHONY: help install quickstart test check system clean
+
+help:
+	@echo "make quickstart   a Pareto front from real trainings on Fashion-MNIST, in minutes, on whatever is here"
+	@echo "                  (CPU=1 for one CPU slot, TRIALS=3 for three trials)"
+	@echo "make test         all tests, with the system packages that they need"
+	@echo "make check        lint, types, import rules"
+
+install: $(READY)
+
+$(VENV):
+	$(PYTHON) -m venv $@
+
+$(READY): pyproject.toml | $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+$(READY_DEV): pyproject.toml | $(VENV)
+	$(PIP) --editable '.[dev,postgres]'
+	@touch $@ $(READY)
+
+quickstart: $(READY)
+	$(BIN)/paretosearch launch quickstart $(if $(CPU),--cpu $(CPU)) $(if $(TRIALS),--trials $(TRIALS))
+	$(BIN)/paretosearch export quickstart --out front
+	@echo
+	@echo "The plots are in front/; front/front.html opens in a browser."
+	@echo "See the study in optuna-dashboard:  $(BIN)/paretosearch dashboard"
+
+# Root gets what is missing by apt; anybody else is told by the tests themselves what they skip.
+system:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg -s $(SYSTEM) >/dev/null 2>&1; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(SYSTEM) >/dev/null; \
+	fi
+
+test: $(READY_DEV) system
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: $(READY_DEV)
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timings
+
+clean:
+	rm -rf $(VENV) front paretosearch.db* paretosearch.spool

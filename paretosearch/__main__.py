@@ -1,0 +1,5 @@
+"""Runs the command line as ``python -m paretosearch``."""
+
+from paretosearch.cli import main
+
+main()
