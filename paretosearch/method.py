@@ -63,6 +63,11 @@ class Run:
         """Share of the training that is done, in [0, 1]."""
         return self.step / (self.steps_per_epoch * self.recipe.epochs)
 
+    @property
+    def mid_step_progress(self) -> float:
+        """Share that is done halfway through the coming step, so that a schedule wastes no step on a rate of zero."""
+        return self.progress + 0.5 / (self.steps_per_epoch * self.recipe.epochs)
+
 
 #: One optimizer step on a batch of images (N, C, H, W) and labels (N,); gives the detached loss, a scalar.
 Step = Callable[[Run, Tensor, Tensor], Tensor]
@@ -94,6 +99,28 @@ class Pool(nn.Module):
         """Pool (N, C, H, W)."""
         pooled: Tensor = self.op(x)
         return pooled
+
+
+def fill_pools(model: nn.Module, op: Callable[[], nn.Module], name: str) -> nn.Module:
+    """Fill every Pool of a network.
+
+    Args:
+        model: The network, changed in place.
+        op: Makes the module for one place.
+        name: Name of the pooling Method, for the message.
+
+    Returns:
+        The same network.
+
+    Raises:
+        RecipeError: If the network has no Pool.
+    """
+    places = [module for module in model.modules() if isinstance(module, Pool)]
+    if not places:
+        raise RecipeError(f'pooling = "{name}" needs a network with places to pool; this one has none, use "native"')
+    for place in places:
+        place.fill(op())
+    return model
 
 
 class Method:

@@ -136,7 +136,7 @@ class Outcome:
 
 def failed(failure: FailureClass, message: str, detail: str = "") -> Outcome:
     """Make the Outcome of an Attempt that gave no result; the message is cut to its first line."""
-    first_line = message.strip().splitlines()[0] if message.strip() else failure
+    first_line = message.strip().splitlines()[0].strip() if message.strip() else failure
     return Outcome("failed", failure, first_line, detail)
 
 
@@ -164,12 +164,19 @@ def _check_numbers(record: Any) -> None:
         value = getattr(record, f.name)
         if f.name in _TEXT_OR_LIST or value is None:
             continue
-        if not isinstance(value, int | float) or not math.isfinite(value):
+        if not isinstance(value, int | float) or not _is_finite(value):
             raise ParetosearchError(f"{f.name} = {value!r} is no finite number")
         if value < 0 and f.name != "loss":
             raise ParetosearchError(f"{f.name} = {value!r} is negative")
         if f.name in ("accuracy", "test_accuracy") and value > 1:
             raise ParetosearchError(f"{f.name} = {value!r} is above 1")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 _TEXT_OR_LIST = {"status", "failure", "message", "detail", "epochs", "surgeries", "kind"}

@@ -77,7 +77,7 @@ class Recipe:
     weight_decay: float = 5e-4
     augmentation: str = "standard"
     number_format: str = "fp32"
-    pooling: str = "max"
+    pooling: str = "native"
     schedule: str = "one_cycle"
     methods: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     seed: int = 0
@@ -87,8 +87,8 @@ class Recipe:
             value = getattr(self, name)
             if not axis.contains(value):
                 raise RecipeError(f"{name} = {value!r} is not {axis}")
-            if isinstance(axis, Real):  # 1 and 1.0 are one Recipe and must have one digest
-                object.__setattr__(self, name, float(value))
+            if isinstance(axis, Real):  # 1 and 1.0 are one Recipe, as 0.0 and -0.0 are, and must have one digest
+                object.__setattr__(self, name, float(value) + 0.0)
         for name in ("dataset", "network", "pooling", "schedule"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise RecipeError(f"{name} must be a name, not {getattr(self, name)!r}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from paretosearch.axis import Axis, Value
+from paretosearch.axis import Axis, Choice, Int, Real, Value
 from paretosearch.recipe import Recipe
 
 Genome = Mapping[str, Value]
@@ -78,6 +78,19 @@ class Space:
 
     def _parameters(self, activation: Activation, values: Mapping[str, Value]) -> dict[str, Value]:
         return {name: values[f"{activation.method}.{name}"] for name in activation.parameters}
+
+    def values_of(self, key: str) -> tuple[Value, ...]:
+        """List the values that a field or ``method.parameter`` can take; one of a continuum has no list."""
+        axis = self.axes.get(key)
+        if axis is None:
+            return (self.fixed[key],)
+        assert not isinstance(axis, Real)
+        return tuple(axis.values() or range(axis.low, axis.high + 1)) if isinstance(axis, Int) else axis.values()
+
+    @property
+    def corner(self) -> dict[str, Value]:
+        """The genome of the first or lowest value of every axis."""
+        return {name: axis.options[0] if isinstance(axis, Choice) else axis.low for name, axis in self.axes.items()}
 
     @property
     def size(self) -> int | None:

@@ -1,0 +1,107 @@
+"""Says what will work on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Literal
+
+from rich.table import Table
+
+from paretosearch import data
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError, ParetosearchError
+from paretosearch.fleet import devices, formats
+from paretosearch.store import default_url, open_store, redacted
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Args:
+        what: The thing.
+        verdict: ``good``, ``missing`` (something will not work) or ``note``.
+        text: What was found, and what to do.
+    """
+
+    what: str
+    verdict: Literal["good", "missing", "note"]
+    text: str
+
+
+def checks(storage: str | None = None) -> tuple[Check, ...]:
+    """Look at everything that a launch and an export need; measures number formats, which takes seconds.
+
+    Args:
+        storage: Database URL; None is the default one.
+    """
+    return (*_versions(), *_devices(), _store(storage), *_data_sets(), _latex())
+
+
+def _versions() -> Iterator[Check]:
+    for name in ("paretosearch", "torch", "torchvision", "optuna"):
+        yield Check(name, "good", version(name))
+
+
+def _devices() -> Iterator[Check]:
+    found = devices.gpus()
+    if not found:
+        yield Check("GPU", "note", "none that the NVIDIA driver shows; trainings run on the CPU")
+    for gpu in found:
+        yield Check(gpu.label, "good", f"{gpu.name}, {gpu.memory_bytes >> 30} GiB, {gpu.uuid}")
+    cores = len(os.sched_getaffinity(0))
+    yield Check("CPU", "good", f"{devices.cpu_name()}, {cores} cores")
+    for label, wish in [(gpu.label, (str(gpu.index), None)) for gpu in found] + [("cpu", (None, "1"))]:
+        yield from _formats(label, *wish)
+
+
+def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:
+    try:
+        reservation = devices.choose(gpus, cpu)
+    except DeviceError as error:
+        yield Check(f"{label} formats", "note", f"not measured: {error}")
+        return
+    try:
+        yield from _verdicts(label, reservation.devices[0])
+    finally:
+        reservation.release()
+
+
+def _verdicts(label: str, device: Device) -> Iterator[Check]:
+    for name, verdict in formats.verdicts(device).items():
+        speed = f"{verdict.relative:.2f} x the seconds of fp32" if verdict.relative is not None else ""
+        text = f"{speed}" if verdict.usable else f"left out: it {verdict.reason}"
+        yield Check(f"{label} {name}", "good" if verdict.usable else "note", text)
+
+
+def _store(storage: str | None) -> Check:
+    url = storage or default_url()
+    try:
+        count = len(open_store(url).studies())
+    except ParetosearchError as error:
+        return Check("store", "missing", str(error))
+    return Check("store", "good", f"{redacted(url)}, {count} studies")
+
+
+def _data_sets() -> Iterator[Check]:
+    for name in data.names():
+        where = data.where(name)
+        yield Check(name, "good" if where else "note", where or f"not here yet: paretosearch data fetch {name}")
+
+
+def _latex() -> Check:
+    found = shutil.which("pdflatex")
+    return Check("LaTeX", "good" if found else "note", found or "no pdflatex; only compiling an export needs it")
+
+
+def table(found: tuple[Check, ...]) -> Table:
+    """Show the checks, one a row."""
+    mark = {"good": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
+    shown = Table("", "what", "found", box=None, pad_edge=False)
+    for check in found:
+        shown.add_row(mark[check.verdict], check.what, check.text)
+    return shown

@@ -1,0 +1,92 @@
+"""Finds studies, their fronts and their Recipes in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from paretosearch.errors import RecipeError, UsageError, suggest
+from paretosearch.recipe import Recipe
+from paretosearch.store import Front, Store, open_store, redacted
+
+
+def load_front(study: str | None = None, storage: str | None = None, device_class: str | None = None) -> Front:
+    """Read the front of a study.
+
+    Args:
+        study: Its name; None is the newest study of the store.
+        storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
+        device_class: Class of devices; None is the study's own.
+
+    Returns:
+        The non-dominated trials, fastest first, and the dominated ones.
+
+    Raises:
+        UsageError: If there is no such study.
+        StoreError: If the database cannot be opened.
+    """
+    store, name = open_study(study, storage)
+    return store.front(name, device_class)
+
+
+def open_study(name: str | None = None, storage: str | None = None) -> tuple[Store, str]:
+    """Open a store and find a study in it.
+
+    Args:
+        name: Its name; None is the newest study of the store.
+        storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
+
+    Returns:
+        The store and the study's name.
+
+    Raises:
+        UsageError: If there is no such study.
+        StoreError: If the database cannot be opened.
+    """
+    store = open_store(storage, create=False)
+    names = [record.name for record in sorted(store.studies(), key=lambda record: record.created)]
+    if not names:
+        raise UsageError(f"no study was launched in {redacted(store.url)} yet; start with: paretosearch launch")
+    if name is not None and name not in names:
+        raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{suggest(name, names)}")
+    return store, name or names[-1]
+
+
+def axes_of(store: Store, study: str) -> Sequence[str]:
+    """Give the names of what a study varies."""
+    record = store.study(study)
+    assert record is not None
+    return tuple(record.space["declared"]["axes"])
+
+
+def chosen_recipe(
+    file: Path | None, trial: int | None, study: str | None, storage: str | None, seed: int | None
+) -> Recipe:
+    """Read a Recipe from a file, or from a trial of a study.
+
+    Raises:
+        UsageError: If neither or both are named, or there is no such file, trial or study.
+        RecipeError: If the file holds no Recipe.
+    """
+    if (file is None) == (trial is None):
+        raise UsageError("name what to train: a RECIPE.json, or --trial NUMBER")
+    recipe = _recipe_of_file(file) if file is not None else _recipe_of_trial(trial, study, storage)
+    return recipe if seed is None else replace(recipe, seed=seed)
+
+
+def _recipe_of_file(file: Path) -> Recipe:
+    try:
+        return Recipe.from_json(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+    except RecipeError as error:
+        raise RecipeError(f"{file}: {error}") from None
+
+
+def _recipe_of_trial(trial: int | None, study: str | None, storage: str | None) -> Recipe:
+    store, name = open_study(study, storage)
+    attempts = store.attempts(name, trial)
+    if not attempts:
+        raise UsageError(f"study {name!r} has no trial {trial}; see: paretosearch front {name}")
+    return attempts[-1].recipe

@@ -1,0 +1,111 @@
+"""Launches a study on the devices of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from paretosearch.api.preparing import prepare
+from paretosearch.api.registering import registered
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError
+from paretosearch.fleet import devices as device_choice
+from paretosearch.fleet import spool
+from paretosearch.fleet.launcher import Launcher
+from paretosearch.fleet.local import LocalFleet
+from paretosearch.fleet.locks import Lock
+from paretosearch.report.live import LiveView
+from paretosearch.search import open_search
+from paretosearch.store import Front, Store, open_store
+from paretosearch.studyfile import StudyFile, load, with_budget
+
+
+@dataclass(frozen=True)
+class Launched:
+    """How a launch ended.
+
+    Args:
+        study: Name of the study.
+        axes: What it varies.
+        front: Its front now, of the class of the launch's devices.
+        stopped_by: The signal that ended it early, or None.
+    """
+
+    study: str
+    axes: Sequence[str]
+    front: Front
+    stopped_by: int | None
+
+
+def launch(
+    study: str | None = None,
+    gpus: str | None = None,
+    cpu: str | None = None,
+    storage: str | None = None,
+    trials: int | None = None,
+    device_hours: float | None = None,
+    console: Console | None = None,
+) -> Launched:
+    """Run a study, or continue it.
+
+    Args:
+        study: Name of a shipped study or path of a study file; None is ``cifar10`` on GPUs and ``quickstart`` on a CPU.
+        gpus: ``0,1,2,3`` or ``all``.
+        cpu: ``2``, ``2x4`` or ``1x1,1x2``; with neither wish all GPUs, or one slot for each core.
+        storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else an SQLite file here.
+        trials: Budget in trials, instead of the study file's.
+        device_hours: Budget in hours of devices, instead of the study file's.
+        console: Where to show what happens.
+
+    Returns:
+        The front and how the launch ended.
+
+    Raises:
+        StudyFileError: If the study file is wrong, or the study has another space in the store.
+        DataError: If the data set is not to be had.
+        DeviceError: If no device can do what the study asks.
+        StoreError: If the database cannot be opened.
+        LockedError: If another Launcher runs the study.
+    """
+    file = load(study) if study is not None else None  # a wrong file is said before a device is taken
+    reservation = device_choice.choose(gpus, cpu)
+    with ExitStack() as held:
+        held.callback(reservation.release)
+        file = with_budget(file or load(_default_study(reservation.devices)), trials, device_hours)
+        return _launch(file, reservation.devices, open_store(storage), console or Console())
+
+
+def _default_study(devices: Sequence[Device]) -> str:
+    return "cifar10" if any(device.kind == "cuda" for device in devices) else "quickstart"
+
+
+def _launch(file: StudyFile, devices: Sequence[Device], store: Store, console: Console) -> Launched:
+    device_class = _one_class(devices)
+    folder = spool.folder_for(store.url, file.name)
+    with ExitStack() as held:
+        held.callback(Lock(folder / "launcher.lock", f"study {file.name!r}").release)
+        prepare(file.space, console)
+        space = registered(file, store, devices[0], console)
+        search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
+        held.callback(search.close)
+        for device in devices:
+            store.add_device(device)
+        counts = search.counts()
+        done = counts["complete"] + counts["failed"]
+        view = held.enter_context(LiveView(console, file.name, tuple(space.axes), file.budget.trials, devices, done))
+        fleet = LocalFleet(devices, folder)
+        stopped_by = Launcher(file.name, space, file.budget, search, store, fleet, folder, view).run()
+    return Launched(file.name, tuple(space.axes), store.front(file.name, device_class), stopped_by)
+
+
+def _one_class(devices: Sequence[Device]) -> str:
+    classes = sorted({device.device_class for device in devices})
+    if len(classes) > 1:
+        raise DeviceError(
+            f"these devices are of {len(classes)} classes ({', '.join(classes)}), whose times cannot be compared "
+            "before a trial can be timed again on another class; launch one class at a time"
+        )
+    return classes[0]

@@ -1,0 +1,187 @@
+"""The commands: each parses, calls and prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from paretosearch.cli.options import Cpu, DeviceClass, Gpus, Json, Storage, Study
+from paretosearch.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Give an application all commands."""
+    for command in (launch, status, front, export, dashboard, train, methods, doctor):
+        app.command()(command)
+    data = typer.Typer(help="Get data sets.", no_args_is_help=True)
+    data.command("fetch")(fetch)
+    app.add_typer(data, name="data")
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def launch(
+    study: Annotated[
+        str | None,
+        typer.Argument(
+            help="Shipped study or study file. [dim](default: cifar10 on GPUs, quickstart on a CPU)[/]",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Gpus = None,
+    cpu: Cpu = None,
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", min=1, help="Budget in trials, instead of the study's.", show_default=False),
+    ] = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            "--device-hours", min=0.001, help="Budget in device hours, instead of the study's.", show_default=False
+        ),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Run a study, or continue it with the same command."""
+    from paretosearch import api
+    from paretosearch.report.tables import front_table
+
+    console = Console()
+    launched = api.launch(study, gpus, cpu, storage, trials, hours, console)
+    console.print(front_table(launched.front, launched.axes))
+    if launched.stopped_by is not None:
+        console.print("stopped early; the same command continues")
+        raise typer.Exit(128 + launched.stopped_by)
+
+
+def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:
+    """Show how far a study is: trials, failures by class, devices, hypervolume."""
+    from paretosearch import api
+    from paretosearch.report.status import status_json, status_table
+
+    store, name = api.open_study(study, storage)
+    _print_json(status_json(store, name)) if as_json else Console().print(status_table(store, name))
+
+
+def front(
+    study: Study = None,
+    storage: Storage = None,
+    as_json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    device_class: DeviceClass = None,
+) -> None:
+    """Show the Pareto front of a study."""
+    from paretosearch import api
+    from paretosearch.report.tables import front_csv, front_json, front_table
+
+    store, name = api.open_study(study, storage)
+    found = store.front(name, device_class)
+    if csv:
+        front_csv(found, sys.stdout)
+    elif as_json:
+        _print_json(front_json(found))
+    else:
+        Console().print(front_table(found, api.axes_of(store, name)))
+
+
+def export(
+    study: Study = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("front"),
+    storage: Storage = None,
+    device_class: DeviceClass = None,
+) -> None:
+    """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
+    from paretosearch import api
+    from paretosearch.report.export import export as write
+
+    store, name = api.open_study(study, storage)
+    for path in write(store, name, out, device_class):
+        print(path)
+
+
+def dashboard(
+    storage: Storage = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Let visitors rename, tell and delete.")
+    ] = False,
+) -> None:
+    """Serve optuna-dashboard on the store, read-only and for this machine alone."""
+    from paretosearch.report.dashboard import serve
+    from paretosearch.store import open_store
+
+    serve(open_store(storage, create=False).url, host, port, allow_changes)
+
+
+def train(
+    recipe: Annotated[Path | None, typer.Argument(help="A Recipe as JSON.", show_default=False)] = None,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="Train the Recipe of this trial.", show_default=False)
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", help="Study of the trial; the newest one if left out.", show_default=False)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Another seed than the Recipe's.", show_default=False)
+    ] = None,
+    gpus: Gpus = None,
+    cpu: Cpu = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for weights, Recipe and Outcome.")] = Path("trained"),
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Train one Recipe, look at the test split, keep the weights."""
+    from paretosearch import api
+
+    chosen = api.chosen_recipe(recipe, trial, study, storage, seed)
+    console = Console(stderr=True)
+    console.print(f"training on {chosen.dataset}: {chosen.to_json()}", soft_wrap=True, highlight=False, style="dim")
+    outcome = api.train(
+        chosen,
+        gpus,
+        cpu,
+        out,
+        lambda e: console.print(
+            f"epoch {e.epoch}/{chosen.epochs}  {e.train_seconds:.1f} s  accuracy {e.accuracy:.2%}  loss {e.loss:.4f}"
+        ),
+    )
+    if as_json:
+        print(outcome.to_json())
+    if outcome.status != "complete":
+        raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
+    console.print(
+        f"{outcome.train_seconds:.1f} s, validation accuracy {outcome.accuracy:.2%}, "
+        f"test accuracy {outcome.test_accuracy:.2%}; weights and Recipe are in {out}/"
+    )
+
+
+def methods(as_json: Json = False) -> None:
+    """List every method: what it does, its parameters, its slot, its paper."""
+    from paretosearch.api.listing import methods_json, methods_table
+
+    _print_json(methods_json()) if as_json else Console().print(methods_table())
+
+
+def doctor(storage: Storage = None, as_json: Json = False) -> None:
+    """Say what will work here: devices and number formats, store, data sets, LaTeX."""
+    from paretosearch.api.doctor import checks, table
+
+    found = checks(storage)
+    _print_json([check.__dict__ for check in found]) if as_json else Console().print(table(found))
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="fashion-mnist, mnist, cifar10, cifar100, svhn or folder:PATH.")],
+) -> None:
+    """Get a data set ahead of time."""
+    from paretosearch import data
+
+    print(data.fetch(name))

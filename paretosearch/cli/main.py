@@ -1,0 +1,47 @@
+"""The entry point, and what all commands share."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from paretosearch.cli.commands import register
+from paretosearch.errors import ParetosearchError
+
+app = typer.Typer(
+    name="paretosearch",
+    help="Find the Pareto front of training time against accuracy for a CNN, on your images and your devices.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+register(app)
+
+
+@app.callback()
+def _common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    if debug:
+        os.environ["PARETOSEARCH_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run a command; an error is one line and the exit code of its class."""
+    debug = "--debug" in sys.argv
+    if not debug:
+        warnings.simplefilter("ignore")
+    try:
+        app()
+    except ParetosearchError as error:
+        if debug:
+            raise
+        print(f"paretosearch: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+Study = Annotated[
+    str | None, typer.Argument(help="Study in the store; the newest one if left out.", show_default=False)
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="Database: sqlite:///FILE or postgresql+psycopg://... "
+        "[dim](default: $PARETOSEARCH_STORAGE, else paretosearch.db here)[/]",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Gpus = Annotated[
+    str | None, typer.Option("--gpus", help="GPUs to use: 0,1,2,3 or all.", metavar="LIST", show_default=False)
+]
+Cpu = Annotated[
+    str | None,
+    typer.Option(
+        "--cpu",
+        help="CPU slots to use: 2, or 2x4 for two slots of four cores. "
+        "[dim](default: all GPUs, else a slot for each core)[/]",
+        metavar="SLOTS",
+        show_default=False,
+    ),
+]
+DeviceClass = Annotated[
+    str | None, typer.Option("--device-class", help="Class of devices, if there are several.", show_default=False)
+]

@@ -1,0 +1,92 @@
+"""Data sets: images with labels, divided into splits."""
+
+from __future__ import annotations
+
+from paretosearch.data.batches import Batches
+from paretosearch.data.cache import Progress, home
+from paretosearch.data.folder import PREFIX, check_folder, load_folder
+from paretosearch.data.imageset import ImageSet, Split
+from paretosearch.data.known import KNOWN
+from paretosearch.data.named import load_known
+from paretosearch.data.sources import find
+from paretosearch.data.splits import subset
+from paretosearch.errors import DataError, suggest
+
+__all__ = ["Batches", "ImageSet", "Progress", "Split", "check_name", "fetch", "load", "names", "subset", "where"]
+
+
+def names() -> tuple[str, ...]:
+    """List the data sets that have a name; ``folder:PATH`` is another."""
+    return tuple(KNOWN)
+
+
+def check_name(name: str) -> None:
+    """Look whether there is such a data set, without loading it.
+
+    Args:
+        name: Name as a study file writes it.
+
+    Raises:
+        DataError: If the name is unknown, or names a folder that does not exist.
+    """
+    if name.startswith(PREFIX):
+        check_folder(name)
+    elif name not in KNOWN:
+        raise DataError(f"there is no data set {name!r}{suggest(name, (*KNOWN, 'folder:PATH'))}")
+
+
+def load(name: str, image_size: int = 0, progress: Progress | None = None) -> ImageSet:
+    """Load a data set; the first time this fetches and decodes it, from then on it maps the result.
+
+    Args:
+        name: Name as a study file writes it.
+        image_size: Edge of the images in pixels; 0 is the data set's own, and 64 for a folder.
+        progress: Told what is being done, how many images are done, and how many there are.
+
+    Returns:
+        The data set. Its splits are the same for everybody.
+
+    Raises:
+        DataError: If the name is unknown, or the images are not to be had.
+    """
+    check_name(name)
+    if name.startswith(PREFIX):
+        return load_folder(name, image_size, progress)
+    return load_known(KNOWN[name], image_size)
+
+
+def where(name: str) -> str | None:
+    """Say where a data set is on this machine, without reading it.
+
+    Args:
+        name: Name as a study file writes it.
+
+    Returns:
+        Its folder; None if it must be fetched first.
+
+    Raises:
+        DataError: If the name is unknown, or names a folder that does not exist.
+    """
+    check_name(name)
+    found = check_folder(name) if name.startswith(PREFIX) else find(KNOWN[name])
+    return None if found is None else str(found)
+
+
+def fetch(name: str, progress: Progress | None = None) -> str:
+    """Get a data set ahead of time.
+
+    Args:
+        name: Name as a study file writes it.
+        progress: As for `load`.
+
+    Returns:
+        One line that says what is where.
+
+    Raises:
+        DataError: As for `load`.
+    """
+    found = load(name, progress=progress)
+    counts = ", ".join(f"{len(getattr(found, part))} {part}" for part in ("train", "validation", "test"))
+    left_out = f", {len(found.left_out)} files left out" if found.left_out else ""
+    size = f"{found.image_size}x{found.image_size}"
+    return f"{name}: {counts} images of {size} in {len(found.classes)} classes{left_out}, under {home()}"

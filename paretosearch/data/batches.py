@@ -1,0 +1,173 @@
+"""Batches of images, augmented on the device that trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from paretosearch.data.imageset import ImageSet, Split
+from paretosearch.errors import RecipeError
+
+# Shapes: N images, B of a batch, C channels, H edge of an image, P pixels of padding.
+
+#: Images that are padded at once, to bound what is copied to the device beside the images.
+PADDED_AT_ONCE = 4096
+
+
+class Batches:
+    """The batches of one epoch, again and again.
+
+    The images stay on the device as bytes. Each pass draws a new order, and with ``augment`` a window of the padded
+    image (He et al. 2016, arXiv:1512.03385, section 4.2, with reflected borders) and a mirroring, for all images at
+    once; a step then needs no draw and waits for nothing.
+
+    Args:
+        split: The images.
+        imageset: The data set, for its mean, its deviation and whether images may be mirrored.
+        device: Where to keep and augment the images.
+        batch_size: Images per batch.
+        augment: Cut and mirror at random.
+        generator: Source of all randomness, on the CPU; None gives the images in their order.
+        drop_last: Leave out a last batch that is smaller.
+
+    Yields:
+        Images (B, C, H, W), float32, channels last, normalised by channel; labels (B,), int64; both on the device.
+
+    Raises:
+        RecipeError: If ``drop_last`` would leave out everything.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        imageset: ImageSet,
+        device: torch.device,
+        batch_size: int,
+        augment: bool,
+        generator: torch.Generator | None,
+        drop_last: bool = True,
+    ) -> None:
+        if drop_last and batch_size > len(split):
+            raise RecipeError(
+                f"batch_size = {batch_size} is more than there are images to train on; choose at most {len(split)}"
+            )
+        assert generator is not None or not augment
+        self._generator = generator
+        self._batch_size = batch_size
+        self._drop_last = drop_last
+        self._labels = split.labels.to(device)
+        self._edge = split.images.shape[2]
+        self._pad = int(self._edge / 8 + 0.5) if augment else 0
+        self._flip = augment and imageset.flip
+        self._images = padded(split.images.permute(0, 2, 3, 1), self._pad, device)
+        self._scale, self._shift = (row.to(device) for row in _affine(imageset, self._edge))
+
+    @classmethod
+    def in_order(cls, split: Split, imageset: ImageSet, device: torch.device, batch_size: int) -> Batches:
+        """Give every image once, in order and as it is, for an evaluation."""
+        return cls(split, imageset, device, batch_size, augment=False, generator=None, drop_last=False)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self._labels), self._batch_size)
+        return whole + (rest > 0 and not self._drop_last)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._drawn() if self._generator is not None else self._ordered()
+
+    def _ordered(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            batch = slice(start, start + self._batch_size)
+            yield self._normalised(self._images[batch]), self._labels[batch]
+
+    def _drawn(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order, top, left, mirrored = self._draw()
+        labels = self._labels[order]
+        windows = self._images.unfold(1, self._edge, 1).unfold(2, self._edge, 1).permute(0, 1, 2, 4, 5, 3)
+        for start in range(0, len(self) * self._batch_size, self._batch_size):
+            batch = slice(start, start + self._batch_size)
+            images = gather(windows, order[batch], top[batch], left[batch])
+            if self._flip:
+                images = mirror(images, mirrored[batch])
+            yield self._normalised(images), labels[batch]
+
+    def _draw(self) -> tuple[Tensor, ...]:
+        n, device = len(self._labels), self._labels.device
+        order = torch.randperm(n, generator=self._generator)
+        corners = torch.randint(0, 2 * self._pad + 1, (2, n), generator=self._generator)
+        mirrored = torch.rand(n, generator=self._generator) < 0.5
+        return order.to(device), *corners.to(device), mirrored.to(device)
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        rows = images.reshape(len(images), -1).float()
+        torch.addcmul(self._shift, rows, self._scale, out=rows)
+        return rows.view(images.shape).permute(0, 3, 1, 2)
+
+
+def padded(images: Tensor, pad: int, device: torch.device) -> Tensor:
+    """Copy images to a device with their borders reflected outwards.
+
+    Args:
+        images: Pixels (N, H, H, C), uint8.
+        pad: Pixels on each side, P, less than H.
+        device: Where to.
+
+    Returns:
+        Pixels (N, H + 2P, H + 2P, C); ``images`` itself where nothing changes.
+    """
+    if not pad:
+        return images.contiguous().to(device)
+    n, edge, _, channels = images.shape
+    out = torch.empty(n, edge + 2 * pad, edge + 2 * pad, channels, dtype=images.dtype, device=device)
+    for start in range(0, n, PADDED_AT_ONCE):
+        part = out[start : start + PADDED_AT_ONCE]
+        middle = part[:, pad:-pad]
+        middle[:, :, pad:-pad] = images[start : start + PADDED_AT_ONCE].to(device)
+        middle[:, :, :pad] = middle[:, :, pad + 1 : 2 * pad + 1].flip(2)
+        middle[:, :, -pad:] = middle[:, :, -2 * pad - 1 : -pad - 1].flip(2)
+        part[:, :pad] = part[:, pad + 1 : 2 * pad + 1].flip(1)
+        part[:, -pad:] = part[:, -2 * pad - 1 : -pad - 1].flip(1)
+    return out
+
+
+def gather(windows: Tensor, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
+    """Cut one window out of each image of a batch.
+
+    Args:
+        windows: All windows of all images (N, 2P + 1, 2P + 1, H, H, C), a view.
+        image: Which image (B,).
+        top: Row of the window's corner (B,).
+        left: Column of the window's corner (B,).
+
+    Returns:
+        Pixels (B, H, H, C), contiguous.
+    """
+    if windows.device.type != "cpu":
+        return windows[image, top, left]
+    # NumPy copies whole rows where the kernel of torch copies byte by byte: 0.5 against 1.4 us for 28x28x1, 0.9 against
+    # 3.6 us for 32x32x3, on one core of an AMD EPYC with torch 2.14.
+    return torch.from_numpy(windows.numpy()[image.numpy(), top.numpy(), left.numpy()])
+
+
+def mirror(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror some images of a batch from left to right; may write to ``images``.
+
+    Args:
+        images: Pixels (B, H, H, C).
+        chosen: Which ones (B,), bool.
+
+    Returns:
+        Pixels (B, H, H, C).
+    """
+    if images.device.type != "cpu":  # a selection would have to wait for the device to say how many there are
+        return torch.where(chosen.view(-1, 1, 1, 1), images.flip(2), images)
+    pixels, which = images.numpy(), chosen.numpy()
+    pixels[which] = torch.from_numpy(pixels[which]).flip(2).numpy()
+    return images
+
+
+def _affine(imageset: ImageSet, edge: int) -> tuple[Tensor, Tensor]:
+    """Give scale and shift of every byte of an image, since broadcasting three channels is five times slower."""
+    mean, std = (torch.tensor(values, dtype=torch.float64) for values in (imageset.mean, imageset.std))
+    return tuple((row.repeat(edge * edge)).float() for row in (1 / (255 * std), -mean / std))  # type: ignore[return-value]

@@ -1,0 +1,76 @@
+"""Which image belongs to which split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from paretosearch.data.imageset import Split
+from paretosearch.errors import RecipeError
+
+#: Seed of every division; a constant, so that all studies on a data set are judged by the same images.
+SEED = 20_240_229
+#: Part of the training images that becomes the validation split.
+VALIDATION_SHARE = 0.1
+#: Part of the images that becomes the test split where a folder brings none.
+TEST_SHARE = 0.1
+
+
+def divide(labels: NDArray[np.int64], shares: Sequence[float]) -> list[NDArray[np.int64]]:
+    """Take stratified parts out of a set of images.
+
+    Args:
+        labels: Class of each image (N,).
+        shares: Size of each part to take, as a share of every class; a part gets at least one image of each class.
+
+    Returns:
+        The sorted indices of each part, then those of the rest.
+
+    Raises:
+        ValueError: If a class has too few images to give one to every part.
+    """
+    random = np.random.RandomState(SEED)  # its stream is promised never to change, unlike that of default_rng
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in range(len(shares) + 1)]
+    for label in np.unique(labels):
+        members = random.permutation(np.flatnonzero(labels == label))
+        counts = [max(1, int(share * len(members) + 0.5)) for share in shares]
+        if sum(counts) >= len(members):
+            raise ValueError(f"class {label} has {len(members)} images for {len(parts)} splits")
+        for part, taken in zip(parts, np.split(members, np.cumsum(counts)), strict=True):
+            part.append(taken)
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
+def subset(split: Split, n: int, seed: int) -> Split:
+    """Take the first n images of a seeded order in which the classes take turns.
+
+    A smaller subset of the same seed is part of every larger one.
+
+    Args:
+        split: Where to take from.
+        n: How many images; 0 is all.
+        seed: Seed of the order.
+
+    Returns:
+        A copy of those images, or ``split`` itself.
+
+    Raises:
+        RecipeError: If the split has fewer than n images.
+    """
+    if n > len(split):
+        raise RecipeError(f"train_images = {n} is more than there are; choose at most {len(split)}, or 0 for all")
+    if n in (0, len(split)):
+        return split
+    chosen = torch.from_numpy(_taking_turns(split.labels.numpy(), seed)[:n])
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def _taking_turns(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    lot = np.random.RandomState(seed).random_sample(len(labels))
+    by_class = np.lexsort((lot, labels))
+    start = np.searchsorted(labels[by_class], labels[by_class])  # where the class of each image begins
+    turn = np.arange(len(labels)) - start
+    return by_class[np.lexsort((lot[by_class], turn))]

@@ -1,0 +1,1 @@
+"""Runs Attempts on devices, and the search over them."""

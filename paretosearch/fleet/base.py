@@ -1,0 +1,105 @@
+"""The seam between the Launcher and whatever runs its Attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from paretosearch.device import Device
+from paretosearch.outcome import EpochResult
+from paretosearch.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """One Attempt for one Device.
+
+    Args:
+        attempt: Row of `ps_attempt`; names the file in the spool.
+        trial: Number of the Trial.
+        recipe: What to train.
+        with_test: Whether to look at the test split at the end; a search must not.
+        keep: Folder for the weights and the Recipe; None keeps neither.
+    """
+
+    attempt: int
+    trial: int
+    recipe: Recipe
+    with_test: bool = False
+    keep: Path | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the fields as JSON can hold them."""
+        keep = None if self.keep is None else str(self.keep.absolute())
+        return {**self.__dict__, "recipe": self.recipe.to_json(), "keep": keep}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Assignment:
+        """Rebuild an Assignment from `to_plain`, after a trip through JSON."""
+        keep = None if plain["keep"] is None else Path(plain["keep"])
+        return cls(**{**plain, "recipe": Recipe.from_json(plain["recipe"]), "keep": keep})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A Worker finished an epoch."""
+
+    device: Device
+    assignment: Assignment
+    result: EpochResult
+
+
+@dataclass(frozen=True)
+class Done:
+    """A Worker wrote an Outcome to the spool."""
+
+    device: Device
+    assignment: Assignment
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A Worker died without an Outcome; ``message`` says how, ``detail`` is the end of its log."""
+
+    device: Device
+    assignment: Assignment
+    message: str
+    detail: str
+
+
+Event = Progress | Done | Lost
+
+
+class Fleet(Protocol):
+    """Workers, one a Device, that train one Attempt at a time and outlive none of their failures."""
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        """All Devices, in the order of the launch."""
+
+    def start(self) -> None:
+        """Start the Workers."""
+
+    def idle(self) -> Sequence[Device]:
+        """Devices that can take an Attempt now."""
+
+    def assign(self, device: Device, assignment: Assignment) -> None:
+        """Give an idle Device an Attempt."""
+
+    def poll(self, seconds: float) -> Sequence[Event]:
+        """Wait at most ``seconds`` for something to happen, and say what did.
+
+        Raises:
+            DeviceError: If a Worker cannot be started at all.
+        """
+
+    def stop(self, now: bool) -> None:
+        """Let every Attempt end after its epoch, or kill the Workers ``now``.
+
+        An Attempt that ends after its epoch leaves an Outcome that is ``stopped``; a killed one is `Lost`.
+        """
+
+    def close(self) -> None:
+        """End all Workers."""

@@ -1,0 +1,161 @@
+"""The devices of this machine, and which of them a launch takes."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError, LockedError, UsageError
+from paretosearch.fleet.locks import Lock, device_lock_folder
+
+
+def gpus() -> tuple[Device, ...]:
+    """Find the NVIDIA GPUs of this machine, in the order of their PCI address, without starting CUDA."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        return tuple(_gpu(index) for index in range(pynvml.nvmlDeviceGetCount()))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _gpu(index: int) -> Device:
+    import pynvml
+
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    uuid, name = (_text(read(handle)) for read in (pynvml.nvmlDeviceGetUUID, pynvml.nvmlDeviceGetName))
+    return Device("cuda", uuid, name, memory, socket.gethostname(), index)
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value  # older NVML bindings give bytes
+
+
+def cpu_name() -> str:
+    """Give the model of the CPU."""
+    try:
+        models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        models = []
+    return re.sub(r"\s+", " ", models[0]) if models else platform.processor() or platform.machine()
+
+
+def choose(gpu: str | None, cpu: str | None) -> Reservation:
+    """Take the devices that a command line asks for.
+
+    Args:
+        gpu: ``0,1,2,3`` or ``all``; None for no wish.
+        cpu: ``2`` (slots of one core), ``2x4`` (slots of four), ``1x1,1x2``; None for no wish. With neither wish: all
+            GPUs, or one slot for each core where there is no GPU.
+
+    Returns:
+        The devices, locked against other launches until they are released.
+
+    Raises:
+        UsageError: If a wish cannot be read.
+        DeviceError: If a device does not exist or is in use.
+    """
+    found = gpus()
+    if gpu is None and cpu is None:
+        gpu, cpu = ("all", None) if found else (None, str(len(os.sched_getaffinity(0))))
+    return Reservation(_chosen_gpus(gpu, found) if gpu is not None else (), slots(cpu) if cpu is not None else ())
+
+
+def _chosen_gpus(wish: str, found: Sequence[Device]) -> tuple[Device, ...]:
+    if wish == "all" and found:
+        return tuple(found)
+    if not re.fullmatch(r"\d{1,6}(,\d{1,6})*|all", wish):
+        raise UsageError(f"--gpus {wish!r} is no list of GPUs (allowed: 0,1,2,3 or all)")
+    if not found:
+        raise DeviceError(f"--gpus {wish}: this machine has no NVIDIA GPU that its driver shows; use --cpu 1")
+    indices = [int(index) for index in wish.split(",")]
+    for index in indices:
+        if index >= len(found):
+            raise DeviceError(f"--gpus {wish}: there is no GPU {index}; this machine has 0 to {len(found) - 1}")
+    if len(set(indices)) < len(indices):
+        raise UsageError(f"--gpus {wish} names a GPU twice")
+    return tuple(found[index] for index in indices)
+
+
+def slots(wish: str) -> tuple[int, ...]:
+    """Read ``2``, ``2x4`` or ``1x1,1x2``: the number of cores of every slot.
+
+    Raises:
+        UsageError: If it cannot be read.
+    """
+    match = [re.fullmatch(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", part) for part in wish.split(",")]
+    if not all(match):
+        raise UsageError(f"--cpu {wish!r} is no list of slots (allowed: 2, or 2x4 for 2 slots of 4 cores, or 1x1,1x2)")
+    return tuple(int(m[2] or 1) for m in match if m for _ in range(int(m[1])))
+
+
+class Reservation:
+    """Devices that this process alone may use until it releases them.
+
+    Args:
+        cuda: GPUs to take.
+        cpu: Number of cores of each CPU slot to take.
+
+    Raises:
+        DeviceError: If one is in use, or there are too few cores.
+    """
+
+    def __init__(self, cuda: Sequence[Device], cpu: Sequence[int]) -> None:
+        self._locks: list[Lock] = []
+        try:
+            for device in cuda:
+                self._lock(device.uuid, device.label)
+            cores = self._lock_cores(sum(cpu))
+        except LockedError as error:
+            self.release()
+            raise DeviceError(str(error)) from None
+        except DeviceError:
+            self.release()
+            raise
+        self.devices = (*cuda, *_cpu_devices(cpu, cores))
+
+    def _lock(self, name: str, what: str) -> None:
+        self._locks.append(Lock(device_lock_folder() / f"{name}.lock", what))
+
+    def _lock_cores(self, count: int) -> list[int]:
+        """Take the first free cores, so that launches side by side share a machine."""
+        mine, taken = [], []
+        for core in sorted(os.sched_getaffinity(0)):
+            if len(mine) == count:
+                break
+            try:
+                self._lock(f"core-{core}", f"core {core}")
+                mine.append(core)
+            except LockedError as error:
+                taken.append(str(error))
+        if len(mine) < count:
+            rest = f": {taken[0]}" if taken else ""
+            raise DeviceError(f"{count} CPU cores are asked for and {len(mine)} are free here{rest}")
+        return mine
+
+    def release(self) -> None:
+        """Give the devices back."""
+        while self._locks:
+            self._locks.pop().release()
+
+
+def _cpu_devices(widths: Sequence[int], cores: list[int]) -> tuple[Device, ...]:
+    host, name, memory = socket.gethostname(), cpu_name(), psutil.virtual_memory().total
+    devices = []
+    for index, width in enumerate(widths):
+        own, cores = tuple(cores[:width]), cores[width:]
+        uuid = f"cpu-{host}-{'-'.join(map(str, own))}"
+        devices.append(Device("cpu", uuid, name, memory, host, index, own))
+    return tuple(devices)

@@ -1,0 +1,103 @@
+"""The catalogue of Methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from paretosearch.axis import Axis, Value
+from paretosearch.errors import RecipeError, suggest
+from paretosearch.method import NAMED_SLOTS, Method, Slot
+from paretosearch.methods.avg import AveragePooling
+from paretosearch.methods.constant import Constant
+from paretosearch.methods.label_smoothing import LabelSmoothing
+from paretosearch.methods.max import MaxPooling
+from paretosearch.methods.native import NativePooling
+from paretosearch.methods.one_cycle import OneCycle
+from paretosearch.methods.s3 import S3Pooling
+from paretosearch.methods.stochastic import StochasticPooling
+from paretosearch.recipe import Recipe
+from paretosearch.space import Activation
+
+__all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
+
+#: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it.
+CATALOGUE: tuple[type[Method], ...] = (
+    NativePooling,
+    MaxPooling,
+    AveragePooling,
+    StochasticPooling,
+    S3Pooling,
+    OneCycle,
+    Constant,
+    LabelSmoothing,
+)
+
+
+def by_name(name: str) -> type[Method]:
+    """Find a Method.
+
+    Raises:
+        RecipeError: If there is none of this name.
+    """
+    for method in CATALOGUE:
+        if method.name == name:
+            return method
+    raise RecipeError(f"there is no method {name!r}{suggest(name, [method.name for method in CATALOGUE])}")
+
+
+def active(recipe: Recipe) -> tuple[Method, ...]:
+    """Make the Methods of a Recipe, without those that their switch turns off.
+
+    Args:
+        recipe: Names a Method for each named slot, and any others with their parameters.
+
+    Returns:
+        The Methods in the order of the catalogue.
+
+    Raises:
+        RecipeError: If a Method or a parameter is unknown, a parameter is outside its range, or two Methods take
+            the same slot.
+    """
+    parameters: dict[str, Mapping[str, Value]] = {_of_slot(recipe, slot).name: {} for slot in NAMED_SLOTS}
+    parameters |= {by_name(name).name: values for name, values in recipe.methods.items()}
+    made = (method(**parameters[method.name]) for method in CATALOGUE if method.name in parameters)
+    on = tuple(method for method in made if method.switch is None or getattr(method, method.switch) != method.off)
+    _check_slots(on)
+    return on
+
+
+def activations() -> tuple[Activation, ...]:
+    """Tell when each Method is part of a Recipe."""
+    return tuple(_activation(method) for method in CATALOGUE)
+
+
+def parameters() -> dict[str, Axis]:
+    """Give the allowed range and default of every ``method.parameter``."""
+    return {f"{method.name}.{key}": axis for method in CATALOGUE for key, axis in method.space.items()}
+
+
+def _of_slot(recipe: Recipe, slot: Slot) -> type[Method]:
+    name: str = getattr(recipe, slot.value)
+    candidates = {method.name: method for method in CATALOGUE if method.slot is slot}
+    if name not in candidates:
+        raise RecipeError(f'{slot.value} = "{name}" is no {slot.value} method{suggest(name, candidates)}')
+    return candidates[name]
+
+
+def _check_slots(methods: tuple[Method, ...]) -> None:
+    taken: dict[Slot, str] = {}
+    for method in methods:
+        if method.slot in taken:
+            both = f"{taken[method.slot]} and {method.name}"
+            raise RecipeError(f"{both} both take the {method.slot.value} slot; keep one of them")
+        if method.slot is not None:
+            taken[method.slot] = method.name
+
+
+def _activation(method: type[Method]) -> Activation:
+    keys = tuple(method.space)
+    if method.slot in NAMED_SLOTS:
+        return Activation(method.name, method.slot.value, method.name, on=True, parameters=keys)
+    assert method.switch is not None
+    assert method.off is not None
+    return Activation(method.name, f"{method.name}.{method.switch}", method.off, on=False, parameters=keys)

@@ -1,0 +1,95 @@
+"""The networks that a Recipe can name."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from paretosearch.errors import RecipeError, suggest
+from paretosearch.method import Pool
+from paretosearch.nets.convnet import convnet
+from paretosearch.nets.resnet import cifar_resnet, imagenet_resnet
+from paretosearch.nets.spec import NetSpec
+from paretosearch.nets.torchvision_models import PREFIX, check_torchvision_name, torchvision_model
+from paretosearch.nets.vgg import vgg
+
+__all__ = ["build", "check_name", "names"]
+
+Builder = Callable[[NetSpec], nn.Module]
+
+_BUILDERS: dict[str, Builder] = {
+    "convnet": convnet,
+    **{f"resnet{depth}": partial(cifar_resnet, depth=depth) for depth in (8, 20, 32, 56)},
+    **{f"vgg{depth}": partial(vgg, depth=depth) for depth in (11, 13, 16)},
+    **{f"resnet{depth}": partial(imagenet_resnet, depth=depth) for depth in (18, 50)},
+}
+
+
+def names() -> tuple[str, ...]:
+    """List the networks, beside which ``torchvision:NAME`` is any of torchvision's."""
+    return tuple(_BUILDERS)
+
+
+def check_name(name: str) -> None:
+    """Refuse a network that there is not.
+
+    Args:
+        name: What the Recipe names.
+
+    Raises:
+        RecipeError: If there is no such network.
+    """
+    if name.startswith(PREFIX):
+        check_torchvision_name(name)
+    elif name not in _BUILDERS:
+        raise RecipeError(f"there is no network {name!r}{suggest(name, [*_BUILDERS, PREFIX + 'NAME'])}")
+
+
+def build(name: str, *, classes: int, channels: int, image_size: int, width: float = 1.0) -> nn.Module:
+    """Make a network with fresh weights from torch's global generator.
+
+    It transforms images (N, channels, image_size, image_size) to logits (N, classes).
+
+    Args:
+        name: Name of the network, or ``torchvision:NAME``.
+        classes: Number of classes.
+        channels: Channels of an image.
+        image_size: Edge of the square images in pixels.
+        width: Factor on the channel counts.
+
+    Raises:
+        RecipeError: If there is no such network, or it cannot have this width or take images of this size.
+    """
+    check_name(name)
+    builder = _BUILDERS.get(name) or partial(torchvision_model, name=name)
+    net = builder(NetSpec(classes, channels, image_size, width))
+    _try_images(net, name, (channels, image_size, image_size))
+    return net
+
+
+def _try_images(net: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+    """Run the network without any numbers, in its own way and again as a pooling Method would have it."""
+    twin = _numberless(net).eval()
+    image = torch.empty(1, *shape, device="meta")
+    places = [module for module in twin.modules() if isinstance(module, Pool)]
+    try:
+        with torch.no_grad():
+            twin(image)
+            for place in places:
+                place.fill(nn.MaxPool2d(2))
+            twin(image)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        size = f"{shape[1]}x{shape[2]}"
+        raise RecipeError(f"{name} cannot take images of {size} ({reason}); set another image_size") from None
+
+
+def _numberless(net: nn.Module) -> nn.Module:
+    """Copy the modules of a network, but none of its numbers: all tensors of the copy are on the meta device."""
+    twins: dict[int, Tensor] = {id(p): nn.Parameter(p.detach().to("meta")) for p in net.parameters()}
+    twins |= {id(buffer): buffer.to("meta") for buffer in net.buffers()}
+    return copy.deepcopy(net, twins)

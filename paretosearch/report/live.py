@@ -1,0 +1,109 @@
+"""Keeps a person informed while a launch runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from paretosearch.device import Device
+from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.recipe import Recipe
+from paretosearch.report.screen import Progress, Row, Screen
+from paretosearch.report.words import seconds_text, words
+from paretosearch.store import Front
+
+#: Pictures a second: drawing costs processor time that CPU Workers would rather have.
+_RATE = 1
+
+
+class LiveView:
+    """A picture that follows the launch on a terminal, and a line for each finished trial anywhere else.
+
+    Args:
+        console: Where to show it.
+        study: Name of the study.
+        axes: The searched fields and ``method.parameter`` names.
+        budget_trials: Trials at the end; None if something else ends the search.
+        devices: The devices, in the order to show them.
+        done: Trials that earlier launches ended.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        study: str,
+        axes: Collection[str],
+        budget_trials: int | None,
+        devices: Sequence[Device],
+        done: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._console = console
+        self._clock = clock
+        self._began = clock()
+        self._progress = Progress(study, tuple(axes), budget_trials, {d.uuid: Row(d) for d in devices}, done)
+        moving = console.is_terminal and not console.is_dumb_terminal
+        self._live = (
+            Live(console=console, refresh_per_second=_RATE, transient=True, get_renderable=self._draw)
+            if moving
+            else None
+        )
+
+    def __enter__(self) -> LiveView:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def started(self, device: Device, trial: int, recipe: Recipe) -> None:
+        """Show that a device begins a trial."""
+        self._progress.rows[device.uuid] = Row(device, trial, recipe)
+
+    def epoch(self, device: Device, result: EpochResult) -> None:
+        """Show that the device's trial is an epoch further."""
+        rows = self._progress.rows
+        rows[device.uuid] = replace(rows[device.uuid], epoch=result)
+
+    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
+        """Show how the device's trial ended, or that the user stopped it; not for an attempt that is tried again."""
+        row = self._progress.rows[device.uuid]
+        self._progress.rows[device.uuid] = Row(device)
+        self._progress.count(outcome)
+        if not self._live or on_front or outcome.status == "failed":
+            self._say(_verdict(trial, row.recipe, self._progress.axes, outcome, on_front))
+
+    def front(self, front: Front) -> None:
+        """Show a new front."""
+        self._progress.front = front
+
+    def message(self, text: str) -> None:
+        """Say something, above the picture where there is one."""
+        self._say(Text(text))
+
+    def _say(self, line: Text) -> None:
+        self._console.print(line, soft_wrap=True)  # a line stays a line in a log file, however long
+
+    def _draw(self) -> Screen:
+        self._progress.elapsed = self._clock() - self._began
+        return Screen(self._progress)
+
+
+def _verdict(trial: int, recipe: Recipe | None, axes: Collection[str], outcome: Outcome, on_front: bool) -> Text:
+    line = Text(f"trial {trial}  ").append(f"{words(recipe, axes)}  " if recipe else "")
+    if outcome.status == "failed":
+        return line.append(f"failed, {outcome.failure}: {outcome.message}", "red")
+    if outcome.status == "stopped":
+        return line.append("stopped; the next launch goes on with it")
+    seconds, accuracy = outcome.objectives
+    line.append(f"{seconds_text(seconds)} s  {100 * accuracy:.2f} %")
+    return line.append("  on the front", "cyan") if on_front else line

@@ -1,0 +1,83 @@
+"""What the shape of a point stands for, in every figure the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from paretosearch.recipe import NUMBER_FORMATS
+from paretosearch.report.style import FAINT, INK, MARKERS, PALETTE
+from paretosearch.report.words import axis_value, value_text
+from paretosearch.store import Point
+
+#: Axes worth a shape, in this order; known values keep their shape in every study.
+KNOWN_ORDER = {"number_format": NUMBER_FORMATS, "pooling": ("max", "avg", "stochastic", "s3")}
+
+#: A point that is too low to show, at the edge: 7 is a caret that points down.
+BELOW: dict[str, Any] = {"marker": 7, "color": FAINT, "markersize": 4, "linestyle": "none"}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The shapes of a set of points.
+
+    Args:
+        axis: The axis that they show; None where all points look the same.
+        values: The values that occur, in the order to list them.
+    """
+
+    axis: str | None
+    values: tuple[str, ...] = ()
+
+    def value(self, point: Point) -> str:
+        """Value of the point on the shown axis."""
+        return value_text(axis_value(point.recipe, self.axis)) if self.axis else ""
+
+    def sorted(self, points: Sequence[Point]) -> dict[str, list[Point]]:
+        """Sort points by their value; every value has a list, be it empty."""
+        by_value: dict[str, list[Point]] = {value: [] for value in self.values or ("",)}
+        for point in points:
+            by_value[self.value(point)].append(point)
+        return by_value
+
+    def index(self, value: str) -> int:
+        """Number of the shape and colour of a value."""
+        known = KNOWN_ORDER[self.axis] if self.axis else ()
+        order = [*known, *(v for v in self.values if v not in known)]
+        return order.index(value) % len(MARKERS) if value in order else 0
+
+    def shape(self, value: str) -> str:
+        """Matplotlib's marker of a value."""
+        return MARKERS[self.index(value)]
+
+    def colour(self, value: str) -> str:
+        """Colour of a value, as ``#rrggbb``."""
+        return PALETTE[self.index(value)]
+
+    def solid(self, value: str) -> dict[str, Any]:
+        """How to plot a point of the front."""
+        return {**self._outline(value), "color": self.colour(value), "markeredgecolor": INK, "markeredgewidth": 0.6}
+
+    def faint(self, value: str) -> dict[str, Any]:
+        """How to plot a dominated point."""
+        return {**self._outline(value), "color": "none", "markeredgecolor": "#b0b0b0", "markeredgewidth": 0.7}
+
+    def _outline(self, value: str) -> dict[str, Any]:
+        return {"marker": self.shape(value), "linestyle": "none"}
+
+
+def marks_of(points: Sequence[Point]) -> Marks:
+    """Choose what to tell apart.
+
+    Args:
+        points: Everything that will be drawn.
+
+    Returns:
+        Shapes by number format, or by pooling where there is one format only, or one shape for all.
+    """
+    for axis, known in KNOWN_ORDER.items():
+        found = {value_text(axis_value(point.recipe, axis)) for point in points}
+        if len(found) > 1:
+            return Marks(axis, (*(v for v in known if v in found), *sorted(found.difference(known))))
+    return Marks(None)

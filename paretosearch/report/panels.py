@@ -1,0 +1,95 @@
+"""The figure that sets each searched axis against both objectives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from paretosearch.report.marks import BELOW, KNOWN_ORDER
+from paretosearch.report.reading import accuracy_floor
+from paretosearch.report.rulers import Ruler, ruler_of
+from paretosearch.report.style import INK, PALETTE, new_figure, seconds_axis, styled
+from paretosearch.report.words import axis_value, titles
+from paretosearch.store import Front, Point
+
+_MOST_ACROSS = 4
+_REST: dict[str, Any] = {
+    "marker": "o",
+    "linestyle": "none",
+    "color": "none",
+    "markeredgecolor": "#b0b0b0",
+    "markersize": 3.2,
+    "markeredgewidth": 0.6,
+}
+_FRONT = {**_REST, "color": PALETTE[0], "markeredgecolor": INK, "markersize": 4.2, "zorder": 3}
+
+
+@styled
+def axes_figure(front: Front, axes: Collection[str]) -> Figure:
+    """Draw, for each searched axis, all trials against accuracy and against seconds.
+
+    Args:
+        front: The trials; at least one point.
+        axes: The searched fields and ``method.parameter`` names; at least one.
+
+    Returns:
+        The figure: two panels an axis, up to four axes across.
+    """
+    bands = math.ceil(len(axes) / _MOST_ACROSS)
+    across = math.ceil(len(axes) / bands)
+    figure = new_figure(0.3 + 2.9 * bands)
+    named = list(titles(axes, short=False).items())
+    for band, part in enumerate(figure.subfigures(bands, 1, squeeze=False)[:, 0]):
+        _band(part, front, named[band * across : (band + 1) * across], across)
+    handles = [Line2D([], [], **_FRONT, label="on the front"), Line2D([], [], **_REST, label="dominated")]
+    if below := sum(point.accuracy < accuracy_floor(front) for point in front.dominated):
+        handles.append(Line2D([], [], **BELOW, label=f"{below} below the axis"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+    return figure
+
+
+def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int) -> None:
+    grid = part.subplots(2, across, sharey="row", squeeze=False)
+    for column, (axis, title) in enumerate(named):
+        values = [axis_value(point.recipe, axis) for point in (*front.points, *front.dominated)]
+        ruler = ruler_of(values, KNOWN_ORDER.get(axis, ()))
+        _accuracies(grid[0, column], front, axis, ruler)
+        _seconds(grid[1, column], front, axis, ruler)
+        grid[0, column].tick_params(labelbottom=False)
+        grid[1, column].set_xlabel(title)
+    for panel in grid[:, len(named) :].ravel():
+        panel.set_visible(False)
+    seconds_axis(grid[1, 0], [point.train_seconds for point in (*front.points, *front.dominated)], "y")
+    grid[0, 0].set_ylabel("validation\naccuracy (%)")
+    grid[1, 0].set_ylabel("training\ntime (s)")
+
+
+def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
+    floor, high = 100 * accuracy_floor(front), 100 * front.points[-1].accuracy
+    room = 0.07 * max(high - floor, 1.0)
+    shown = [point for point in front.dominated if 100 * point.accuracy >= floor]
+    below = [_place(point, axis, ruler) for point in front.dominated if 100 * point.accuracy < floor]
+    for points, look in ((shown, _REST), (front.points, _FRONT)):
+        panel.plot([_place(p, axis, ruler) for p in points], [100 * p.accuracy for p in points], **look)
+    panel.plot(below, [floor - 0.6 * room] * len(below), **BELOW)
+    panel.set_ylim(floor - room, high + room)
+    ruler.draw(panel)
+
+
+def _seconds(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
+    for points, look in ((front.dominated, _REST), (front.points, _FRONT)):
+        panel.plot([_place(p, axis, ruler) for p in points], [p.train_seconds for p in points], **look)
+    ruler.draw(panel)
+
+
+def _place(point: Point, axis: str, ruler: Ruler) -> float:
+    """Give the place of a point; equal values are spread a little, each trial the same way in every panel."""
+    value = axis_value(point.recipe, axis)
+    golden = point.trial * 0.618 % 1 - 0.5  # multiples of the golden ratio are spread evenly
+    width = 0.5 if ruler.names else 0.06 if ruler.repeats or value is None else 0.0
+    return ruler.at(value) + golden * width

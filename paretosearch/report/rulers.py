@@ -1,0 +1,105 @@
+"""Places the values of one searched axis along a line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator
+
+from paretosearch.axis import Value
+from paretosearch.report.words import value_text
+
+_MOST_TICKS = 4
+_LETTERS = 24  # in the width of a panel
+_OFF = -0.22  # clear of the number line's own start at 0
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """Where values stand: numbers on a line from 0 to 1 with ``off`` left of it, anything else in a row of names.
+
+    Args:
+        names: The names, one unit apart; empty for numbers.
+        low: Smallest number.
+        high: Largest number.
+        log: Whether numbers stand by their logarithm.
+        ticks: Numbers to write.
+        has_off: Whether ``off`` occurs beside numbers.
+        repeats: Whether most trials share their value with others.
+    """
+
+    names: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+    log: bool = False
+    ticks: tuple[float, ...] = ()
+    has_off: bool = False
+    repeats: bool = True
+
+    def at(self, value: Value | None) -> float:
+        """Give the place of a value."""
+        if self.names:
+            return float(self.names.index(value_text(value)))
+        if value is None:
+            return _OFF
+        if self.high == self.low:
+            return 0.5
+        scale = math.log if self.log else float
+        return (scale(float(value)) - scale(self.low)) / (scale(self.high) - scale(self.low))
+
+    def draw(self, axes: Axes) -> None:
+        """Write the ticks on the x axis."""
+        off = [(_OFF, "off")] if self.has_off else []
+        numbers = [(self.at(tick), value_text(tick)) for tick in self.ticks]
+        places, texts = zip(*[*off, *numbers, *((float(i), name) for i, name in enumerate(self.names))], strict=True)
+        axes.xaxis.set_major_locator(FixedLocator(places))
+        axes.xaxis.set_major_formatter(FixedFormatter(texts))
+        axes.set_xlim(*((-0.6, len(self.names) - 0.4) if self.names else (_OFF - 0.12 if self.has_off else -0.1, 1.1)))
+        if self._crowded:
+            for label in axes.get_xticklabels():
+                label.set(rotation=30, ha="right", rotation_mode="anchor")
+
+    @property
+    def _crowded(self) -> bool:
+        neighbours = zip(self.names, self.names[1:], strict=False)
+        return any((len(a) + len(b)) / 2 + 1 > _LETTERS / len(self.names) for a, b in neighbours)
+
+
+def ruler_of(values: Sequence[Value | None], order: Sequence[str] = ()) -> Ruler:
+    """Find a ruler for what occurs.
+
+    Args:
+        values: The values of all trials on one axis; None where the Method is off.
+        order: Names to list first, in this order, where they occur.
+
+    Returns:
+        A line of numbers, logarithmic where they span more than a factor of 20 and bunch at its lower end; a row of
+        names otherwise.
+    """
+    present = [value for value in values if value is not None]
+    numbers = sorted({float(v) for v in present if isinstance(v, int | float) and not isinstance(v, bool)})
+    if not numbers or len(numbers) < len(set(present)):
+        found = {value_text(value) for value in values}
+        return Ruler((*(name for name in ("off", *order) if name in found), *sorted(found.difference(order, ["off"]))))
+    log = numbers[0] > 0 and numbers[-1] > 20 * numbers[0] and _bunched(numbers)
+    repeats = 2 * len(numbers) < len(present)
+    return Ruler((), numbers[0], numbers[-1], log, _ticks(numbers, log), len(present) < len(values), repeats)
+
+
+def _bunched(numbers: Sequence[float]) -> bool:
+    """Say whether half of the values lie in the lowest quarter, as values drawn by their logarithm do."""
+    return numbers[len(numbers) // 2] < numbers[0] + 0.25 * (numbers[-1] - numbers[0])
+
+
+def _ticks(numbers: Sequence[float], log: bool) -> tuple[float, ...]:
+    if len(numbers) <= 2 * _MOST_TICKS:
+        return tuple(numbers[:: math.ceil(len(numbers) / _MOST_TICKS)])
+    by_tens, by_threes = LogLocator(numticks=_MOST_TICKS + 2), LogLocator(subs=(1, 3), numticks=_MOST_TICKS + 2)
+    for locator in (by_tens, by_threes) if log else (MaxNLocator(_MOST_TICKS, steps=[1, 2, 3, 5, 10]),):
+        ticks = [float(t) for t in locator.tick_values(numbers[0], numbers[-1]) if numbers[0] <= t <= numbers[-1]]
+        if len(ticks) > 1:
+            return tuple(ticks)
+    return numbers[0], numbers[-1]

@@ -1,0 +1,179 @@
+"""What a terminal shows of a launch that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from paretosearch.device import Device
+from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.recipe import Recipe
+from paretosearch.report.reading import evenly
+from paretosearch.report.textplot import scatter
+from paretosearch.report.words import duration_text, seconds_text, words
+from paretosearch.store import Front
+
+_BESIDE = 110  # columns from which the drawing and the list of the front stand side by side
+_TALLEST = 14  # lines of the drawing
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one device does.
+
+    Args:
+        device: The device.
+        trial: The trial in training; None between trials.
+        recipe: Its Recipe.
+        epoch: Its last epoch; None before the end of the first.
+    """
+
+    device: Device
+    trial: int | None = None
+    recipe: Recipe | None = None
+    epoch: EpochResult | None = None
+
+
+@dataclass
+class Progress:
+    """How far a launch is; whole values are replaced, never changed, since another thread reads them to draw.
+
+    Args:
+        study: Name of the study.
+        axes: The searched fields and ``method.parameter`` names.
+        budget_trials: Trials at the end; None if something else ends the search.
+        rows: A row a device, by its uuid.
+        done: Trials that have ended, those of earlier launches among them.
+        done_here: Those of this launch.
+        failed: Those without a result, in this launch.
+        elapsed: Seconds since the launch.
+        front: The front so far.
+    """
+
+    study: str
+    axes: tuple[str, ...]
+    budget_trials: int | None
+    rows: dict[str, Row]
+    done: int = 0
+    done_here: int = 0
+    failed: int = 0
+    elapsed: float = 0.0
+    front: Front | None = field(default=None)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count a trial that has ended; a stopped one has not."""
+        ended = outcome.status != "stopped"
+        self.done += ended
+        self.done_here += ended
+        self.failed += outcome.status == "failed"
+
+    def seconds_left(self) -> float | None:
+        """Estimate the rest from the pace so far; None before there is a pace."""
+        if self.budget_trials is None or self.done_here < 2:
+            return None
+        return self.elapsed / self.done_here * max(self.budget_trials - self.done, 0)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The picture of a `Progress`, as large as the terminal allows."""
+
+    progress: Progress
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw devices, budget, then the front in what room is left."""
+        height = console.size.height - 1
+        rows = list(self.progress.rows.values())
+        shown = rows[: max(height - 6, 1)]
+        yield _devices(shown, self.progress.axes, options.max_width)
+        if len(rows) > len(shown):
+            yield Text(f"and {len(rows) - len(shown)} more devices", "dim")
+        yield Text()
+        yield from _budget(self.progress)
+        yield from _front(self.progress, options.max_width, height - len(shown) - 7, options.ascii_only)
+
+
+def _devices(rows: list[Row], axes: tuple[str, ...], width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, expand=True)
+    table.add_column("device", no_wrap=True)
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("recipe", no_wrap=True, ratio=1)
+    for heading in ("epoch", *([""] if width >= _BESIDE else []), "accuracy", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*_device_cells(row, axes, width >= _BESIDE))
+    return table
+
+
+def _device_cells(row: Row, axes: tuple[str, ...], bar: bool) -> Iterator[RenderableType]:
+    yield Text(row.device.label)
+    if row.trial is None or row.recipe is None:
+        idle: list[RenderableType] = ["", Text("idle", "dim"), *[""] * (4 if bar else 3)]
+        yield from idle
+        return
+    yield str(row.trial)
+    yield Text(words(row.recipe, axes), overflow="ellipsis")
+    done = row.epoch.epoch if row.epoch else 0
+    yield f"{done}/{row.recipe.epochs}"
+    if bar:
+        yield ProgressBar(row.recipe.epochs, done, 12, complete_style="cyan", finished_style="cyan")
+    yield f"{100 * row.epoch.accuracy:.2f} %" if row.epoch else ""
+    yield seconds_text(row.epoch.train_seconds) if row.epoch else ""
+
+
+def _budget(progress: Progress) -> Iterator[RenderableType]:
+    if progress.budget_trials:
+        line = Table.grid(padding=(0, 2, 0, 0), expand=True)
+        line.add_column(no_wrap=True, max_width=40)
+        line.add_column(ratio=1)
+        bar = ProgressBar(progress.budget_trials, progress.done, complete_style="cyan", finished_style="cyan")
+        line.add_row(Text(progress.study, "bold", overflow="ellipsis"), bar)
+        yield line
+    else:
+        yield Text(progress.study, "bold", overflow="ellipsis", no_wrap=True)
+    total = f" of {progress.budget_trials}" if progress.budget_trials else ""
+    text = Text(f"{progress.done}{total} trials, ", no_wrap=True, overflow="ellipsis")
+    if progress.failed:
+        text.append(f"{progress.failed} failed", "red").append(", ")
+    text.append(f"{duration_text(progress.elapsed)} so far")
+    if (left := progress.seconds_left()) is not None:
+        text.append(f", about {duration_text(left)} left")
+    yield text
+
+
+def _front(progress: Progress, width: int, height: int, ascii_only: bool) -> Iterator[RenderableType]:
+    front = progress.front
+    if front is None or not front.points or height < 4:
+        return
+    yield Text()
+    yield Text(f"front so far: {len(front.points)} of {len(front.points) + len(front.dominated)} trials", "bold")
+    if width >= _BESIDE:
+        both = Table.grid(padding=(0, 4, 0, 0), expand=True)
+        both.add_column()
+        both.add_column(ratio=1)
+        lines = min(height - 2, _TALLEST)
+        drawing = scatter(front, min(width // 2, 90) - 4, max(lines, 5), ascii_only)
+        both.add_row(drawing, _members(progress.axes, front, lines))
+        yield both
+        return
+    lines = min(height - 2 - min(len(front.points), 3), _TALLEST)
+    if lines >= 6:
+        yield scatter(front, width - 1, lines, ascii_only)
+    yield _members(progress.axes, front, height - 2 - (lines if lines >= 6 else 0))
+
+
+def _members(axes: tuple[str, ...], front: Front, most: int) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    for _ in range(3):
+        table.add_column(justify="right", no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True)
+    for point in evenly(front.points, max(most, 1)):
+        numbers = (f"trial {point.trial}", f"{seconds_text(point.train_seconds)} s", f"{100 * point.accuracy:.2f} %")
+        table.add_row(*numbers, Text(words(point.recipe, axes), overflow="ellipsis"))
+    return table

@@ -1,0 +1,148 @@
+"""How a study stands, to read or to process."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from paretosearch.device import Device
+from paretosearch.report.words import duration_text, seconds_text
+from paretosearch.store import AttemptRecord, Store
+
+_STATES = ("complete", "running", "failed", "stopped")
+
+
+def status_json(store: Store, study: str) -> dict[str, Any]:
+    """Say how a study stands, as JSON can hold it.
+
+    Args:
+        store: Where it is kept.
+        study: Its name.
+
+    Returns:
+        Trials by state, failed attempts by class with the newest message, devices with what they did, the front.
+
+    Raises:
+        StoreError: If there is no such study.
+    """
+    attempts, counts, front = store.attempts(study), store.counts(study), store.front(study)
+    record = store.study(study)
+    assert record is not None
+    return {
+        "study": study,
+        "created": record.created.isoformat(),
+        "sampler": record.sampler,
+        "device_class": record.device_class,
+        "trials": {state: getattr(counts, state) for state in _STATES},
+        "failures": _failures(attempts),
+        "devices": [_device(device, attempts) for device in store.devices(study)],
+        "front": {
+            "size": len(front.points),
+            "hypervolume": front.hypervolume,
+            "reference": {"train_seconds": front.reference[0], "accuracy": front.reference[1]},
+        },
+        "device_seconds": store.device_seconds(study),
+    }
+
+
+def _failures(attempts: Sequence[AttemptRecord]) -> list[dict[str, Any]]:
+    by_class: dict[str, list[AttemptRecord]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.outcome == "failed" and attempt.failure:
+            by_class[attempt.failure].append(attempt)
+    ordered = sorted(by_class.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        {"class": failure, "attempts": len(of_class), "trial": of_class[-1].trial, "message": of_class[-1].message}
+        for failure, of_class in ordered
+    ]
+
+
+def _device(device: Device, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
+    own = [attempt for attempt in attempts if attempt.device == device.uuid]
+    ends: Counter[str] = Counter(attempt.outcome or "running" for attempt in own)
+    return {
+        "device": device.label,
+        "name": device.name,
+        "host": device.host,
+        "uuid": device.uuid,
+        "device_class": device.device_class,
+        "attempts": {state: ends[state] for state in _STATES},
+        "device_seconds": sum(attempt.device_seconds or 0.0 for attempt in own),
+        "training": [attempt.trial for attempt in own if attempt.outcome is None],
+    }
+
+
+def status_table(store: Store, study: str) -> RenderableType:
+    """Say how a study stands, for a terminal.
+
+    Args:
+        store: Where it is kept.
+        study: Its name.
+
+    Returns:
+        Something to print.
+
+    Raises:
+        StoreError: If there is no such study.
+    """
+    status = status_json(store, study)
+    parts: list[RenderableType] = [_summary(status)]
+    if status["devices"]:
+        parts += [Text(), _devices_table(status["devices"])]
+    if status["failures"]:
+        parts += [Text(), _failures_table(status["failures"])]
+    return Group(*parts)
+
+
+def _summary(status: dict[str, Any]) -> Table:
+    trials = ", ".join(f"{count} {state}" for state, count in status["trials"].items() if count) or "none yet"
+    front = status["front"]
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("study", Text(status["study"], "bold"))
+    table.add_row("trials", trials)
+    table.add_row("device time", duration_text(status["device_seconds"]))
+    if front["size"]:
+        reference = f"up to {seconds_text(front['reference']['train_seconds'])} s"
+        table.add_row(
+            "front", f"{front['size']} points, hypervolume {seconds_text(front['hypervolume'])} s ({reference})"
+        )
+        table.add_row("", Text(f"times on {status['device_class']}", "dim"))
+    return table
+
+
+def _devices_table(devices: Sequence[dict[str, Any]]) -> Table:
+    table = _columns(
+        ("device", "left"), ("attempts", "right"), ("failed", "right"), ("time", "right"), ("training", "left")
+    )
+    table.add_column("name")
+    for device in devices:
+        training = ", ".join(f"trial {trial}" for trial in device["training"])
+        ends = device["attempts"]
+        time = duration_text(device["device_seconds"])
+        name = Text(f"{device['name']} on {device['host']}")
+        table.add_row(device["device"], str(sum(ends.values())), str(ends["failed"] or ""), time, training, name)
+    return table
+
+
+def _failures_table(failures: Sequence[dict[str, Any]]) -> Table:
+    table = _columns(("failures", "left"), ("attempts", "right"), ("newest", "left"))
+    table.add_column("message")
+    for failure in failures:
+        name = failure["class"].replace("_", " ")
+        table.add_row(name, str(failure["attempts"]), f"trial {failure['trial']}", Text(failure["message"]))
+    return table
+
+
+def _columns(*headings: tuple[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    for heading, justify in headings:
+        table.add_column(heading, justify=justify, no_wrap=True)
+    return table

@@ -1,0 +1,146 @@
+"""How every figure looks, on the page as in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from paretosearch.report.files import replacing
+from paretosearch.report.reading import spans_decades
+
+#: Inches: the text of a thesis on A4 is about 150 mm wide.
+WIDTH = 5.9
+
+#: Okabe and Ito's colours, told apart by colour-blind readers; the order keeps neighbours apart in grey too.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000", "#999999")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+INK = "#222222"
+FAINT = "#8c8c8c"
+
+#: Formats of every figure.
+SUFFIXES = (".pdf", ".svg", ".png")
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same bytes on every machine
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.width": 0.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.3,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.4,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # TrueType: printers and journals refuse Type 3
+    "ps.fonttype": 42,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "paretosearch",
+}
+
+_NO_DATE: dict[str, dict[str, Any]] = {
+    ".pdf": {"CreationDate": None, "Creator": "paretosearch"},
+    ".svg": {"Date": None, "Creator": "paretosearch"},
+    ".png": {"Software": None},
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def styled(draw: Callable[P, R]) -> Callable[P, R]:
+    """Run a function under our settings, and leave those of the caller as they were."""
+
+    @wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mpl.rc_context(_RC):
+            return draw(*args, **kwargs)
+
+    return wrapped
+
+
+def new_figure(height: float) -> Figure:
+    """Make an empty figure as wide as the text.
+
+    Args:
+        height: Inches.
+
+    Returns:
+        A figure that lays itself out, outside pyplot's list of figures.
+    """
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def settle(figure: Figure) -> None:
+    """Lay a figure out once for all: later drawings, of any resolution, keep every place."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+@styled
+def save(figure: Figure, stem: Path) -> tuple[Path, ...]:
+    """Write a figure in every format; the same figure gives the same bytes.
+
+    Args:
+        figure: What to write.
+        stem: Path without its suffix.
+
+    Returns:
+        The files, in the order of `SUFFIXES`.
+    """
+    settle(figure)
+    paths = tuple(stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
+    for path in paths:
+        with replacing(path) as file:
+            figure.savefig(file, format=path.suffix[1:], metadata=_NO_DATE[path.suffix])
+    return paths
+
+
+def seconds_axis(axes: Axes, seconds: Sequence[float], which: str = "x") -> None:
+    """Make an axis of positive times logarithmic where they span enough.
+
+    Args:
+        axes: Where.
+        seconds: The times shown.
+        which: ``x`` or ``y``.
+    """
+    if not spans_decades(seconds):
+        return
+    getattr(axes, f"set_{which}scale")("log")
+    axis = getattr(axes, f"{which}axis")
+    decades = max(seconds) / min(seconds)
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1000 else (1,), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=100))
+    axis.set_minor_formatter(NullFormatter())
+    axis.grid(visible=False, which="minor")

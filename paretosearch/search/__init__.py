@@ -1,0 +1,6 @@
+"""Chooses the next genome to train."""
+
+from paretosearch.search.samplers import SAMPLERS
+from paretosearch.search.study import Asked, Search, open_search
+
+__all__ = ["SAMPLERS", "Asked", "Search", "open_search"]

@@ -1,0 +1,204 @@
+"""The conversation with Optuna about one study."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from paretosearch.axis import Axis, Choice, Real, Value
+from paretosearch.errors import ParetosearchError, StoreError
+from paretosearch.search.samplers import SAMPLERS, SeededByTrial
+from paretosearch.space import Space
+
+METRICS = ("train_seconds", "accuracy")
+DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
+
+#: A dashboard or a backup may hold SQLite's lock for seconds; the driver's own patience of 5 is short of that.
+SQLITE_PATIENCE_SECONDS = 60
+
+_STATES = {TrialState.COMPLETE: "complete", TrialState.FAIL: "failed", TrialState.RUNNING: "running"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A Trial that the sampler wants trained.
+
+    Args:
+        trial: Its number in the study, from 0.
+        genome: A value for every axis; None where the Launcher died before the last one was drawn.
+    """
+
+    trial: int
+    genome: dict[str, Value] | None
+
+
+class Search:
+    """An Optuna study by ask and tell; made by `open_search`.
+
+    Args:
+        study: The study, with its sampler.
+        storage: Where it is kept.
+        space: What to ask for.
+    """
+
+    def __init__(self, study: optuna.Study, storage: RDBStorage, space: Space) -> None:
+        self._study = study
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+        # Every axis in every trial: NSGA-II would draw an axis at random that some trial of the past has not.
+        self._distributions = {name: distribution(axis) for name, axis in space.axes.items()}
+
+    def ask(self) -> Asked:
+        """Begin a Trial.
+
+        Returns:
+            Its number and a value for every axis.
+
+        Raises:
+            StoreError: If the database does not take it.
+        """
+        with _store_errors():
+            trial = self._study.ask(self._distributions)
+            return Asked(trial.number, trial.params)
+
+    def tell(
+        self,
+        trial: int,
+        objectives: tuple[float, float] | None,
+        note: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """End a Trial; one that has ended already stays as it is.
+
+        Args:
+            trial: Number of the Trial.
+            objectives: Training seconds and accuracy in [0, 1]; None for a failure.
+            note: What to keep beside it, such as the digest of its Recipe or the class of its failure.
+
+        Raises:
+            ParetosearchError: If an objective is not finite or out of range.
+            StoreError: If the study has no such Trial, or the database does not take it.
+        """
+        if objectives is not None:
+            _check_objectives(trial, objectives)
+        with _store_errors():
+            trial_id = self._trial_id(trial)
+            if self._storage.get_trial(trial_id).state.is_finished():
+                return
+            for key, value in note.items():  # first, because Optuna seals a trial that is told
+                self._storage.set_trial_user_attr(trial_id, key, value)
+            self._study.tell(trial, objectives, TrialState.FAIL if objectives is None else TrialState.COMPLETE)
+
+    def unfinished(self) -> tuple[Asked, ...]:
+        """List the Trials that were asked and never told, in order: what a Launcher that died leaves behind."""
+        with _store_errors():
+            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        complete = self._distributions.keys()
+        return tuple(Asked(t.number, dict(t.params) if t.params.keys() == complete else None) for t in running)
+
+    def counts(self) -> dict[str, int]:
+        """Count the Trials by state: ``complete``, ``failed`` and ``running``."""
+        with _store_errors():
+            found = Counter(trial.state for trial in self._study.get_trials(deepcopy=False))
+        return {name: found[state] for state, name in _STATES.items()}
+
+    def trials(self) -> int:
+        """Count the Trials that were asked, whatever became of them."""
+        return sum(self.counts().values())
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def _trial_id(self, number: int) -> int:
+        try:
+            return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        except KeyError:
+            raise StoreError(f"study {self._study.study_name!r} has no trial {number}") from None
+
+
+def open_search(url: str, name: str, space: Space, sampler: str, population: int, seed: int) -> Search:
+    """Begin an Optuna study, or continue it.
+
+    Args:
+        url: SQLAlchemy URL of the database, with its driver.
+        name: Name of the study.
+        space: What is searched; the same as in the study's past.
+        sampler: A key of `SAMPLERS`.
+        population: Trials in a generation of NSGA-II; the random start of the others.
+        seed: Seed of the study.
+
+    Returns:
+        The search, to be closed at the end.
+
+    Raises:
+        StoreError: If the database cannot be opened, or its study of that name is of another kind.
+        UsageError: If the sampler needs a package that is not here.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    seeded = SeededByTrial(partial(SAMPLERS[sampler], population), seed)
+    storage = _connect(url)
+    with _store_errors():
+        study = optuna.create_study(
+            storage=storage, sampler=seeded, study_name=name, directions=DIRECTIONS, load_if_exists=True
+        )
+        if tuple(study.directions) != DIRECTIONS:
+            raise StoreError(f"the database has a study {name!r} with other objectives than ours; choose another name")
+        _name_metrics(study)
+        return Search(study, storage, space)
+
+
+def distribution(axis: Axis) -> BaseDistribution:
+    """Say an axis in Optuna's words; values that can be listed stay readable as they are."""
+    values = axis.values()
+    if values is not None:
+        return CategoricalDistribution(values)
+    assert not isinstance(axis, Choice)
+    if isinstance(axis, Real):
+        return FloatDistribution(axis.low, axis.high, log=axis.log)
+    return IntDistribution(axis.low, axis.high)
+
+
+def _connect(url: str) -> RDBStorage:
+    with _store_errors(ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
+        sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
+        return RDBStorage(url, engine_kwargs=sqlite if make_url(url).get_backend_name() == "sqlite" else {})
+
+
+def _name_metrics(study: optuna.Study) -> None:
+    if study.metric_names != list(METRICS):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of set_metric_names itself, since Optuna 3.2
+            study.set_metric_names(list(METRICS))
+
+
+def _check_objectives(trial: int, objectives: tuple[float, float]) -> None:
+    for name, value, most in zip(METRICS, objectives, (math.inf, 1.0), strict=True):
+        if not (math.isfinite(value) and 0 <= value <= most):
+            raise ParetosearchError(f"trial {trial}: {name} = {value!r} is no finite number from 0 to {most:g}")
+
+
+@contextmanager
+def _store_errors(*more: type[Exception]) -> Iterator[None]:
+    """Say what the database has against it in one line of ours."""
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, *more)
+    try:
+        yield
+    except kinds as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise StoreError(f"Optuna cannot use the database: {reason}") from error

@@ -1,0 +1,50 @@
+"""What a database's own error means to the user."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy.exc import DBAPIError
+
+from paretosearch.errors import StoreError
+
+#: Part of the database's message, in lower case, and what to do about it; the first that fits.
+_ADVICE = (
+    ("unable to open database file", "check that the file and its directory are yours to read and write"),
+    ("readonly database", "copy it to a place that you may write to"),
+    ("read-only transaction", "connect as a user who may write"),
+    ("file is not a database", "name another file by --storage"),
+    ("malformed", "it is damaged; go back to a copy, or name a new file by --storage"),
+    ("database is locked", "another program is writing to it; end that one, then run the same command again"),
+    ("disk is full", "free some space, then run the same command again"),
+    ("no space left", "free some space, then run the same command again"),
+    ("password", "set the right user and password in PARETOSEARCH_STORAGE"),
+    ("permission denied", "ask for a database that this user owns"),
+    ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
+    ("does not exist", "create it by `createdb`, or name another by --storage"),
+    ("bad value", "correct it in the URL"),
+    ("resolve host", "correct the host in the URL"),
+    ("connection option", "take it out of the URL"),
+    ("connection", "start the server, or correct the host and port in the URL"),
+)
+#: PostgreSQL goes on with our SQL, or with advice of its own.
+_SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running).*", re.DOTALL)
+_OTHERWISE = "run again with --debug to see more"
+_LONGEST = 300
+
+
+def complaint(error: DBAPIError, place: str, secret: str | None) -> StoreError:
+    """Say in one line what the database refused.
+
+    Args:
+        error: What SQLAlchemy raised.
+        place: The database, as it may be shown.
+        secret: Its password, which the message must not hold.
+
+    Returns:
+        The error to raise.
+    """
+    said = _SEQUEL.sub("", str(error.orig))
+    reason = " ".join((said.replace(secret, "***") if secret else said).split())[:_LONGEST]
+    advice = next((advice for part, advice in _ADVICE if part in reason.lower()), _OTHERWISE)
+    return StoreError(f"{place} cannot be used: {reason}; {advice}")

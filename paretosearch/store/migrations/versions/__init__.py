@@ -1,0 +1,1 @@
+"""One file for each step in the history of the tables, named by its revision."""

@@ -1,0 +1,284 @@
+"""The one door to our tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any, Literal, cast
+
+from sqlalchemy import Engine, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from paretosearch.device import Device
+from paretosearch.errors import StoreError
+from paretosearch.outcome import EpochResult, Outcome, SurgeryResult
+from paretosearch.recipe import Recipe
+from paretosearch.store import queries
+from paretosearch.store.engine import default_url, open_engine, trouble, writer
+from paretosearch.store.front import Front, Point
+from paretosearch.store.history import read_front, record_change
+from paretosearch.store.migrate import require_tables, upgrade
+from paretosearch.store.records import AttemptRecord, Counts, FrontChange, FrontEvent, StudyRecord
+from paretosearch.store.tables import AttemptRow, DeviceRow, EpochRow, FrontEventRow, StudyRow, SurgeryRow
+
+_UPSERT: dict[str, Callable[[Any], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+
+def open_store(url: str | None = None, create: bool = True) -> Store:
+    """Open a store, and bring its tables to what this program expects.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER:PASSWORD@HOST/DATABASE``; None is `default_url`.
+        create: Whether to make what is missing: the SQLite file, the tables.
+
+    Returns:
+        The store.
+
+    Raises:
+        StoreError: If the database cannot be opened, a newer program made it, or it is no store and may not become one.
+    """
+    engine = open_engine(url or default_url(), create)
+    try:
+        if not create:
+            require_tables(engine)
+        upgrade(engine)
+    except StoreError:
+        engine.dispose()
+        raise
+    return Store(engine)
+
+
+class Store:
+    """Studies, their attempts and their fronts in one database; made by `open_store`.
+
+    Every method is one transaction: all of it happens, or nothing. The methods of a study raise StoreError if there is
+    no such study, and all of them if the database refuses; what was to be written is then not there, and the call may
+    be repeated.
+
+    Args:
+        engine: The database, with its tables.
+        clock: Monotonic seconds, for the time that an attempt keeps its device.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._begun: dict[int, float] = {}
+
+    @property
+    def url(self) -> str:
+        """The database's URL, with its password: for connecting, never for showing."""
+        return self._engine.url.render_as_string(hide_password=False)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def add_study(self, record: StudyRecord) -> None:
+        """Add a study.
+
+        Raises:
+            StoreError: If there is one of that name.
+        """
+        with self._writing() as session:
+            if session.get(StudyRow, record.name) is not None:
+                raise StoreError(f"the store has a study {record.name!r} already; choose another name")
+            session.add(StudyRow(**{**vars(record), "space": dict(record.space), "versions": dict(record.versions)}))
+
+    def study(self, name: str) -> StudyRecord | None:
+        """Give a study; None if there is none of that name."""
+        with self._reading() as session:
+            found = queries.read(session, StudyRecord, StudyRow, StudyRow.name == name, order=StudyRow.name)
+        return found[0] if found else None
+
+    def studies(self) -> tuple[StudyRecord, ...]:
+        """List the studies by name."""
+        with self._reading() as session:
+            return queries.read(session, StudyRecord, StudyRow, order=StudyRow.name)
+
+    def add_device(self, device: Device) -> None:
+        """Add a device, or note what has changed about it."""
+        values = {**asdict(device), "device_class": device.device_class, "cores": list(device.cores)}
+        values["position"] = values.pop("index")
+        with self._writing() as session:
+            insert = _UPSERT[self._engine.dialect.name](DeviceRow).values(values)
+            session.execute(insert.on_conflict_do_update(index_elements=[DeviceRow.uuid], set_=values))
+
+    def devices(self, study: str) -> tuple[Device, ...]:
+        """List the devices that have trained a study, by host and position."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            used = select(AttemptRow.device).where(AttemptRow.study == study)
+            rows = session.scalars(select(DeviceRow).where(DeviceRow.uuid.in_(used)))
+            found = [_device(row) for row in rows]
+        return tuple(sorted(found, key=lambda device: (device.host, device.kind, device.index)))
+
+    def start_attempt(self, study: str, trial: int, device: Device, recipe: Recipe) -> int:
+        """Note that an attempt at a trial begins.
+
+        Args:
+            study: Name of the study.
+            trial: Number of the trial in the study.
+            device: Where; one that was added.
+            recipe: What is trained.
+
+        Returns:
+            Row of the attempt in ``ps_attempt``.
+        """
+        with self._writing() as session:
+            queries.require_study(session, study, lock=True)
+            row = AttemptRow(
+                study=study,
+                trial=trial,
+                number=queries.next_number(session, study, trial),
+                device=device.uuid,
+                device_class=device.device_class,
+                recipe=recipe,
+                digest=recipe.digest,
+                seed=recipe.seed,
+                started=datetime.now(UTC),
+            )
+            session.add(row)
+            session.flush()
+            attempt = row.id
+        self._begun[attempt] = self._clock()
+        return attempt
+
+    def finish_attempt(self, attempt: int, outcome: Outcome) -> bool:
+        """Note how an attempt ended: its row, its epochs and its surgeries.
+
+        Args:
+            attempt: What `start_attempt` gave.
+            outcome: How it ended, checked.
+
+        Returns:
+            Whether it was still running; the Outcome of one that had ended stays as it is.
+
+        Raises:
+            StoreError: If there is no such attempt.
+        """
+        with self._writing() as session:
+            row = session.get(AttemptRow, attempt, with_for_update=True)
+            if row is None:
+                raise StoreError(f"the store has no attempt {attempt}")
+            if row.outcome is not None:
+                return False
+            row.counts = outcome.status == "complete" and not queries.has_result(session, row)
+            row.ended, row.device_seconds = datetime.now(UTC), self._kept_device(attempt, outcome)
+            _fill(row, outcome)
+            session.add_all(EpochRow(attempt=attempt, **asdict(epoch)) for epoch in outcome.epochs)
+            numbered = enumerate(outcome.surgeries)
+            session.add_all(SurgeryRow(attempt=attempt, number=i, **asdict(surgery)) for i, surgery in numbered)
+        self._begun.pop(attempt, None)
+        return True
+
+    def _kept_device(self, attempt: int, outcome: Outcome) -> float:
+        """Give the seconds between start and end; of an attempt of an earlier process, what is known of them."""
+        begun = self._begun.get(attempt)
+        return self._clock() - begun if begun is not None else outcome.wall_seconds or 0.0
+
+    def attempts(self, study: str, trial: int | None = None) -> tuple[AttemptRecord, ...]:
+        """List the attempts of a study, or of one of its trials, in the order in which they began."""
+        of_trial = [AttemptRow.trial == trial] if trial is not None else []
+        return self._attempts(study, *of_trial)
+
+    def running_attempts(self, study: str) -> tuple[AttemptRecord, ...]:
+        """List the attempts of a study that have not ended, in the order in which they began."""
+        return self._attempts(study, AttemptRow.outcome.is_(None))
+
+    def _attempts(self, study: str, *where: Any) -> tuple[AttemptRecord, ...]:
+        with self._reading() as session:
+            queries.require_study(session, study)
+            of_study = AttemptRow.study == study
+            return queries.read(session, AttemptRecord, AttemptRow, of_study, *where, order=AttemptRow.id)
+
+    def epochs(self, attempt: int) -> tuple[EpochResult, ...]:
+        """List the epochs of an attempt that has ended, in order."""
+        with self._reading() as session:
+            return queries.read(session, EpochResult, EpochRow, EpochRow.attempt == attempt, order=EpochRow.epoch)
+
+    def surgeries(self, attempt: int) -> tuple[SurgeryResult, ...]:
+        """List the changes of shape in an attempt that has ended, in order."""
+        with self._reading() as session:
+            of_attempt = SurgeryRow.attempt == attempt
+            return queries.read(session, SurgeryResult, SurgeryRow, of_attempt, order=SurgeryRow.number)
+
+    def completed(self, study: str, device_class: str | None = None) -> tuple[Point, ...]:
+        """List the results of a study on a class of device, its own if None, by trial number."""
+        with self._reading() as session:
+            of_study = queries.require_study(session, study).device_class
+            where = queries.results(study, device_class or of_study)
+            return queries.read(session, Point, AttemptRow, *where, order=AttemptRow.trial)
+
+    def front(self, study: str, device_class: str | None = None) -> Front:
+        """Give the front of a study on a class of device, its own if None, as the view ``ps_pareto_front`` has it."""
+        with self._reading() as session:
+            of_study = queries.require_study(session, study).device_class
+            return read_front(session, study, device_class or of_study)
+
+    def record_front(self, study: str, trial: int, device_class: str) -> FrontChange:
+        """Note who entered and who left a front since this was noted last.
+
+        To be called after every complete trial; calling it again for the same trial notes nothing.
+
+        Args:
+            study: Name of the study.
+            trial: Number of the trial that was complete.
+            device_class: Where it was trained.
+
+        Returns:
+            What the trial did to the front, however often it is asked.
+        """
+        with self._writing() as session:
+            queries.require_study(session, study, lock=True)
+            return record_change(session, study, trial, device_class)
+
+    def front_events(self, study: str) -> tuple[FrontEvent, ...]:
+        """List who entered and who left the fronts of a study, in order."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            of_study = FrontEventRow.study == study
+            return queries.read(session, FrontEvent, FrontEventRow, of_study, order=FrontEventRow.id)
+
+    def device_seconds(self, study: str) -> float:
+        """Add up the seconds that attempts kept their devices, those that still run left out."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            return queries.spent(session, study)
+
+    def counts(self, study: str) -> Counts:
+        """Count the trials of a study by how they ended, and its failed attempts by class."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            return queries.count(session, study)
+
+    def _reading(self) -> AbstractContextManager[Session]:
+        return self._transaction(self._engine)
+
+    def _writing(self) -> AbstractContextManager[Session]:
+        return self._transaction(writer(self._engine))
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Session]:
+        try:
+            with Session(engine) as session, session.begin():
+                yield session
+        except DBAPIError as error:
+            raise trouble(self._engine, error) from error
+
+
+def _fill(row: AttemptRow, outcome: Outcome) -> None:
+    row.outcome = outcome.status
+    for field in fields(Outcome):
+        if field.name not in ("status", "epochs", "surgeries"):
+            setattr(row, field.name, getattr(outcome, field.name))
+
+
+def _device(row: DeviceRow) -> Device:
+    kind = cast(Literal["cpu", "cuda"], row.kind)
+    return Device(kind, row.uuid, row.name, row.memory_bytes, row.host, row.position, tuple(row.cores))

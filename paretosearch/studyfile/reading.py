@@ -1,0 +1,156 @@
+"""Finds a study file, reads it, checks it."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from paretosearch import data, nets
+from paretosearch.axis import Value
+from paretosearch.errors import StudyFileError, suggest
+from paretosearch.recipe import FIELDS
+from paretosearch.studyfile.axes import checked, make_space
+from paretosearch.studyfile.source import Source
+from paretosearch.studyfile.tables import Table, complaint, shown
+from paretosearch.studyfile.values import Budget, SearchOptions, StudyFile
+
+#: A study file is a page of text; what is larger was meant for somebody else.
+MOST_BYTES = 1 << 20
+
+
+class _Page(Table):
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="1 to 100 ASCII letters, digits, dots, hyphens and underscores, the first a letter or digit",
+    )
+    dataset: str = Field(description="the name of a data set, or folder:PATH")
+    network: str = Field(description="the name of a network")
+    seed: int = Field(default=0, description=str(FIELDS["seed"]))
+    budget: Budget = Field(description="a table with trials, device_hours or both")
+    search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler and population")
+    recipe: dict[str, Any] = Field(default={}, description="a table of fixed values")
+    space: dict[str, Any] = Field(description="a table of what to search")
+
+
+def shipped() -> tuple[str, ...]:
+    """List the names of the studies that come with paretosearch."""
+    return tuple(sorted(path.stem for path in _shipped_folder().glob("*.toml")))
+
+
+def load(name_or_path: str) -> StudyFile:
+    """Read a study file.
+
+    Args:
+        name_or_path: Name of a shipped study, or the path of a file.
+
+    Returns:
+        The study, every value checked.
+
+    Raises:
+        StudyFileError: If there is no such file, or something in it is wrong; names file, line, key, value and what
+            is allowed.
+    """
+    path = _find(name_or_path)
+    text = _text(path)
+    table = _toml(path, text)
+    source = Source(path, text)
+    try:
+        page = _Page.model_validate(table)
+    except ValidationError as error:
+        raise source.error(*complaint(error, _Page)) from None
+    return _study(source, page)
+
+
+def _study(source: Source, page: _Page) -> StudyFile:
+    dataset = _dataset(source, page.dataset)
+    with source.at("network"):
+        nets.check_name(page.network)
+    with source.at("seed"):
+        seed = checked(page.seed, FIELDS["seed"])
+    top: dict[str, Value] = {"dataset": dataset, "network": page.network, "seed": seed}
+    return StudyFile(
+        name=page.name,
+        dataset=dataset,
+        network=page.network,
+        seed=page.seed,
+        budget=page.budget,
+        search=page.search,
+        space=make_space(source, top, page.recipe, page.space),
+        text=source.text,
+        path=source.path,
+    )
+
+
+def _shipped_folder() -> Path:
+    package = Path(__file__).parent.parent
+    in_wheel = package / "_studies"
+    return in_wheel if in_wheel.is_dir() else package.parent / "studies"
+
+
+def _find(name: str) -> Path:
+    if name in shipped():
+        return _shipped_folder() / f"{name}.toml"
+    path = Path(name)
+    try:
+        if path.is_file():
+            return path.absolute()
+    except OSError:
+        pass  # a name that no file system takes is no file
+    raise StudyFileError(f"there is no study file {shown(name)} and no shipped study{suggest(path.stem, shipped())}")
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise StudyFileError(f"{path}: has {size} bytes, and a study file has at most {MOST_BYTES}")
+        content = path.read_bytes()
+    except OSError as error:
+        raise StudyFileError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise StudyFileError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8 text") from None
+
+
+def _toml(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise StudyFileError(f"{path}:1: is nested too deeply to be a study file") from None
+    except ValueError as error:
+        message, line = _without_line(str(error), text)
+        raise StudyFileError(f"{path}:{line}: {message}") from None
+
+
+def _without_line(message: str, text: str) -> tuple[str, int]:
+    """Take the line out of what tomllib says, to name it where every other complaint does."""
+    found = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", message)
+    if found is None:
+        return message, 1
+    what = message[: found.start()]
+    if found[1] is None:
+        return f"{what} at the end of the file", text.count("\n") + 1
+    return f"{what} in column {found[2]}", int(found[1])
+
+
+def _dataset(source: Source, name: str) -> str:
+    """Check the name of a known data set; make the path of a folder absolute.
+
+    A relative path starts at the study file, wherever the command was given. Whether the folder is there is for
+    `data.load` to say: the same file is right on one machine and wrong on another only in that.
+    """
+    kind, colon, path = name.partition(":")
+    if kind == "folder" and path:
+        start = source.path.parent
+        return kind + colon + os.path.normpath(start / os.path.expanduser(path))  # noqa: PTH111  # Path's own raises
+    with source.at("dataset"):
+        data.check_name(name)
+    return name

@@ -1,0 +1,99 @@
+"""The values that a study file is read into."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from paretosearch.axis import Int
+from paretosearch.errors import UsageError
+from paretosearch.space import Space
+from paretosearch.studyfile.tables import Table, complaint
+
+Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random"]
+SAMPLERS: tuple[str, ...] = get_args(Sampler)
+
+_POPULATION = Int(2, 10_000)
+
+
+class Budget(Table):
+    """When a search ends: at the first limit that is reached.
+
+    Args:
+        trials: Most Trials, failed ones among them; None for no limit.
+        device_hours: Most hours of training, summed over the Devices; None for no limit.
+    """
+
+    trials: int | None = Field(default=None, ge=1, description="a whole number of at least 1")
+    device_hours: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="a number above 0")
+
+    @model_validator(mode="after")
+    def _is_limited(self) -> Budget:
+        if self.trials is None and self.device_hours is None:
+            raise ValueError("a search needs an end; set trials, device_hours or both")
+        return self
+
+
+class SearchOptions(Table):
+    """Who asks.
+
+    Args:
+        sampler: Name of the sampler.
+        population: Trials in a generation of NSGA-II; the random start of the other samplers.
+    """
+
+    sampler: Sampler = Field(default="nsga2", description=f"one of {', '.join(SAMPLERS)}")
+    population: int = Field(default=16, ge=_POPULATION.low, le=_POPULATION.high, description=str(_POPULATION))
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What to search, on what, for how long.
+
+    Args:
+        name: Name of the study in the store.
+        dataset: Name of the data set, or ``folder:PATH`` with an absolute path.
+        network: Name of the network.
+        seed: Seed of the sampler and of every training.
+        budget: When the search ends.
+        search: Who asks.
+        space: What varies, and the value of everything that does not.
+        text: The file, as it was read.
+        path: Where it was read from, absolute.
+    """
+
+    name: str
+    dataset: str
+    network: str
+    seed: int
+    budget: Budget
+    search: SearchOptions
+    space: Space
+    text: str
+    path: Path
+
+
+def with_budget(study: StudyFile, trials: int | None = None, device_hours: float | None = None) -> StudyFile:
+    """Change limits of a study's budget.
+
+    Args:
+        study: The study.
+        trials: Most Trials; None leaves the file's.
+        device_hours: Most hours of training; None leaves the file's.
+
+    Returns:
+        The study with the new budget.
+
+    Raises:
+        UsageError: If a limit is not above 0.
+    """
+    given = {"trials": trials, "device_hours": device_hours}
+    limits = study.budget.model_dump() | {name: limit for name, limit in given.items() if limit is not None}
+    try:
+        return replace(study, budget=Budget.model_validate(limits))
+    except ValidationError as error:
+        path, message = complaint(error, Budget)
+        raise UsageError(f"{'.'.join(path)}: {message}") from None

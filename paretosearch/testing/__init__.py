@@ -1,0 +1,1 @@
+"""Suites and builders that tests of every implementation share."""

@@ -1,0 +1,155 @@
+"""What every Fleet must do, as a suite, and a Fleet without processes for tests of the Launcher."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from paretosearch.device import Device
+from paretosearch.fleet import spool
+from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress
+from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.recipe import Recipe
+
+
+def cpu_device(index: int = 0) -> Device:
+    """Name a CPU slot that pins nothing."""
+    return Device("cpu", f"cpu-test-{index}", "Test CPU", 1 << 30, "test", index, (0,))
+
+
+class ScriptedFleet:
+    """A Fleet whose Attempts end at once, as a function of their Recipe says.
+
+    Args:
+        devices: Its Devices.
+        folder: Spool folder.
+        script: Gives the Outcome of an Assignment; None is a Worker that dies without one.
+    """
+
+    def __init__(self, devices: Sequence[Device], folder: Path, script: Callable[[Assignment], Outcome | None]) -> None:
+        self._devices, self._folder, self._script = devices, folder, script
+        self._busy: deque[tuple[Device, Assignment]] = deque()
+        self.trained: list[Assignment] = []
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        return self._devices
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def idle(self) -> Sequence[Device]:
+        busy = [device for device, _ in self._busy]
+        return [device for device in self._devices if device not in busy]
+
+    def assign(self, device: Device, assignment: Assignment) -> None:
+        self._busy.append((device, assignment))
+        self.trained.append(assignment)
+
+    def poll(self, seconds: float) -> Sequence[Event]:
+        device, assignment = self._busy.popleft()
+        outcome = self._script(assignment)
+        if outcome is None:
+            return [Lost(device, assignment, "the Worker was killed by SIGKILL", "")]
+        spool.write(self._folder, assignment.attempt, outcome)
+        progress: list[Event] = [Progress(device, assignment, result) for result in outcome.epochs]
+        return [*progress, Done(device, assignment)]
+
+    def stop(self, now: bool) -> None:
+        self._script = lambda _: Outcome("stopped", message="stopped by the user")
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def complete(train_seconds: float, accuracy: float) -> Outcome:
+    """Make the Outcome of a one-epoch Attempt."""
+    epoch = EpochResult(1, train_seconds, accuracy, 0.5, 0.1, 32, 1000, 2000, 0.01, 0.001)
+    return Outcome("complete", None, "", "", train_seconds, train_seconds, accuracy, epochs=(epoch,))
+
+
+class FleetSuite:
+    """Behaviour of every Fleet of real Workers; a test class inherits it and gives the fixtures.
+
+    Fixtures:
+        fleet: A started Fleet of one Device, with its spool at ``folder``.
+        folder: The spool folder.
+        recipe: A Recipe that trains for a few seconds on data that is there.
+        kill: A function that kills the Fleet's Worker without warning.
+    """
+
+    def test_an_attempt_is_trained_and_reported_epoch_by_epoch(
+        self, fleet: Fleet, folder: Path, recipe: Recipe
+    ) -> None:
+        events = run(fleet, Assignment(1, 0, recipe))
+        epochs = [event.result.epoch for event in events if isinstance(event, Progress)]
+        assert epochs == list(range(1, recipe.epochs + 1))
+        outcome = spool.read(folder, 1)
+        assert outcome is not None
+        assert (outcome.status, len(outcome.epochs)) == ("complete", recipe.epochs)
+
+    def test_a_recipe_that_raises_costs_only_itself(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
+        run(fleet, Assignment(1, 0, replace(recipe, batch_size=60_000)))
+        wrong = spool.read(folder, 1)
+        assert wrong is not None
+        assert (wrong.status, wrong.failure) == ("failed", "invalid")
+        assert "batch_size" in wrong.message
+        run(fleet, Assignment(2, 1, recipe))
+        right = spool.read(folder, 2)
+        assert right is not None
+        assert right.status == "complete"
+
+    def test_a_killed_worker_is_lost_and_replaced(
+        self, fleet: Fleet, folder: Path, recipe: Recipe, kill: Callable[[], None]
+    ) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, recipe))
+        wait_for(fleet, Progress)
+        kill()
+        lost = wait_for(fleet, Lost)
+        assert isinstance(lost, Lost)
+        assert "SIGKILL" in lost.message
+        assert spool.read(folder, 1) is None
+        run(fleet, Assignment(2, 0, recipe))
+        again = spool.read(folder, 2)
+        assert again is not None
+        assert again.status == "complete"
+
+    def test_a_stop_ends_the_attempt_after_its_epoch(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
+        wait_for(fleet, Progress)
+        fleet.stop(now=False)
+        wait_for(fleet, Done)
+        outcome = spool.read(folder, 1)
+        assert outcome is not None
+        assert outcome.status == "stopped"
+
+
+def wait_for(fleet: Fleet, kind: type[Event], seconds: float = 60) -> Event:
+    """Poll until an event of a kind comes."""
+    return _until(fleet, kind, seconds)[-1]
+
+
+def run(fleet: Fleet, assignment: Assignment) -> list[Event]:
+    """Train one Attempt as soon as the Device is idle; gives its events."""
+    before: list[Event] = []
+    while not fleet.idle():
+        before.extend(fleet.poll(1.0))
+    fleet.assign(fleet.devices[0], assignment)
+    return [*before, *_until(fleet, Done, 60)]
+
+
+def _until(fleet: Fleet, kind: type[Event], seconds: float) -> list[Event]:
+    events: list[Event] = []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for event in fleet.poll(1.0):
+            events.append(event)
+            if isinstance(event, kind):
+                return events
+    raise AssertionError(f"no {kind.__name__} within {seconds} s; seen: {events}")
+
+
+__all__ = ["FleetSuite", "ScriptedFleet", "complete", "cpu_device", "run", "wait_for"]

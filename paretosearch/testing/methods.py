@@ -1,0 +1,199 @@
+"""The suite that every Method of the catalogue passes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from paretosearch import nets
+from paretosearch.axis import Axis, Choice, Value
+from paretosearch.errors import RecipeError
+from paretosearch.method import NAMED_SLOTS, Loss, Method, Run, Step
+from paretosearch.recipe import Recipe
+
+CLASSES = 4
+BATCH = 8
+STEPS = 2
+
+#: A small one of each kind of network, with the edge of the images for it.
+NETWORKS = {"convnet": 16, "resnet8": 16, "vgg11": 16, "resnet18": 16, "torchvision:squeezenet1_1": 40}
+
+
+class TinyTraining:
+    """The training loop on random images, without what only real ones need: number formats, a clock, surgery.
+
+    Args:
+        methods: The Methods, in the order of the catalogue.
+        network: One of `NETWORKS`.
+    """
+
+    def __init__(self, methods: Sequence[Method], network: str = "convnet") -> None:
+        torch.manual_seed(0)
+        self.methods = methods
+        width, size = 1.0 if network.startswith("torchvision:") else 0.125, NETWORKS[network]
+        images, labels = _images(size)
+        model = nets.build(network, classes=CLASSES, channels=1, image_size=size, width=width)
+        for method in methods:
+            images, labels = method.edit_data(images, labels)
+            model = method.edit_model(model)
+        self.batch = images[:BATCH].float() / 255, labels[:BATCH]
+        self.loss: Loss = F.cross_entropy
+        self.step: Step = self._ordinary_step
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, nesterov=True)
+        for method in methods:
+            self.loss, self.step = method.edit_loss(self.loss), method.edit_step(self.step)
+            optimizer = method.wrap_optimizer(optimizer)
+        recipe = Recipe("random", network, width=width, epochs=4, batch_size=BATCH, learning_rate=0.05)
+        generator = torch.Generator().manual_seed(0)
+        self.run = Run(recipe, torch.device("cpu"), model, optimizer, generator, STEPS, learning_rate=0.05)
+
+    def epoch(self) -> TinyTraining:
+        """Train two steps."""
+        self.run.model.train()
+        for method in self.methods:
+            method.on_epoch_start(self.run)
+        for _ in range(STEPS):
+            self._batch(*self.batch)
+        self.run.epoch += 1
+        for method in self.methods:
+            method.on_epoch_end(self.run)
+        return self
+
+    def logits(self) -> Tensor:
+        """Evaluate what the Methods want evaluated; gives (N, K)."""
+        model = reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model).eval()
+        with torch.no_grad():
+            logits: Tensor = model(self.batch[0])
+        return logits
+
+    def checkpoint(self) -> bytes:
+        """Write all that is needed to continue."""
+        file = io.BytesIO()
+        states = [method.state_dict() for method in self.methods]
+        model, optimizer = self.run.model.state_dict(), self.run.optimizer.state_dict()
+        torch.save({"model": model, "optimizer": optimizer, "methods": states, "epoch": self.run.epoch}, file)
+        return file.getvalue()
+
+    def resume(self, checkpoint: bytes) -> TinyTraining:
+        """Continue from a checkpoint."""
+        state: dict[str, Any] = torch.load(io.BytesIO(checkpoint), weights_only=True)
+        self.run.model.load_state_dict(state["model"])
+        self.run.optimizer.load_state_dict(state["optimizer"])
+        for method, its_state in zip(self.methods, state["methods"], strict=True):
+            method.load_state_dict(its_state)
+        self.run.epoch, self.run.step = state["epoch"], STEPS * state["epoch"]
+        return self
+
+    def _batch(self, x: Tensor, y: Tensor) -> None:
+        run = self.run
+        torch.manual_seed(run.step)  # a training that is continued draws what an unbroken one does
+        for method in self.methods:
+            x, y = method.on_batch(run, x, y)
+        for group in run.optimizer.param_groups:
+            group["lr"] = run.learning_rate
+        self.step(run, x, y)
+        run.step += 1
+
+    def _ordinary_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
+        loss = self.loss(run.model(x), y)
+        terms = [term for method in self.methods if (term := method.add_loss(run)) is not None]
+        torch.autograd.backward(sum(terms, start=loss))
+        for method in self.methods:
+            method.after_backward(run)
+        run.optimizer.step()
+        run.optimizer.zero_grad()
+        for method in self.methods:
+            method.after_step(run)
+        return loss.detach()
+
+
+def turned_on(method: type[Method]) -> Method:
+    """Make a Method that does something: its switch is not at off, the rest is at the defaults."""
+    if method.switch is None:
+        return method()
+    axis = method.space[method.switch]
+    other = next(value for value in _inside(axis) if value != method.off)
+    return method(**{method.switch: other})
+
+
+def check_description(method: type[Method]) -> None:
+    """Check that a table and a study file can show the Method, and that something turns it on or off."""
+    assert method.name.isidentifier()
+    assert method.name == method.name.lower()
+    assert 0 < len(method.summary) <= 60
+    assert "\n" not in method.summary + method.paper
+    assert all(f"{key}:" in (method.__doc__ or "") for key in method.space), "the docstring misses a parameter"
+    assert (method.switch is None) == (method.slot in NAMED_SLOTS), "a named slot or a switch decides, never both"
+
+
+def check_parameters(method: type[Method]) -> None:
+    """Check that the defaults are allowed, and that what is not allowed is refused."""
+    made = method()
+    assert all(getattr(made, key) == axis.default for key, axis in method.space.items())
+    assert _refuses(method, "no_such_parameter", 1)
+    assert all(_refuses(method, key, value) for key, axis in method.space.items() for value in _outside(axis))
+
+
+def check_training(method: type[Method], network: str) -> None:
+    """Check that a network trains and evaluates with the Method."""
+    training = TinyTraining((turned_on(method),), network)
+    before = [p.detach().clone() for p in training.run.model.parameters()]
+    logits = training.epoch().logits()
+    assert logits.shape == (BATCH, CLASSES)
+    assert logits.isfinite().all()
+    assert all(p.isfinite().all() for p in training.run.model.parameters())
+    assert not all(map(torch.equal, before, training.run.model.parameters())), "nothing was trained"
+
+
+def check_off(method: type[Method]) -> None:
+    """Check that a Method with a switch is off by default, and then changes no bit of a training."""
+    if method.switch is None:
+        return
+    assert method.space[method.switch].default == method.off
+    assert _same_weights(TinyTraining((method(),)).epoch(), TinyTraining(()).epoch())
+
+
+def check_checkpoint(method: type[Method]) -> None:
+    """Check that a training continued from a checkpoint ends as one that was never stopped."""
+    unbroken = TinyTraining((turned_on(method),)).epoch()
+    checkpoint = unbroken.checkpoint()
+    resumed = TinyTraining((turned_on(method),)).resume(checkpoint)
+    assert _same_weights(resumed.epoch(), unbroken.epoch())
+
+
+def check_pair(first: type[Method], second: type[Method]) -> None:
+    """Check that a network trains with two Methods at once, in the order of the catalogue."""
+    assert TinyTraining((turned_on(first), turned_on(second))).epoch().logits().isfinite().all()
+
+
+def _images(size: int) -> tuple[Tensor, Tensor]:
+    images = torch.randint(0, 256, (2 * BATCH, 1, size, size), dtype=torch.uint8)
+    return images, torch.randint(0, CLASSES, (2 * BATCH,))
+
+
+def _inside(axis: Axis) -> tuple[Value, ...]:
+    return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
+
+
+def _outside(axis: Axis) -> tuple[Value, ...]:
+    strange = ("no such value", float("nan"))
+    return strange if isinstance(axis, Choice) else (*strange, axis.low - 1, axis.high + 1)
+
+
+def _refuses(method: type[Method], key: str, value: Value) -> bool:
+    try:
+        method(**{key: value})
+    except RecipeError as error:
+        return method.name in str(error) and key in str(error) and "\n" not in str(error)
+    return False
+
+
+def _same_weights(a: TinyTraining, b: TinyTraining) -> bool:
+    ours, theirs = a.run.model.state_dict(), b.run.model.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)

@@ -1,0 +1,97 @@
+"""A PostgreSQL server of a test's own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+#: What a throw-away server need not do: survive a power cut, listen on a network, start workers for big queries.
+_OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_parallel_workers_per_gather=0")
+_DRIVER = "postgresql+psycopg"
+
+
+class PostgresServer:
+    """A running server on a socket in its own folder; made by `postgres_server`.
+
+    Args:
+        folder: Where its socket is.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count()
+
+    def new_database(self) -> str:
+        """Create an empty database.
+
+        Returns:
+            Its URL.
+        """
+        name = f"test{next(self._numbers)}"
+        engine = create_engine(self._url("postgres"), isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        engine.dispose()
+        return self._url(name)
+
+    def _url(self, database: str) -> str:
+        return f"{_DRIVER}://postgres@/{database}?host={self._folder}"
+
+
+def why_no_postgres() -> str | None:
+    """Say what is missing for a server here, or None."""
+    if _program("initdb") is None or _program("pg_ctl") is None:
+        return "there is no PostgreSQL server here (Debian: apt-get install postgresql)"
+    return None if find_spec("psycopg") else "there is no psycopg here: pip install 'paretosearch[postgres]'"
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a server in a temporary folder for as long as the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="pg") as name:  # short: the path of a socket has 107 characters at most
+        folder = Path(name)
+        user = _user()
+        if user is not None:
+            shutil.chown(folder, user)
+        _run(
+            user, folder, "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"
+        )
+        options = " ".join(f"-c {option}" for option in (*_OPTIONS, f"unix_socket_directories={folder}"))
+        _run(user, folder, "pg_ctl", "--wait", "--silent", f"--log={folder}/log", f"--options={options}", "start")
+        try:
+            yield PostgresServer(folder)
+        finally:
+            _run(user, folder, "pg_ctl", "--wait", "--silent", "--mode=immediate", "stop")
+
+
+def _user() -> str | None:
+    """Choose who runs the server, which refuses to be run by root; None is whoever runs the tests."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _run(user: str | None, folder: Path, program: str, *arguments: str) -> None:
+    command = [str(_program(program)), "--pgdata", str(folder / "data"), *arguments]
+    done = subprocess.run(
+        command, user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def _program(name: str) -> Path | None:
+    """Find a program of the server, which Debian keeps out of PATH."""
+    places = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    found = shutil.which(name)
+    return places[-1] if places else Path(found) if found else None

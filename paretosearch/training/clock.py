@@ -1,0 +1,146 @@
+"""The training clock: what `train_seconds` means.
+
+A training is a sequence of phases of equal shapes, each made of equal steps. The clock reads the time after every step
+and says, for a phase, ``steps x median step``; what happens once, such as a change of shape, is an event with its own
+measured seconds. An interruption by another process therefore moves the wall time, and hardly the training time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+#: Steps are averaged over blocks of at least this long before the median: below it the timer and the scheduler show.
+BLOCK_SECONDS = 0.02
+
+#: Steps at the start of a phase that build kernels and fill caches; a tenth of the phase where that is fewer.
+WARM_UP_STEPS = 5
+
+#: Relative difference between mean and median above which a training counts as disturbed.
+NOISY_ABOVE = 0.05
+
+
+@dataclass
+class Phase:
+    """Seconds of every step between two changes of shape."""
+
+    steps: list[float] = field(default_factory=list)
+
+    @property
+    def settled(self) -> list[float]:
+        """The steps without the warm-up."""
+        return self.steps[min(WARM_UP_STEPS, len(self.steps) // 10 + 1) if len(self.steps) > 1 else 0 :]
+
+    @property
+    def seconds(self) -> float:
+        """Robust seconds of the whole phase."""
+        return len(self.steps) * statistics.median(_block_means(self.settled)) if self.steps else 0.0
+
+
+def _block_means(steps: list[float]) -> list[float]:
+    """Mean step of each block; a rest that is too short for one joins the block before it."""
+    blocks: list[list[float]] = [[]]
+    for seconds in steps:
+        if sum(blocks[-1]) >= BLOCK_SECONDS:
+            blocks.append([])
+        blocks[-1].append(seconds)
+    if len(blocks) > 1 and sum(blocks[-1]) < BLOCK_SECONDS:
+        rest = blocks.pop()
+        blocks[-1].extend(rest)
+    return [statistics.fmean(block) for block in blocks]
+
+
+class Clock:
+    """Measures a training by phases, steps and events; whatever happens outside them costs nothing.
+
+    Args:
+        device: Where the steps run. On a GPU the marks are events on its stream, read when the clock is stopped.
+        now: Monotonic seconds of the host, for everything else.
+    """
+
+    def __init__(self, device: torch.device, now: Callable[[], float] = time.perf_counter) -> None:
+        self._device = device
+        self._now = now
+        self._phases = [Phase()]
+        self._events = 0.0
+
+    def new_phase(self) -> None:
+        """Say that the shapes change here."""
+        if self._phases[-1].steps:
+            self._phases.append(Phase())
+
+    @contextmanager
+    def event(self) -> Iterator[None]:
+        """Count what happens inside as a cost of its own."""
+        self._synchronize()
+        start = self._now()
+        yield
+        self._synchronize()
+        self._events += self._now() - start
+
+    @contextmanager
+    def steps(self) -> Iterator[Callable[[], None]]:
+        """Time a run of steps: call the given function after each.
+
+        Yields:
+            A function without arguments that marks the end of a step. It never waits for the device.
+        """
+        marks: list[float | torch.cuda.Event] = []
+
+        def mark() -> None:
+            marks.append(self._mark())
+
+        mark()
+        yield mark
+        self._synchronize()
+        self._phases[-1].steps.extend(_between(a, b) for a, b in itertools.pairwise(marks))
+
+    def _mark(self) -> float | torch.cuda.Event:
+        if self._device.type != "cuda":
+            return self._now()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def _synchronize(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+
+    @property
+    def train_seconds(self) -> float:
+        """Robust seconds so far."""
+        return self._events + sum(phase.seconds for phase in self._phases)
+
+    @property
+    def wall_seconds(self) -> float:
+        """Plain sum of all steps and events so far."""
+        return self._events + sum(sum(phase.steps) for phase in self._phases)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the settled steps took, together, over 5 % more or less than their median says."""
+        settled = [phase.settled for phase in self._phases if phase.steps]
+        mean = sum(map(sum, settled))
+        robust = sum(len(steps) * statistics.median(_block_means(steps)) for steps in settled)
+        return abs(mean - robust) > NOISY_ABOVE * robust
+
+    def latest(self, steps: int) -> tuple[float, float]:
+        """Median and interquartile range of the last ``steps`` steps, in seconds."""
+        last = self._phases[-1].steps[-steps:]
+        if len(last) < 2:
+            return (last[0] if last else 0.0), 0.0
+        low, middle, high = statistics.quantiles(last, n=4)
+        return middle, high - low
+
+
+def _between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:
+    if isinstance(start, float):
+        assert isinstance(end, float)
+        return end - start
+    return start.elapsed_time(end) / 1000  # milliseconds

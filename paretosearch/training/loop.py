@@ -1,0 +1,229 @@
+"""The training of one Recipe, from images to Outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from paretosearch import methods, nets
+from paretosearch.data import Batches, ImageSet, Split, subset
+from paretosearch.errors import DivergedError
+from paretosearch.method import Loss, Method, Run
+from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.recipe import Recipe
+from paretosearch.training.clock import Clock
+from paretosearch.training.meters import (
+    TRAINING_FORWARDS,
+    PeakMemory,
+    count_parameters,
+    energy_joules,
+    flops_per_image,
+)
+from paretosearch.training.precision import Precision
+
+#: Divides neither accuracy nor time: large enough to fill a CPU core, small enough for any device.
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: how it went, and the network on its device."""
+
+    outcome: Outcome
+    model: nn.Module
+
+
+def train(
+    recipe: Recipe,
+    images: ImageSet,
+    device: torch.device,
+    on_epoch: Callable[[EpochResult], None] = lambda _: None,
+    with_test: bool = False,
+) -> Trained:
+    """Train a Recipe.
+
+    Args:
+        recipe: What to train.
+        images: Its data set, at its image size.
+        device: Where.
+        on_epoch: Called after every epoch, off the clock; what it raises ends the training.
+        with_test: Look at the test split at the end. A search must not.
+
+    Returns:
+        The Outcome with `train_seconds` by the training clock, and the trained network.
+
+    Raises:
+        RecipeError: If the network, a Method or the batch size does not fit the images.
+        DeviceError: If the device cannot do the number format.
+        DivergedError: If the loss is not finite at the end of an epoch.
+    """
+    return _Training(recipe, images, device, on_epoch).go(with_test)
+
+
+def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:
+    """Build a Recipe's network for a data set, with what the Methods make of it, on the CPU.
+
+    Raises:
+        RecipeError: If the network does not fit the images, or a Method does not fit the network.
+    """
+    shape = {"channels": images.channels, "image_size": images.image_size}
+    model = nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
+    return reduce(lambda net, method: method.edit_model(net), active, model)
+
+
+class _Training:
+    """The parts of one training, and the loop over them."""
+
+    def __init__(
+        self, recipe: Recipe, images: ImageSet, device: torch.device, on_epoch: Callable[[EpochResult], None]
+    ) -> None:
+        torch.manual_seed(recipe.seed)
+        self.images, self.device, self.on_epoch = images, device, on_epoch
+        self.methods = methods.active(recipe)
+        self.precision = Precision(recipe.number_format, device)
+        self.precision.set_flags()
+        self.clock, self.memory, self.joules = Clock(device), PeakMemory(device), energy_joules(device)
+        generator = torch.Generator().manual_seed(recipe.seed)
+        self.batches = self._batches(recipe, generator)
+        self.validation = self._in_order(images.validation)
+        model = build_model(recipe, images, self.methods)
+        model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
+        self.loss: Loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, F.cross_entropy)
+        optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, _sgd(model, recipe))
+        self.step = reduce(lambda step, method: method.edit_step(step), self.methods, self._ordinary_step)
+        self.run = Run(recipe, device, model, optimizer, generator, len(self.batches))
+
+    def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
+        split = self.images.train
+        if recipe.train_images:
+            split = subset(split, recipe.train_images, recipe.seed)
+        pixels, labels = split.images, split.labels
+        for method in self.methods:
+            pixels, labels = method.edit_data(pixels, labels)
+        augment = recipe.augmentation == "standard"
+        return Batches(Split(pixels, labels), self.images, self.device, recipe.batch_size, augment, generator)
+
+    def go(self, with_test: bool) -> Trained:
+        results: list[EpochResult] = []
+        while self.run.epoch < self.run.recipe.epochs:
+            loss = self._epoch()
+            results.append(self._result(loss))
+            self.on_epoch(results[-1])
+        return Trained(self._outcome(tuple(results), with_test), self._eval_model())
+
+    def _epoch(self) -> float:
+        """Train one epoch; gives the mean loss, read once at its end."""
+        run = self.run
+        run.model.train()
+        for method in self.methods:
+            method.on_epoch_start(run)
+        total = torch.zeros((), device=self.device)
+        with self.clock.steps() as step_done:
+            for x, y in self.batches:
+                total += self._batch(x, y)
+                step_done()
+        run.epoch += 1
+        for method in self.methods:
+            method.on_epoch_end(run)
+        loss = total.item() / run.steps_per_epoch
+        if not math.isfinite(loss):
+            raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
+        return loss
+
+    def _batch(self, x: Tensor, y: Tensor) -> Tensor:
+        run = self.run
+        for method in self.methods:
+            x, y = method.on_batch(run, x, y)
+        for group in run.optimizer.param_groups:
+            group["lr"] = run.learning_rate
+        loss = self.step(run, x, y)
+        run.step += 1
+        return loss
+
+    def _ordinary_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
+        with self.precision.autocast():
+            loss = self.loss(run.model(x), y)
+        terms = [term for method in self.methods if (term := method.add_loss(run)) is not None]
+        self.precision.backward(sum(terms, start=loss), run.optimizer)
+        for method in self.methods:
+            method.after_backward(run)
+        self.precision.step(run.optimizer)
+        run.optimizer.zero_grad(set_to_none=True)
+        for method in self.methods:
+            method.after_step(run)
+        return loss.detach()
+
+    def _eval_model(self) -> nn.Module:
+        return reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model)
+
+    def _in_order(self, split: Split) -> Batches:
+        return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH)
+
+    def _accuracy(self, batches: Batches, count: int) -> float:
+        """Share of ``count`` images that is classified correctly, in the Recipe's own number format."""
+        model = self._eval_model().eval()
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        with torch.no_grad(), self.precision.autocast():
+            for x, y in batches:
+                correct += (model(x).argmax(1) == y).sum()
+        return correct.item() / count
+
+    def _result(self, loss: float) -> EpochResult:
+        run = self.run
+        self.memory.sample()
+        median, iqr = self.clock.latest(run.steps_per_epoch)
+        return EpochResult(
+            epoch=run.epoch,
+            train_seconds=self.clock.train_seconds,
+            accuracy=self._accuracy(self.validation, len(self.images.validation)),
+            loss=loss,
+            learning_rate=run.learning_rate,
+            batch_size=run.recipe.batch_size,
+            parameters=count_parameters(run.model),
+            flops_per_image=flops_per_image(run.model, self._image_shape, self.device),
+            step_seconds=median,
+            step_seconds_iqr=iqr,
+            skipped_steps=self.precision.take_skipped(),
+        )
+
+    @property
+    def _image_shape(self) -> tuple[int, int, int]:
+        return self.images.channels, self.images.image_size, self.images.image_size
+
+    def _outcome(self, results: tuple[EpochResult, ...], with_test: bool) -> Outcome:
+        last, trained = results[-1], len(results) * self.run.steps_per_epoch * self.run.recipe.batch_size
+        images_an_epoch = self.run.steps_per_epoch * self.run.recipe.batch_size
+        joules = energy_joules(self.device)
+        outcome = Outcome(
+            "complete",
+            train_seconds=self.clock.train_seconds,
+            wall_seconds=self.clock.wall_seconds,
+            accuracy=last.accuracy,
+            training_flops=sum(TRAINING_FORWARDS * r.flops_per_image * images_an_epoch for r in results),
+            inference_flops=last.flops_per_image,
+            parameters=last.parameters,
+            peak_memory_bytes=self.memory.sample(),
+            images_per_second=trained / self.clock.train_seconds,
+            energy_joules=None if joules is None or self.joules is None else joules - self.joules,
+            noisy=self.clock.noisy,
+            epochs=results,
+        )
+        if not with_test:
+            return outcome
+        test = self.images.test
+        return replace(outcome, test_accuracy=self._accuracy(self._in_order(test), len(test)))
+
+
+def _sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Make SGD whose decay leaves biases and normalisation alone (He et al. 2019, arXiv:1812.01187, section 3.1)."""
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    nesterov = recipe.momentum > 0
+    return torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=nesterov, fused=True)

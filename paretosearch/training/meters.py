@@ -1,0 +1,69 @@
+"""What a training costs besides time: operations, memory, energy."""
+
+from __future__ import annotations
+
+import os
+
+import psutil
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+#: Forward, gradient of the activations and gradient of the weights cost the same for a convolution.
+TRAINING_FORWARDS = 3
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Count the trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def flops_per_image(model: nn.Module, image_shape: tuple[int, int, int], device: torch.device) -> int:
+    """Count the floating-point operations of convolutions and matrix products in one forward pass.
+
+    Args:
+        model: The network; its mode and statistics are left as they were.
+        image_shape: Channels, height, width.
+        device: Where the network is.
+
+    Returns:
+        Operations, a multiplication and an addition counting as two.
+    """
+    was_training = model.training
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, *image_shape, device=device))
+    model.train(was_training)
+    return counter.get_total_flops()
+
+
+class PeakMemory:
+    """Highest memory of a training: of the GPU, or of the process as seen at each `sample`."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._seen = 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def sample(self) -> int:
+        """Look now; gives the highest number of bytes so far."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        self._seen = max(self._seen, psutil.Process(os.getpid()).memory_info().rss)
+        return self._seen
+
+
+def energy_joules(device: torch.device) -> float | None:
+    """Read the energy counter of a GPU since its driver was loaded; None where there is no such counter."""
+    if device.type != "cuda":
+        return None
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # millijoules
+    except pynvml.NVMLError:
+        return None

@@ -1,0 +1,137 @@
+"""Bad input gets one line, its exit code, and loses nothing."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import STUDY, Run
+
+from paretosearch.testing.images import image_folder
+
+
+def refused(result: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
+    """Check the exit code, that there is exactly one line, and what it says."""
+    assert result.returncode == code, (result.returncode, result.stdout, result.stderr)
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stdout + result.stderr
+    for words in said:
+        assert words in result.stderr, result.stderr
+
+
+def study(folder: Path, name: str, *changes: tuple[str, str]) -> str:
+    text = STUDY.replace('"tiny"', f'"{name}"')
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / f"{name}.toml").write_text(text)
+    return f"{name}.toml"
+
+
+def test_no_such_study(run: Run) -> None:
+    refused(run("launch", "quikstart", "--cpu", "1"), 3, "quikstart", "quickstart")
+
+
+def test_a_syntax_error_names_its_line(run: Run, folder: Path) -> None:
+    refused(run("launch", study(folder, "a", ("[budget]", "[budget")), "--cpu", "1"), 3, "a.toml", "line 7")
+
+
+def test_an_unknown_key_gets_a_suggestion(run: Run, folder: Path) -> None:
+    refused(
+        run("launch", study(folder, "b", ("batch_size  ", "batch_sise  ")), "--cpu", "1"),
+        3,
+        "batch_sise",
+        "'batch_size'",
+    )
+
+
+def test_a_range_upside_down(run: Run, folder: Path) -> None:
+    file = study(folder, "c", ("low = 8, high = 32", "low = 32, high = 8"))
+    refused(run("launch", file, "--cpu", "1"), 3, "batch_size", "32", "8")
+
+
+def test_a_number_format_that_no_device_here_has(run: Run, folder: Path) -> None:
+    file = study(folder, "d", ("[recipe]", '[recipe]\nnumber_format = "tf32"'))
+    refused(run("launch", file, "--cpu", "1"), 5, "tf32", "Ampere")
+
+
+def test_a_format_that_a_device_lacks_is_left_out_of_the_space_with_a_line(run: Run, folder: Path) -> None:
+    file = study(folder, "e", ("[space]", '[space]\nnumber_format = ["fp32", "tf32"]'), ("trials = 6", "trials = 1"))
+    result = run("launch", file, "--cpu", "1")
+    assert result.returncode == 0, result.stderr
+    assert "number format tf32 is left out" in result.stdout
+
+
+@pytest.mark.parametrize("classes", [0, 1])
+def test_a_data_folder_that_is_empty_or_has_one_class(run: Run, folder: Path, classes: int) -> None:
+    images = folder / f"only-{classes}"
+    images.mkdir()
+    image_folder(images, classes=classes)
+    file = study(folder, f"f{classes}", ("folder:images", f"folder:{images.name}"))
+    refused(run("launch", file, "--cpu", "1"), 4, images.name)
+
+
+def test_gpus_that_are_not_there(run: Run) -> None:
+    refused(run("launch", "tiny.toml", "--gpus", "7"), 5, "7")
+    refused(run("launch", "tiny.toml", "--gpus", "0;id"), 2, "allowed")
+
+
+def test_a_storage_url_without_its_driver(run: Run) -> None:
+    refused(run("launch", "tiny.toml", "--cpu", "1", "--storage", "postgresql://me:secret@db/x"), 2, "psycopg")
+    refused(run("front", "--storage", "nonsense"), 2, "nonsense")
+
+
+def test_a_directory_that_cannot_be_written(run: Run, folder: Path) -> None:
+    refused(run("launch", "tiny.toml", "--cpu", "1", "--storage", "sqlite:////proc/x.db"), 2, "/proc")
+    (folder / "in-the-way").write_text("")
+    refused(run("export", "--out", "in-the-way/plots"), 2, "in-the-way")
+
+
+def test_looking_where_nothing_was_launched(run: Run, tmp_path: Path) -> None:
+    refused(run("front", cwd=tmp_path), 2, "paretosearch.db")
+    assert list(tmp_path.iterdir()) == []  # looking makes no database
+
+
+@pytest.mark.usefixtures("launched")
+def test_a_study_or_trial_that_is_not_in_the_store(run: Run) -> None:
+    refused(run("front", "tyni"), 2, "tyni", "tiny")
+    refused(run("train", "--trial", "99", "--cpu", "1"), 2, "99")
+    refused(run("train"), 2, "RECIPE.json")
+    refused(run("train", "no-such.json"), 2, "no-such.json")
+
+
+def test_a_recipe_file_that_is_wrong(run: Run, folder: Path) -> None:
+    (folder / "wrong.json").write_text('{"dataset": "folder:images", "network": "convnet", "epoch": 3}')
+    refused(run("train", "wrong.json", "--cpu", "1"), 3, "epoch", "epochs")
+    (folder / "torn.json").write_text('{"dataset": ')
+    refused(run("train", "torn.json", "--cpu", "1"), 3, "torn.json")
+
+
+@pytest.mark.usefixtures("launched")
+def test_the_same_name_with_another_space(run: Run, folder: Path) -> None:
+    (folder / "other").mkdir()
+    changed = STUDY.replace("high = 32", "high = 64").replace("folder:images", f"folder:{folder}/images")
+    (folder / "other" / "tiny.toml").write_text(changed)
+    refused(run("launch", "other/tiny.toml", "--cpu", "1"), 3, "another space", "batch_size", "64", "new name")
+
+
+@pytest.mark.usefixtures("launched")
+def test_another_class_of_device_and_mixed_classes(run: Run) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.fail("this test needs two cores")
+    refused(run("launch", "tiny.toml", "--cpu", "1x2"), 5, "cannot be compared", "new name")
+
+
+def test_a_network_that_the_images_are_too_small_for(run: Run, folder: Path) -> None:
+    file = study(folder, "g", ('"convnet"', '"torchvision:alexnet"'))
+    refused(run("launch", file, "--cpu", "1"), 3, "alexnet")
+
+
+def test_a_recipe_that_diverges_ends_fail_and_the_study_goes_on(run: Run, folder: Path) -> None:
+    file = study(
+        folder, "h", ("low = 0.01, high = 0.2", "low = 0.05, high = 100.0"), ("[recipe]", "[recipe]\nmomentum = 0.999")
+    )
+    result = run("launch", file, "--cpu", "1")
+    assert result.returncode == 0, result.stderr
+    assert "diverged" in result.stdout
+    assert "diverged" in run("status", "h").stdout

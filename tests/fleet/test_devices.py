@@ -1,0 +1,96 @@
+"""Wishes for devices are read, refused in one line, and kept exclusive."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError, LockedError, UsageError
+from paretosearch.fleet import devices
+from paretosearch.fleet.locks import Lock
+
+CORES = len(os.sched_getaffinity(0))
+
+
+@pytest.fixture(autouse=True)
+def _own_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("wish", "widths"), [("2", (1, 1)), ("2x4", (4, 4)), ("1x1,1x2", (1, 2)), ("1x4", (4,)), ("3x1,1x8", (1, 1, 1, 8))]
+)
+def test_slots_are_read(wish: str, widths: tuple[int, ...]) -> None:
+    assert devices.slots(wish) == widths
+
+
+@pytest.mark.parametrize("wish", ["", "0", "x", "2x", "2x0", "-1", "1,,2", "2×4", "1;id"])
+def test_a_wish_that_is_no_slots_is_refused_with_what_is_allowed(wish: str) -> None:
+    with pytest.raises(UsageError, match="allowed: 2, or 2x4"):
+        devices.slots(wish)
+
+
+GPUS = tuple(Device("cuda", f"GPU-{i}", "Card", 1, "here", i) for i in range(4))
+
+
+def test_gpu_seven_of_four_is_refused_with_the_range() -> None:
+    with pytest.raises(DeviceError, match=r"there is no GPU 7; this machine has 0 to 3"):
+        devices._chosen_gpus("0,7", GPUS)
+
+
+def test_gpus_are_chosen_in_the_order_of_the_wish() -> None:
+    assert [d.index for d in devices._chosen_gpus("2,0", GPUS)] == [2, 0]
+    assert devices._chosen_gpus("all", GPUS) == GPUS
+
+
+@pytest.mark.parametrize("wish", ["0;id", "a", "0,,1", "", "1-3"])
+def test_a_wish_that_is_no_gpus_is_refused(wish: str) -> None:
+    with pytest.raises(UsageError, match="allowed: 0,1,2,3 or all"):
+        devices._chosen_gpus(wish, GPUS)
+
+
+def test_a_gpu_named_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="twice"):
+        devices._chosen_gpus("1,1", GPUS)
+
+
+def test_a_machine_without_gpus_says_so() -> None:
+    with pytest.raises(DeviceError, match="no NVIDIA GPU"):
+        devices._chosen_gpus("all", ())
+
+
+def test_slots_own_disjoint_cores_and_give_them_back() -> None:
+    first = devices.choose(None, "1")
+    assert len(first.devices[0].cores) == 1
+    assert first.devices[0].device_class == f"cpu:{devices.cpu_name()}x1"
+    with pytest.raises(
+        DeviceError, match=rf"{CORES} CPU cores are asked for and {CORES - 1} are free here: core 0 is in use by"
+    ):
+        devices.choose(None, str(CORES))
+    first.release()
+    everything = devices.choose(None, str(CORES))
+    owned = [core for device in everything.devices for core in device.cores]
+    assert sorted(owned) == sorted(os.sched_getaffinity(0))
+    everything.release()
+
+
+def test_more_cores_than_there_are_is_refused() -> None:
+    with pytest.raises(DeviceError, match=f"{CORES + 1} CPU cores are asked for and {CORES} are free"):
+        devices.choose(None, f"1x{CORES + 1}")
+    devices.choose(None, str(CORES)).release()  # the refusal kept nothing
+
+
+def test_a_lock_names_its_holder(tmp_path: Path) -> None:
+    held = Lock(tmp_path / "a.lock", "study 'x'")
+    with pytest.raises(LockedError, match=rf"study 'x' is in use by process {os.getpid()} on ") as caught:
+        Lock(tmp_path / "a.lock", "study 'x'")
+    assert caught.value.exit_code == 75
+    held.release()
+    Lock(tmp_path / "a.lock", "study 'x'").release()
+
+
+def test_a_device_survives_the_wire() -> None:
+    assert all(
+        Device.from_plain(device.to_plain()) == device for device in (*GPUS, devices._cpu_devices([2], [0, 1])[0])
+    )

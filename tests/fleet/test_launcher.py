@@ -1,0 +1,232 @@
+"""The Launcher loses nothing, trains nothing twice, and ends."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import optuna
+import pytest
+from paretosearch.studyfile import Budget
+
+from paretosearch.axis import Choice, Int, Real
+from paretosearch.device import Device
+from paretosearch.fleet import spool
+from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.launcher import Launcher
+from paretosearch.outcome import EpochResult, Outcome, failed
+from paretosearch.recipe import Recipe
+from paretosearch.search import open_search
+from paretosearch.space import Space
+from paretosearch.store import Front, Store, StudyRecord, open_store
+from paretosearch.testing.fleet import ScriptedFleet, complete, cpu_device
+
+SPACE = Space(
+    fixed={"dataset": "stripes", "network": "convnet", "seed": 0, "pooling": "native", "schedule": "one_cycle"},
+    axes={
+        "batch_size": Int(16, 1024, log2=True),
+        "learning_rate": Real(0.01, 1.0, log=True),
+        "epochs": Choice((1, 2, 3)),
+    },
+)
+
+
+@dataclass
+class Notes:
+    """A watcher that remembers."""
+
+    finished_trials: list[tuple[int, str, bool]] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+    def started(self, device: Device, trial: int, recipe: Recipe) -> None: ...
+    def epoch(self, device: Device, result: EpochResult) -> None: ...
+    def front(self, front: Front) -> None: ...
+
+    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
+        self.finished_trials.append((trial, outcome.status, on_front))
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+Script = Callable[[Assignment], Outcome | None]
+
+
+class Bench:
+    """A study in a real store, to be launched again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.url = f"sqlite:///{folder}/search.db"
+        self.store: Store = open_store(self.url)
+        self.folder = spool.folder_for(self.url, "s")
+        self.notes = Notes()
+        self.store.add_study(
+            StudyRecord(
+                "s", "", SPACE.hash, {}, "random", 7, cpu_device().device_class, {}, datetime(2020, 1, 1, tzinfo=UTC)
+            )
+        )
+
+    def launch(
+        self, script: Script, trials: int | None = 8, devices: int = 2, hours: float | None = None
+    ) -> int | None:
+        fleet = ScriptedFleet([cpu_device(i) for i in range(devices)], self.folder, script)
+        self.fleet = fleet
+        for device in fleet.devices:
+            self.store.add_device(device)
+        search = open_search(self.url, "s", SPACE, "random", 8, 7)
+        budget = Budget(trials=trials, device_hours=hours)
+        return Launcher("s", SPACE, budget, search, self.store, fleet, self.folder, self.notes).run()
+
+    def states(self) -> dict[str, int]:
+        trials = optuna.load_study(study_name="s", storage=self.url).get_trials(deepcopy=False)
+        names = [trial.state.name for trial in trials]
+        return {name: names.count(name) for name in set(names)}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def honest(assignment: Assignment) -> Outcome:
+    """Longer trainings are better, more or less."""
+    recipe = assignment.recipe
+    return complete(
+        10.0 * recipe.epochs + 100 / recipe.batch_size, 0.5 + 0.1 * recipe.epochs - recipe.batch_size / 10_000
+    )
+
+
+def test_a_study_ends_with_its_budget_and_every_trial_complete(bench: Bench) -> None:
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+    assert len(bench.store.completed("s")) == 8
+    assert list(spool.waiting(bench.folder)) == []
+
+
+def test_a_finished_study_ends_at_once_and_trains_nothing(bench: Bench) -> None:
+    bench.launch(honest)
+    bench.launch(honest)
+    assert bench.fleet.trained == []
+
+
+def test_a_larger_budget_goes_on_from_there(bench: Bench) -> None:
+    bench.launch(honest, trials=3)
+    bench.launch(honest, trials=8)
+    assert [a.trial for a in bench.fleet.trained] == [3, 4, 5, 6, 7]
+
+
+def test_the_front_of_the_store_is_the_front_of_optuna(bench: Bench) -> None:
+    bench.launch(honest, trials=20)
+    study = optuna.load_study(study_name="s", storage=bench.url)
+    done = [(t.number, *t.values) for t in study.get_trials(deepcopy=False)]
+    best = {
+        n
+        for n, s, a in done
+        if not any(s2 <= s and a2 >= a and ((s2, a2) != (s, a) or m < n) for m, s2, a2 in done if m != n)
+    }
+    assert {point.trial for point in bench.store.front("s").points} == best
+    assert {trial for trial, _, on_front in bench.notes.finished_trials if on_front} >= best
+
+
+@pytest.mark.parametrize("failure", ["out_of_memory", "diverged", "invalid", "bug"])
+def test_a_recipes_own_failure_costs_its_trial_one_attempt(bench: Bench, failure: str) -> None:
+    bench.launch(lambda a: failed(failure, "it did not work") if a.trial == 2 else honest(a))  # type: ignore[arg-type]
+    assert bench.states() == {"COMPLETE": 7, "FAIL": 1}
+    (attempt,) = bench.store.attempts("s", 2)
+    assert (attempt.failure, attempt.message) == (failure, "it did not work")
+    trial = optuna.load_study(study_name="s", storage=bench.url).trials[2]
+    assert trial.user_attrs["failure"] == failure
+
+
+def test_a_lost_worker_is_another_attempt_of_the_same_trial(bench: Bench) -> None:
+    lost = iter([True, True])
+    bench.launch(lambda a: None if a.trial == 1 and next(lost, False) else honest(a))
+    assert bench.states() == {"COMPLETE": 8}
+    assert [a.outcome for a in bench.store.attempts("s", 1)] == ["failed", "failed", "complete"]
+
+
+def test_a_trial_whose_workers_keep_dying_is_given_up_after_three_attempts(bench: Bench) -> None:
+    bench.launch(lambda a: None if a.trial == 1 else honest(a))
+    assert bench.states() == {"COMPLETE": 7, "FAIL": 1}
+    assert len(bench.store.attempts("s", 1)) == 3
+
+
+def test_a_signal_stops_asking_and_the_next_launch_finishes(bench: Bench) -> None:
+    def interrupted(assignment: Assignment) -> Outcome:
+        if assignment.trial == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            return Outcome("stopped", message="stopped by the user")
+        return honest(assignment)
+
+    assert bench.launch(interrupted) == signal.SIGINT
+    assert bench.states()["RUNNING"] >= 1
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+    assert [a.outcome for a in bench.store.attempts("s", 3)] == ["stopped", "complete"]
+
+
+class Crash(BaseException):
+    """The Launcher dies here."""
+
+
+@pytest.mark.parametrize("point", ["ask", "start_attempt", "finish_attempt", "tell", "record_front", "delete"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_launcher_that_dies_anywhere_loses_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, point: str, after: bool
+) -> None:
+    from paretosearch.search import Search
+
+    owner = spool if point == "delete" else Search if point in ("ask", "tell") else Store
+    original, calls = getattr(owner, point), []
+
+    def dying(*arguments: object, **options: object) -> object:
+        calls.append(1)
+        if len(calls) == 3 and not after:
+            raise Crash
+        result = original(*arguments, **options)
+        if len(calls) == 3:
+            raise Crash
+        return result
+
+    monkeypatch.setattr(owner, point, dying)
+    with pytest.raises(Crash):
+        bench.launch(honest)
+    monkeypatch.undo()
+    bench.store = open_store(bench.url)
+    bench.launch(honest)
+    assert set(bench.states()) <= {"COMPLETE", "FAIL"}
+    assert bench.states()["COMPLETE"] >= 7  # a trial that died half asked has no Recipe to train
+    complete_ones = [a for a in bench.store.attempts("s") if a.outcome == "complete"]
+    assert len({a.trial for a in complete_ones}) == len(complete_ones) == bench.states()["COMPLETE"]
+    assert not bench.store.running_attempts("s")
+    members = {p.trial for p in bench.store.front("s").points}
+    inside: set[int] = set()
+    for event in bench.store.front_events("s"):
+        (inside.add if event.kind == "entered" else inside.discard)(event.trial)
+    assert inside == members
+
+
+def test_device_hours_end_a_study(bench: Bench) -> None:
+    bench.launch(honest, trials=None, hours=1e-9)
+    assert bench.states()["COMPLETE"] <= 3
+
+
+def test_a_genome_without_a_recipe_fails_its_trial_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from paretosearch.errors import RecipeError
+
+    original = Space.recipe
+
+    def picky(self: Space, genome: dict[str, object]) -> Recipe:
+        recipe = original(self, genome)  # type: ignore[arg-type]
+        if recipe.epochs == 2:
+            raise RecipeError("two epochs are not wanted here")
+        return recipe
+
+    monkeypatch.setattr(Space, "recipe", picky)
+    bench.launch(honest, trials=12)
+    states = bench.states()
+    assert states["FAIL"] >= 1
+    assert states["FAIL"] + states["COMPLETE"] == 12
+    assert "two epochs are not wanted here" in " ".join(bench.notes.messages)

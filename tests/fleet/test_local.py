@@ -1,0 +1,113 @@
+"""Local Workers pass the suite of every Fleet, and are pinned, quiet and mortal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError
+from paretosearch.fleet.base import Assignment, Progress
+from paretosearch.fleet.local import LocalFleet, worker_environment
+from paretosearch.recipe import Recipe
+from paretosearch.testing.fleet import FleetSuite, cpu_device, run, wait_for
+from paretosearch.testing.images import image_folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    folder = image_folder(tmp_path_factory.mktemp("images") / "stripes")
+    return Recipe(f"folder:{folder}", "convnet", image_size=16, epochs=3, batch_size=16, learning_rate=0.05)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def fleet(folder: Path) -> Iterator[LocalFleet]:
+    with closing(LocalFleet([cpu_device()], folder)) as fleet:
+        fleet.start()
+        yield fleet
+
+
+def workers() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "paretosearch.fleet.worker" in p.cmdline()]
+
+
+@pytest.fixture
+def kill() -> Callable[[], None]:
+    return lambda: next(p.kill() for p in workers())
+
+
+class TestLocalFleet(FleetSuite):
+    """The suite, on local Workers."""
+
+
+def test_a_worker_is_pinned_to_its_cores_and_lets_denormals_be_zero(fleet: LocalFleet, recipe: Recipe) -> None:
+    fleet.assign(fleet.devices[0], Assignment(1, 0, recipe))
+    wait_for(fleet, Progress)
+    (worker,) = workers()
+    assert worker.cpu_affinity() == [0]
+    assert worker.environ()["MALLOC_TRIM_THRESHOLD_"]
+
+
+def test_kept_weights_load_without_pickled_code(fleet: LocalFleet, recipe: Recipe, folder: Path) -> None:
+    import torch
+
+    run(fleet, Assignment(1, 0, recipe, with_test=True, keep=folder))
+    assert torch.load(folder / "weights.pt", weights_only=True)
+    assert Recipe.from_json((folder / "recipe.json").read_text()) == recipe
+
+
+def test_the_database_password_does_not_reach_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARETOSEARCH_STORAGE", "postgresql+psycopg://me:secret@db/x")
+    assert not any("secret" in value for value in worker_environment(cpu_device()).values())
+
+
+def test_a_gpu_worker_sees_its_gpu_alone() -> None:
+    gpu = Device("cuda", "GPU-123", "Some GPU", 1, "here", 2)
+    assert worker_environment(gpu)["CUDA_VISIBLE_DEVICES"] == "GPU-123"
+    assert worker_environment(cpu_device())["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_a_worker_that_cannot_start_is_said_in_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    (folder / "torch.py").write_text("raise ImportError('no such library here')")
+    with closing(LocalFleet([cpu_device()], folder)) as fleet:
+        fleet.start()
+        with pytest.raises(DeviceError, match=r"Worker of cpu 0 does not start .*: ImportError: no such library here"):
+            for _ in range(60):
+                fleet.poll(1.0)
+
+
+def test_workers_die_with_their_launcher(folder: Path) -> None:
+    program = (
+        "import time; from pathlib import Path; from paretosearch.fleet.local import LocalFleet;"
+        "from paretosearch.testing.fleet import cpu_device;"
+        f"fleet = LocalFleet([cpu_device()], Path({str(folder)!r})); fleet.start();"
+        "print('up', flush=True); time.sleep(60)"
+    )
+    launcher = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert launcher.stdout is not None
+    launcher.stdout.readline()
+    (worker,) = psutil.Process(launcher.pid).children()
+    time.sleep(0.5)  # the Worker asks for its death signal in its first lines
+    os.kill(launcher.pid, signal.SIGKILL)
+    launcher.communicate()
+    psutil.wait_procs([worker], timeout=20)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def test_an_assignment_survives_the_wire(recipe: Recipe, tmp_path: Path) -> None:
+    assignment = Assignment(3, 2, recipe, True, tmp_path)
+    assert Assignment.from_plain(json.loads(json.dumps(assignment.to_plain()))) == assignment

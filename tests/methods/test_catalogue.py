@@ -1,0 +1,112 @@
+from typing import ClassVar
+
+import pytest
+
+from paretosearch import methods
+from paretosearch.errors import RecipeError
+from paretosearch.method import NAMED_SLOTS, Method, Slot
+from paretosearch.recipe import Recipe
+from paretosearch.space import Space
+
+
+def recipe(**fields):
+    return Recipe("random", "convnet", **fields)
+
+
+def names(**fields):
+    return [method.name for method in methods.active(recipe(**fields))]
+
+
+def test_names_are_unique():
+    assert len({method.name for method in methods.CATALOGUE}) == len(methods.CATALOGUE)
+
+
+def test_a_plain_recipe_has_the_networks_own_pooling_and_one_cycle():
+    assert names() == ["native", "one_cycle"]
+
+
+def test_the_fields_name_the_methods_of_their_slots():
+    assert names(pooling="s3", schedule="constant") == ["s3", "constant"]
+
+
+def test_parameters_come_from_the_recipe_or_are_the_defaults():
+    pooling, schedule = methods.active(recipe(pooling="s3", methods={"s3": {"grid": 8}}))
+    assert (pooling.grid, schedule.warmup) == (8, 0.2)
+
+
+def test_methods_come_in_the_order_of_the_catalogue():
+    active = names(pooling="max", methods={"label_smoothing": {"alpha": 0.1}, "one_cycle": {"warmup": 0.3}})
+    assert active == ["max", "one_cycle", "label_smoothing"]
+
+
+def test_a_method_whose_switch_is_off_is_left_out():
+    assert names(methods={"label_smoothing": {"alpha": 0.0}}) == ["native", "one_cycle"]
+    assert names(methods={"label_smoothing": {}}) == ["native", "one_cycle"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"pooling": "maxx"}, "pooling = \"maxx\" is no pooling method (did you mean 'max'?)"),
+        ({"pooling": "one_cycle"}, 'pooling = "one_cycle" is no pooling method (allowed: native, max, avg, '),
+        ({"schedule": "max"}, 'schedule = "max" is no schedule method (allowed: one_cycle, constant)'),
+        ({"methods": {"label_smothing": {}}}, "no method 'label_smothing' (did you mean 'label_smoothing'?)"),
+        ({"methods": {"label_smoothing": {"alfa": 0.1}}}, "no parameter 'alfa' (did you mean 'alpha'?)"),
+        ({"methods": {"s3": {"grid": 3}}, "pooling": "s3"}, "s3.grid = 3 is not one of 2, 4, 8, 16"),
+        ({"methods": {"s3": {}}, "pooling": "max"}, "max and s3 both take the pooling slot; keep one of them"),
+        ({"methods": {"s3": {}}}, "native and s3 both take the pooling slot; keep one of them"),
+        ({"methods": {"constant": {}}}, "one_cycle and constant both take the schedule slot; keep one of them"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(fields, message):
+    with pytest.raises(RecipeError) as caught:
+        methods.active(recipe(**fields))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_methods_with_a_switch_clash_over_a_slot_only_while_both_are_on(monkeypatch):
+    class Sam(Method):
+        name, slot, switch, off = "sam", Slot.STEP, "rho", 0.0
+        space: ClassVar = {"rho": methods.parameters()["label_smoothing.alpha"]}
+
+    class Accumulate(Sam):
+        name = "accumulate"
+
+    monkeypatch.setattr(methods, "CATALOGUE", (*methods.CATALOGUE, Sam, Accumulate))
+    assert names(methods={"sam": {"rho": 0.1}, "accumulate": {}})[-1] == "sam"
+    with pytest.raises(RecipeError, match="sam and accumulate both take the step slot"):
+        names(methods={"sam": {"rho": 0.1}, "accumulate": {"rho": 0.1}})
+
+
+def test_by_name_finds_each_and_suggests_for_a_slip():
+    assert [methods.by_name(method.name) for method in methods.CATALOGUE] == list(methods.CATALOGUE)
+    with pytest.raises(RecipeError, match="did you mean 'stochastic'"):
+        methods.by_name("stochastik")
+
+
+def test_parameters_are_listed_with_their_defaults():
+    axes = methods.parameters()
+    assert axes["s3.grid"].options == (2, 4, 8, 16)
+    assert all(axis.default is not None for axis in axes.values())
+
+
+def test_the_space_and_the_catalogue_agree_on_what_is_active():
+    axes = methods.parameters()
+    fixed = {"dataset": "random", "network": "convnet", "schedule": "one_cycle"} | {
+        k: a.default for k, a in axes.items()
+    }
+    poolings = [m.name for m in methods.CATALOGUE if m.slot is Slot.POOLING]
+    space = Space(
+        fixed, {"label_smoothing.alpha": axes["label_smoothing.alpha"], "pooling": None}, methods.activations()
+    )
+    for pooling in poolings:
+        for alpha in (0.0, 0.1):
+            made = methods.active(space.recipe({"pooling": pooling, "label_smoothing.alpha": alpha}))
+            assert [m.name for m in made] == [pooling, "one_cycle", *(["label_smoothing"] if alpha else [])]
+
+
+def test_every_activation_names_a_field_or_a_parameter_that_exists():
+    slots = {slot.value for slot in NAMED_SLOTS}
+    for activation in methods.activations():
+        assert activation.key in (slots if activation.on else methods.parameters())

@@ -1,0 +1,66 @@
+import pytest
+import torch
+from torch import nn
+
+from paretosearch.method import Run
+from paretosearch.methods.constant import Constant, warmed_up
+from paretosearch.methods.one_cycle import OneCycle, one_cycle
+from paretosearch.recipe import Recipe
+
+
+def rates(method, epochs=4, steps=25, **fields):
+    """Learning rate of every step of a training."""
+    recipe = Recipe("random", "convnet", epochs=epochs, **fields)
+    model = nn.Linear(1, 1)
+    run = Run(recipe, torch.device("cpu"), model, torch.optim.SGD(model.parameters(), 0.0), torch.Generator(), steps)
+    seen = []
+    for _ in range(epochs * steps):
+        x, y = torch.zeros(2, 1), torch.zeros(2)
+        assert method.on_batch(run, x, y) == (x, y)
+        seen.append(run.learning_rate)
+        run.step += 1
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("progress", "factor"), [(0.05, 0.25), (0.1, 0.5), (0.2, 1.0), (0.6, 0.5), (0.8, 0.25), (1, 0)]
+)
+def test_one_cycle_is_a_triangle(progress, factor):
+    assert one_cycle(progress, 0.2) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("progress", "factor"), [(0.05, 0.25), (0.1, 0.5), (0.2, 1.0), (0.6, 1.0), (1, 1)])
+def test_constant_stays_at_the_peak_after_its_warm_up(progress, factor):
+    assert warmed_up(progress, 0.2) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("shape", [one_cycle, warmed_up])
+def test_without_a_warm_up_the_first_rate_is_the_peak(shape):
+    assert shape(1e-9, 0.0) == pytest.approx(1.0)
+
+
+def test_the_peak_follows_the_batch_size():
+    small = rates(OneCycle(), batch_size=128, learning_rate=0.1, reference_batch_size=128)
+    large = rates(OneCycle(), batch_size=512, learning_rate=0.1, reference_batch_size=128)
+    assert max(small) == pytest.approx(0.1, rel=0.05)
+    assert large == pytest.approx([4 * rate for rate in small])
+
+
+def test_one_cycle_takes_each_step_at_the_rate_of_its_middle():
+    seen = rates(OneCycle(warmup=0.2), learning_rate=1.0)
+    assert seen[0] == pytest.approx(0.5 / 20)
+    assert seen[19] == pytest.approx(19.5 / 20)
+    assert seen[-1] == pytest.approx(0.5 / 80)
+    assert sum(seen) / len(seen) == pytest.approx(0.5), "the area of the triangle, whatever the number of steps"
+    assert sum(rates(OneCycle(warmup=0.2), epochs=1, steps=5, learning_rate=1.0)) / 5 == pytest.approx(0.5)
+
+
+def test_no_step_is_lost_to_a_rate_of_zero():
+    assert min(rates(OneCycle(), epochs=1, steps=1)) > 0
+    assert min(rates(Constant(), epochs=1, steps=3)) > 0
+
+
+def test_constant_warms_up_over_its_share_of_the_steps():
+    seen = rates(Constant(warmup=0.1), learning_rate=1.0)
+    assert seen[:10] == pytest.approx([(i + 0.5) / 10 for i in range(10)])
+    assert seen[10:] == pytest.approx([1.0] * 90)

@@ -1,0 +1,151 @@
+"""A study with sensible trade-offs, in a real store."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from paretosearch.axis import Choice, Int, Real
+from paretosearch.device import Device
+from paretosearch.outcome import EpochResult, Outcome, failed
+from paretosearch.recipe import NUMBER_FORMATS, Recipe
+from paretosearch.report.export import export
+from paretosearch.space import Space
+from paretosearch.store import Front, Store, StudyRecord, open_store
+from paretosearch.store.engine import open_engine
+
+STUDY = "fashion-mnist"
+AXES = {
+    "number_format": Choice(NUMBER_FORMATS),
+    "batch_size": Int(32, 1024, log2=True),
+    "pooling": Choice(("max", "avg", "stochastic", "s3")),
+    "learning_rate": Real(0.005, 0.6, log=True),
+    "epochs": Int(1, 12),
+    "label_smoothing.alpha": Real(0.0, 0.3),
+}
+DEVICES = tuple(Device("cpu", f"cpu-box-{i}", "Ryzen 7", 2**34, "box", i, (i,)) for i in range(2))
+
+_EPOCH_SECONDS = {"fp32": 6.0, "tf32": 4.2, "bf16": 3.1, "fp16": 2.9}
+_FORMAT_COST = {"fp32": 0.0, "tf32": 0.001, "bf16": 0.004, "fp16": 0.003}
+_POOLING = {"max": (1.0, 0.0), "avg": (1.01, -0.004), "stochastic": (1.16, 0.006), "s3": (0.82, 0.002)}
+
+
+def draw_recipe(rng: random.Random, trial: int) -> Recipe:
+    alpha = rng.choice([0.0, round(rng.uniform(0.02, 0.3), 3)])
+    return Recipe(
+        "fashion-mnist",
+        "resnet8",
+        epochs=rng.randint(1, 12),
+        batch_size=2 ** rng.randint(5, 10),
+        learning_rate=round(0.005 * 120 ** rng.random(), 4),
+        number_format=rng.choice(NUMBER_FORMATS),
+        pooling=rng.choice(list(_POOLING)),
+        methods={"label_smoothing": {"alpha": alpha}} if alpha else {},
+        seed=trial,
+    )
+
+
+def train(rng: random.Random, recipe: Recipe) -> Outcome:
+    """Invent an Outcome: more epochs and finer numbers cost time and buy accuracy, a bad learning rate only costs."""
+    slower, better = _POOLING[recipe.pooling]
+    seconds = _EPOCH_SECONDS[recipe.number_format] * (0.7 + 40 / recipe.batch_size) * slower
+    misfit = 1 - math.exp(-0.35 * math.log10(recipe.peak_learning_rate / 0.12) ** 2)
+    top = 0.93 + better - _FORMAT_COST[recipe.number_format] + 0.004 * bool(recipe.methods) - 0.15 * misfit
+    slack = 0.22 * (recipe.batch_size / 128) ** 0.25
+    epochs = tuple(
+        EpochResult(
+            epoch=e,
+            train_seconds=e * seconds * rng.uniform(0.99, 1.01),
+            accuracy=max(0.1, top - slack * math.exp(-0.55 * e) + rng.gauss(0, 0.002)),
+            loss=0.2 + 2.1 * math.exp(-0.4 * e),
+            learning_rate=recipe.peak_learning_rate * (1 - e / recipe.epochs),
+            batch_size=recipe.batch_size,
+            parameters=78_042,
+            flops_per_image=25_000_000,
+            step_seconds=seconds * recipe.batch_size / 50_000,
+            step_seconds_iqr=0.001,
+        )
+        for e in range(1, recipe.epochs + 1)
+    )
+    last = epochs[-1]
+    return Outcome(
+        "complete",
+        train_seconds=last.train_seconds,
+        wall_seconds=last.train_seconds * rng.uniform(1, 1.07),
+        accuracy=last.accuracy,
+        training_flops=75_000_000 * 50_000 * recipe.epochs,
+        inference_flops=25_000_000,
+        parameters=78_042,
+        noisy=rng.random() < 0.05,
+        epochs=epochs,
+    )
+
+
+@dataclass
+class StepClock:
+    """A clock that moves when it is told to."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_study(url: str, trials: int, seed: int = 3) -> Store:
+    """Fill a store with a study, every 15th trial of which fails."""
+    open_store(url).close()
+    clock, rng = StepClock(), random.Random(seed)
+    store = Store(open_engine(url), clock)
+    space = {"declared": Space({"dataset": "fashion-mnist", "network": "resnet8"}, AXES).to_plain()}
+    created = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    versions = {"torch": "2.14.1"}
+    store.add_study(StudyRecord(STUDY, "", "0" * 16, space, "nsga2", 7, DEVICES[0].device_class, versions, created))
+    for device in DEVICES:
+        store.add_device(device)
+    for trial in range(trials):
+        device, recipe = DEVICES[trial % 2], draw_recipe(rng, trial)
+        outcome = train(rng, recipe) if trial % 15 != 14 else failed("diverged", f"=loss is nan in epoch {trial}")
+        attempt = store.start_attempt(STUDY, trial, device, recipe)
+        clock.now += outcome.wall_seconds or 1.0
+        store.finish_attempt(attempt, outcome)
+        if outcome.status == "complete":
+            store.record_front(STUDY, trial, device.device_class)
+    return store
+
+
+@pytest.fixture(scope="session")
+def study() -> str:
+    return STUDY
+
+
+@pytest.fixture(scope="session")
+def axes() -> tuple[str, ...]:
+    return tuple(AXES)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_study(f"sqlite:///{tmp_path_factory.mktemp('store')}/study.db", 60)
+
+
+@pytest.fixture(scope="session")
+def front(store: Store) -> Front:
+    return store.front(STUDY)
+
+
+@pytest.fixture(scope="session")
+def exported(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("export")
+    return {path.name: path for path in export(store, STUDY, folder / "new" / "folder")}
+
+
+@pytest.fixture
+def new_store(tmp_path: Path) -> Callable[[int], Store]:
+    """Make a study of so many trials in a database of its own."""
+    return lambda trials: make_study(f"sqlite:///{tmp_path}/new.db", trials)

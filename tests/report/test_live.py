@@ -1,0 +1,193 @@
+"""What a person sees while a launch runs."""
+
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from paretosearch.device import Device
+from paretosearch.outcome import EpochResult, Outcome, failed
+from paretosearch.recipe import Recipe
+from paretosearch.report.live import LiveView
+from paretosearch.report.screen import Progress, Row, Screen
+from paretosearch.report.textplot import scatter
+from paretosearch.store import Front, Point, front_of
+
+AXES = ("number_format", "batch_size")
+RECIPE = Recipe("mnist", "resnet8", number_format="bf16", batch_size=256, epochs=4)
+DEVICES = tuple(Device("cuda", f"GPU-{i}", "RTX", 2**33, "box", i) for i in range(2))
+EPOCH = EpochResult(1, 3.5, 0.8125, 1.0, 0.1, 256, 1, 1, 0.01, 0.001)
+DONE = Outcome("complete", train_seconds=12.3, wall_seconds=12.4, accuracy=0.8841)
+
+
+def plain_console() -> Console:
+    return Console(file=io.StringIO(), width=80)
+
+
+def terminal(width: int = 80, height: int = 24) -> Console:
+    return Console(file=io.StringIO(), width=width, height=height, force_terminal=True, legacy_windows=False)
+
+
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+
+
+def screen(progress: Progress, width: int, height: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, record=True)
+    console.print(Screen(progress))
+    return console.export_text().splitlines()
+
+
+def progress_of(front: Front | None, devices: int = 2) -> Progress:
+    rows = {
+        f"GPU-{i}": Row(Device("cuda", f"GPU-{i}", "RTX", 2**33, "box", i), i, RECIPE, EPOCH) for i in range(devices)
+    }
+    progress = Progress("fashion-mnist", AXES, 64, rows, done=23, done_here=20, failed=1, elapsed=100.0)
+    progress.front = front
+    return progress
+
+
+def test_without_a_terminal_there_is_a_line_for_each_finished_trial() -> None:
+    console = plain_console()
+    with LiveView(console, "study", AXES, 3, DEVICES) as view:
+        view.message("number format fp16 is left out")
+        view.started(DEVICES[0], 7, RECIPE)
+        view.epoch(DEVICES[0], EPOCH)
+        view.finished(DEVICES[0], 7, DONE, on_front=True)
+        view.started(DEVICES[1], 8, RECIPE)
+        view.finished(DEVICES[1], 8, DONE, on_front=False)
+        view.started(DEVICES[1], 9, RECIPE)
+        view.finished(DEVICES[1], 9, failed("out_of_memory", "no [8 GB] left"), on_front=False)
+        view.started(DEVICES[0], 10, RECIPE)
+        view.finished(DEVICES[0], 10, Outcome("stopped"), on_front=False)
+    assert written(console).splitlines() == [
+        "number format fp16 is left out",
+        "trial 7  bf16, batch 256  12.3 s  88.41 %  on the front",
+        "trial 8  bf16, batch 256  12.3 s  88.41 %",
+        "trial 9  bf16, batch 256  failed, out_of_memory: no [8 GB] left",
+        "trial 10  bf16, batch 256  stopped; the next launch goes on with it",
+    ]
+
+
+def test_a_line_stays_a_line_however_long() -> None:
+    console = plain_console()
+    with LiveView(console, "study", AXES, 3, DEVICES) as view:
+        view.message("x " * 200)
+    assert len(written(console).splitlines()) == 1
+
+
+def test_a_terminal_shows_devices_budget_and_front(front: Front) -> None:
+    console, now = terminal(), [0.0]
+    with LiveView(console, "study", AXES, 64, DEVICES, done=10, clock=lambda: now[0]) as view:
+        view.started(DEVICES[0], 7, RECIPE)
+        view.epoch(DEVICES[0], EPOCH)
+        view.front(front)
+        now[0] = 65.0
+        view.finished(DEVICES[1], 8, failed("bug", "broken"), on_front=False)
+    text = written(console)
+    assert re.search(r"gpu 0 +7 +bf16, batch 256 +1/4 +81.25 % +3.50", text)
+    assert re.search(r"gpu 1 +idle", text)
+    assert "11 of 64 trials, 1 failed, 1 min 5 s so far" in text
+    assert f"front so far: {len(front.points)} of 56 trials" in text
+    assert "trial 8  failed, bug: broken" in text
+
+
+def test_on_a_terminal_only_front_members_and_failures_are_said() -> None:
+    console = terminal()
+    with LiveView(console, "study", AXES, 64, DEVICES) as view:
+        view.started(DEVICES[0], 7, RECIPE)
+        view.finished(DEVICES[0], 7, DONE, on_front=False)
+        view.started(DEVICES[0], 8, RECIPE)
+        view.finished(DEVICES[0], 8, DONE, on_front=True)
+    assert "trial 7 " not in written(console)
+    assert "trial 8  bf16, batch 256  12.3 s  88.41 %  on the front" in written(console)
+
+
+def test_the_picture_is_gone_when_the_launch_ends_be_it_by_an_error() -> None:
+    console = terminal()
+    with pytest.raises(KeyboardInterrupt), LiveView(console, "study", AXES, 64, DEVICES):
+        raise KeyboardInterrupt
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().endswith("\x1b[1A\x1b[2K")  # the cursor goes up and the line is erased
+    assert "\x1b[?25h" in console.file.getvalue()  # the cursor is seen again
+
+
+def test_the_launcher_is_not_slowed_by_what_it_tells(front: Front) -> None:
+    with LiveView(terminal(200, 50), "study", AXES, 64, DEVICES) as view:
+        view.started(DEVICES[0], 7, RECIPE)
+        before = time.perf_counter()
+        for _ in range(2000):
+            view.epoch(DEVICES[0], EPOCH)
+            view.front(front)
+        assert time.perf_counter() - before < 1.0  # 4000 drawings of some 10 ms would take 40 s
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 24), (200, 50), (60, 15), (80, 8)])
+def test_the_picture_fits_the_terminal(front: Front, size: tuple[int, int]) -> None:
+    lines = screen(progress_of(front), *size)
+    assert len(lines) < size[1]
+    assert max(map(len, lines)) <= size[0]
+    assert "23 of 64 trials, 1 failed, 1 min 40 s so far, about 3 min 25 s left"[: size[0] - 1] in "\n".join(lines)
+
+
+def test_more_devices_than_lines_are_counted(front: Front) -> None:
+    lines = screen(progress_of(front, devices=40), 80, 24)
+    assert len(lines) < 24
+    shown = sum("gpu" in line for line in lines)
+    assert f"and {40 - shown} more devices" in lines
+
+
+def test_the_rest_is_estimated_from_the_trials_of_this_launch() -> None:
+    progress = Progress("s", AXES, 64, {}, done=44, done_here=4, elapsed=100.0)
+    assert progress.seconds_left() == 500.0
+    assert Progress("s", AXES, 64, {}, done=44, done_here=1, elapsed=100.0).seconds_left() is None
+    assert Progress("s", AXES, None, {}, done=44, done_here=4, elapsed=100.0).seconds_left() is None
+
+
+def test_a_stopped_trial_is_not_counted() -> None:
+    progress = Progress("s", AXES, 64, {})
+    for outcome in (DONE, Outcome("stopped"), failed("bug", "")):
+        progress.count(outcome)
+    assert (progress.done, progress.done_here, progress.failed) == (2, 2, 1)
+
+
+def points(*objectives: tuple[float, float]) -> list[Point]:
+    return [Point(trial, seconds, accuracy, RECIPE, "c", trial) for trial, (seconds, accuracy) in enumerate(objectives)]
+
+
+def test_the_drawing_is_a_staircase_with_its_corners_at_the_points() -> None:
+    drawn = scatter(front_of(points((1, 0.5), (2, 0.75), (3, 1.0), (3, 0.5))), width=20, height=7).plain
+    assert [line.rstrip() for line in drawn.splitlines()] == [
+        "100.0%┤            ●",
+        "      │            │",
+        "      │      ●─────┘",
+        "      │      │",
+        " 50.0%┤●─────┘     ·",
+        "      └─────────────",
+        "       1.00 s 3.00 s",
+    ]
+
+
+def test_a_drawing_in_ascii_has_nothing_else() -> None:
+    front = front_of(points((1, 0.5), (2, 0.75), (3, 1.0), (3, 0.5)))
+    assert scatter(front, 30, 8, ascii_only=True).plain.isascii()
+
+
+def test_the_drawing_has_the_size_that_was_asked_for(front: Front) -> None:
+    lines = scatter(front, 60, 12).plain.splitlines()
+    assert len(lines) == 12
+    assert max(map(len, lines)) == 60
+    assert sum(line.count("●") for line in lines) <= len(front.points)
+
+
+def test_a_trial_that_diverged_stays_on_the_lowest_line() -> None:
+    drawn = scatter(front_of(points((1, 0.8), (10, 0.9), (5, 0.1))), 40, 8).plain.splitlines()
+    assert "·" in drawn[5]
+    assert drawn[5].startswith(" 72.0%")
+
+
+def test_a_front_of_one_point_can_be_drawn() -> None:
+    assert scatter(front_of(points((2, 0.5))), 30, 6).plain.count("●") == 1

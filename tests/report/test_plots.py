@@ -1,0 +1,188 @@
+"""What is on the figures."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+
+from paretosearch.recipe import NUMBER_FORMATS, Recipe
+from paretosearch.report.marks import marks_of
+from paretosearch.report.panels import axes_figure
+from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
+from paretosearch.report.rulers import ruler_of
+from paretosearch.report.style import WIDTH, save
+from paretosearch.store import Front, Point, Store, front_of
+
+
+def random_front(seed: int, trials: int = 40) -> Front:
+    rng = random.Random(seed)
+    points = []
+    for trial in range(trials):
+        seconds = 10 ** rng.uniform(0, rng.choice([1, 2]))
+        recipe = Recipe("mnist", "resnet8", number_format=rng.choice(NUMBER_FORMATS))
+        points.append(Point(trial, seconds, 0.95 - 0.4 / (1 + seconds) - rng.random() / 10, recipe, "c", trial))
+    return front_of(points)
+
+
+def annotations(figure: Figure) -> list[Annotation]:
+    return [text for text in figure.axes[0].texts if isinstance(text, Annotation)]
+
+
+def boxes(figure: Figure) -> list[mpl.transforms.Bbox]:
+    """Boxes of the labels' words, in pixels."""
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    return [mpl.text.Text.get_window_extent(note, renderer) for note in annotations(figure)]
+
+
+def pixels(axes: Axes, points: Sequence[Point]) -> np.ndarray:
+    return axes.transData.transform([(p.train_seconds, 100 * p.accuracy) for p in points])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_labels_lie_inside_and_cover_neither_each_other_nor_the_front(seed: int) -> None:
+    front = random_front(seed)
+    figure = front_figure(front)
+    axes, found = figure.axes[0], boxes(figure)
+    assert len(found) >= min(len(front.points), 2)
+    for i, box in enumerate(found):
+        assert axes.bbox.x0 <= box.x0 < box.x1 <= axes.bbox.x1
+        assert axes.bbox.y0 <= box.y0 < box.y1 <= axes.bbox.y1
+        assert not any(box.overlaps(other) for other in found[:i])
+        assert not any(box.contains(*at) for at in pixels(axes, front.points))
+
+
+def test_the_staircase_is_the_front_and_runs_on_to_the_edge(front: Front) -> None:
+    axes = front_figure(front).axes[0]
+    [stairs] = [line for line in axes.lines if line.get_drawstyle() == "steps-post"]
+    x, y = stairs.get_data()
+    assert list(x) == [*(p.train_seconds for p in front.points), axes.get_xlim()[1]]
+    assert list(y) == pytest.approx([*(100 * p.accuracy for p in front.points), 100 * front.points[-1].accuracy])
+
+
+def test_every_trial_is_drawn_once(front: Front) -> None:
+    axes = front_figure(front).axes[0]
+    drawn = [tuple(at) for line in axes.lines if line.get_linestyle() == "None" for at in line.get_xydata()]
+    assert len(drawn) == len(front.points) + len(front.dominated)
+
+
+def test_trials_far_below_the_front_stay_at_the_edge_with_their_number() -> None:
+    recipe = Recipe("mnist", "resnet8")
+    objectives = [(1.0, 0.8), (3.0, 0.9), (2.0, 0.1), (2.5, 0.11)]
+    front = front_of([Point(i, s, a, recipe, "c", i) for i, (s, a) in enumerate(objectives)])
+    figure = front_figure(front)
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom > 60
+    edge = [line for line in figure.axes[0].lines if line.get_marker() == 7]
+    assert list(edge[0].get_xdata()) == [2.0, 2.5]
+    assert all(bottom < y < bottom + 0.05 * (top - bottom) for y in edge[0].get_ydata())
+    assert "2 below the axis" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_time_is_logarithmic_beyond_a_factor_of_20_only() -> None:
+    recipe = Recipe("mnist", "resnet8")
+    near = front_of([Point(i, s, 0.5 + s / 100, recipe, "c", i) for i, s in enumerate((1.0, 19.0))])
+    far = front_of([Point(i, s, 0.5 + s / 100, recipe, "c", i) for i, s in enumerate((1.0, 21.0))])
+    assert front_figure(near).axes[0].get_xscale() == "linear"
+    assert front_figure(far).axes[0].get_xscale() == "log"
+
+
+def test_axes_have_units(front: Front) -> None:
+    axes = front_figure(front).axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("training time (s)", "validation accuracy (%)")
+
+
+def test_formats_have_shapes_of_their_own_that_never_change(front: Front) -> None:
+    marks = marks_of([*front.points, *front.dominated])
+    assert (marks.axis, marks.values) == ("number_format", NUMBER_FORMATS)
+    assert len({marks.shape(value) for value in marks.values}) == len({*map(marks.colour, marks.values)}) == 4
+    some = marks_of([p for p in front.dominated if p.recipe.number_format in ("fp32", "fp16")])
+    assert {v: some.shape(v) for v in some.values} == {v: marks.shape(v) for v in ("fp32", "fp16")}
+
+
+def test_with_one_format_the_shapes_are_poolings_and_with_one_pooling_there_is_one_shape(front: Front) -> None:
+    of_format = [p for p in front.dominated if p.recipe.number_format == "fp32"]
+    assert marks_of(of_format).axis == "pooling"
+    assert marks_of([p for p in of_format if p.recipe.pooling == "max"]).axis is None
+
+
+def test_learning_curves_end_at_the_points_of_the_front(store: Store, front: Front) -> None:
+    figure = curves_figure([Curve(point, store.epochs(point.attempt)) for point in front.points])
+    ends = {tuple(line.get_xydata()[-1]) for line in figure.axes[0].lines}
+    expected = {(p.train_seconds, 100 * p.accuracy) for p in front.points}
+    assert ends <= expected
+    assert (front.points[0].train_seconds, 100 * front.points[0].accuracy) in ends
+    assert (front.points[-1].train_seconds, 100 * front.points[-1].accuracy) in ends
+    assert len(annotations(figure)) == len(ends) == min(len(front.points), 8)
+
+
+def test_labels_of_learning_curves_do_not_overlap(store: Store, front: Front) -> None:
+    found = boxes(curves_figure([Curve(point, store.epochs(point.attempt)) for point in front.points]))
+    assert not any(box.overlaps(other) for i, box in enumerate(found) for other in found[:i])
+
+
+def test_hypervolume_runs_from_nothing_to_the_device_time_of_the_study() -> None:
+    axes = hypervolume_figure([(10.0, 5.0), (20.0, 6.0)], 50.0, (7.0, 0.0)).axes[0]
+    assert [tuple(at) for at in axes.lines[0].get_xydata()] == [(0, 0), (10, 5), (20, 6), (50, 6)]
+    assert "device time" in axes.get_xlabel()
+    assert "7 s" in axes.get_ylabel()
+
+
+def test_each_axis_has_a_panel_for_both_objectives_with_the_front_on_top(front: Front, axes: tuple[str, ...]) -> None:
+    figure = axes_figure(front, axes)
+    panels = [panel for panel in figure.axes if panel.get_visible()]
+    assert len(panels) == 2 * len(axes)
+    assert [panel.get_xlabel() for panel in panels if panel.get_xlabel()] == [
+        "number format",
+        "batch size",
+        "pooling",
+        "learning rate",
+        "epochs",
+        "label smoothing",
+    ]
+    for panel in panels:
+        rest, members = (line for line in panel.lines if line.get_marker() == "o")
+        assert len(members.get_xdata()) == len(front.points)
+        assert len(rest.get_xdata()) == len(front.dominated)
+
+
+def test_names_stand_in_the_order_of_the_catalogue_with_off_first() -> None:
+    ruler = ruler_of(["bf16", None, "fp32", "odd"], NUMBER_FORMATS)
+    assert ruler.names == ("off", "fp32", "bf16", "odd")
+    assert [ruler.at(value) for value in (None, "bf16")] == [0.0, 2.0]
+
+
+def test_numbers_stand_in_proportion_and_off_stands_left_of_them() -> None:
+    ruler = ruler_of([1.0, 2.0, 5.0, None])
+    assert [ruler.at(value) for value in (1.0, 2.0, 5.0)] == [0.0, 0.25, 1.0]
+    assert ruler.at(None) < -0.1
+
+
+def test_doublings_stand_evenly() -> None:
+    ruler = ruler_of([32, 64, 128, 256, 512, 1024])
+    assert [ruler.at(v) for v in (32, 128, 1024)] == pytest.approx([0, 0.4, 1])
+
+
+def test_numbers_drawn_evenly_stand_on_a_linear_line_even_if_one_is_tiny() -> None:
+    assert not ruler_of([0.001, *np.linspace(0.02, 0.3, 20).tolist()]).log
+
+
+def test_a_figure_is_as_wide_as_the_text_and_leaves_the_settings_of_the_caller(front: Front, tmp_path: Path) -> None:
+    before = dict(mpl.rcParams)
+    figure = front_figure(front)
+    save(figure, tmp_path / "front")
+    assert figure.get_size_inches()[0] == WIDTH
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_dollar_sign_in_a_name_is_no_mathematics(tmp_path: Path) -> None:
+    names = ["$\\frac$", "$x"]
+    points = [Point(i, 1.0 + i, 0.5, Recipe("d", "n", pooling=names[i % 2]), "c", i) for i in range(4)]
+    save(axes_figure(front_of(points), ["pooling"]), tmp_path / "axes")
+    save(front_figure(front_of(points)), tmp_path / "front")

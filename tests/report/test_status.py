@@ -1,0 +1,71 @@
+"""How a study stands."""
+
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from paretosearch.errors import StoreError
+from paretosearch.outcome import failed
+from paretosearch.recipe import Recipe
+from paretosearch.report.status import status_json, status_table
+from paretosearch.store import Store
+
+
+def test_status_counts_what_the_store_holds(store: Store, study: str) -> None:
+    status = json.loads(json.dumps(status_json(store, study), allow_nan=False))
+    front = store.front(study)
+    assert status["trials"] == {"complete": 56, "running": 0, "failed": 4, "stopped": 0}
+    assert status["front"]["size"] == len(front.points)
+    assert status["front"]["hypervolume"] == front.hypervolume
+    assert status["device_seconds"] == store.device_seconds(study)
+
+
+def test_failures_come_by_class_with_the_newest_message(store: Store, study: str) -> None:
+    [failure] = status_json(store, study)["failures"]
+    assert failure == {"class": "diverged", "attempts": 4, "trial": 59, "message": "=loss is nan in epoch 59"}
+
+
+def test_devices_say_what_they_did(store: Store, study: str) -> None:
+    devices = status_json(store, study)["devices"]
+    assert [device["device"] for device in devices] == ["cpu 0", "cpu 1"]
+    assert [device["attempts"] for device in devices] == [
+        {"complete": 28, "running": 0, "failed": 2, "stopped": 0},
+        {"complete": 28, "running": 0, "failed": 2, "stopped": 0},
+    ]
+    assert sum(device["device_seconds"] for device in devices) == pytest.approx(store.device_seconds(study))
+
+
+def test_a_running_attempt_shows_on_its_device(new_store: Callable[[int], Store], study: str) -> None:
+    store = new_store(3)
+    store.start_attempt(study, 3, store.devices(study)[1], Recipe("mnist", "resnet8"))
+    status = status_json(store, study)
+    assert status["trials"]["running"] == 1
+    assert [device["training"] for device in status["devices"]] == [[], [3]]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_table_says_the_same_in_a_terminal(store: Store, study: str, width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(status_table(store, study))
+    text = console.export_text()
+    for part in ("56 complete, 4 failed", "cpu 1", "device time", "diverged", "in epoch 59"):
+        assert part in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_markup_in_a_message_is_shown_as_it_is(new_store: Callable[[int], Store], study: str) -> None:
+    other = new_store(1)
+    device = other.devices(study)[0]
+    attempt = other.start_attempt(study, 1, device, Recipe("mnist", "resnet8"))
+    other.finish_attempt(attempt, failed("bug", "[red]no[/blue] list[0]"))
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(status_table(other, study))
+    assert "[red]no[/blue] list[0]" in console.export_text()
+
+
+def test_an_unknown_study_is_a_store_error(store: Store) -> None:
+    with pytest.raises(StoreError, match="fashion-mnits"):
+        status_json(store, "fashion-mnits")

@@ -1,0 +1,78 @@
+"""The studies that come with paretosearch are right, and found wherever it is installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from paretosearch import methods
+from paretosearch.axis import Choice, Real, Value
+from paretosearch.space import Space
+from paretosearch.studyfile import load, shipped
+
+AXES_OF_EVERY_STUDY = {"number_format", "batch_size", "learning_rate", "pooling"}
+
+
+def a_genome(space: Space, last: bool) -> dict[str, Value]:
+    def end(name: str) -> Value:
+        axis = space.axes[name]
+        if isinstance(axis, Choice):
+            return axis.options[-1 if last else 0]
+        return axis.high if last else axis.low
+
+    return {name: end(name) for name in space.axes}
+
+
+def test_the_studies_of_the_design_are_there() -> None:
+    assert shipped() == ("cifar10", "cifar100", "fashion_mnist", "image_folder", "quickstart")
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_study_is_right_and_bears_the_name_it_is_asked_by(name: str) -> None:
+    study = load(name)
+    assert study.name == name
+    assert study.space.axes.keys() >= AXES_OF_EVERY_STUDY
+    assert isinstance(study.space.axes["learning_rate"], Real)
+    assert study.space.axes["learning_rate"].log
+    for last in (False, True):
+        assert methods.active(study.space.recipe(a_genome(study.space, last)))
+
+
+def test_quickstart_leaves_the_sampler_room_for_two_generations() -> None:
+    study = load("quickstart")
+    assert (study.dataset, study.network) == ("fashion-mnist", "convnet")
+    assert study.budget.trials is not None
+    assert study.budget.trials >= max(24, 2 * study.search.population)
+    assert "epochs" in study.space.axes
+
+
+def test_image_folder_can_be_copied_and_edited(tmp_path: Path) -> None:
+    text = load("image_folder").text
+    copy = tmp_path / "mine.toml"
+    copy.write_text(text.replace('"image_folder"', '"mine"').replace("folder:images", "folder:flowers"))
+    assert load(str(copy)).dataset == f"folder:{tmp_path / 'flowers'}"
+    assert text.count("CHANGE:") >= 3
+
+
+def test_the_studies_are_found_where_a_wheel_puts_them(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    wheel = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    for package in wheel["packages"]:
+        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for source, target in wheel["force-include"].items():
+        shutil.copytree(root / source, tmp_path / target)
+    command = "import paretosearch.studyfile as s; print(*s.shipped()); print(s.load('quickstart').path)"
+    names, path = subprocess.run(
+        [sys.executable, "-c", command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    assert tuple(names.split()) == shipped()
+    assert Path(path) == tmp_path / "paretosearch" / "_studies" / "quickstart.toml"

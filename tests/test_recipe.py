@@ -1,0 +1,160 @@
+"""A Recipe is complete, checked, frozen, and has one name."""
+
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from paretosearch.axis import Choice, Int, Real
+from paretosearch.errors import RecipeError
+from paretosearch.recipe import FIELDS, Recipe
+
+RECIPE = Recipe("cifar10", "resnet20", methods={"label_smoothing": {"alpha": 0.1}})
+
+
+def values_of(axis: Real | Int | Choice) -> st.SearchStrategy[Any]:
+    if isinstance(axis, Real):
+        return st.floats(axis.low, axis.high)
+    return st.integers(axis.low, axis.high) if isinstance(axis, Int) else st.sampled_from(axis.options)
+
+
+@given(st.fixed_dictionaries({name: values_of(axis) for name, axis in FIELDS.items()}))
+def test_a_recipe_survives_json(plain: dict[str, Any]) -> None:
+    recipe = replace(RECIPE, **plain)
+    back = Recipe.from_json(recipe.to_json())
+    assert back == recipe
+    assert (hash(back), back.digest) == (hash(recipe), recipe.digest)
+    assert "\n" not in recipe.to_json()
+
+
+def test_a_recipe_fills_in_what_is_not_said() -> None:
+    assert Recipe.from_json('{"dataset": "mnist", "network": "convnet"}') == Recipe("mnist", "convnet")
+
+
+def test_the_digest_of_a_recipe_is_the_same_everywhere_and_always() -> None:
+    # Databases hold it: when it changes, what was trained before is not recognised any more.
+    text = """{
+        "dataset": "cifar10", "network": "resnet20", "width": 1.0, "image_size": 0, "train_images": 0, "epochs": 12,
+        "batch_size": 128, "learning_rate": 0.1, "learning_rate_rule": "linear", "reference_batch_size": 128,
+        "momentum": 0.9, "weight_decay": 0.0005, "augmentation": "standard", "number_format": "fp32", "pooling": "max",
+        "schedule": "one_cycle", "methods": {"label_smoothing": {"alpha": 0.1}}, "seed": 0}"""
+    assert Recipe.from_json(text).digest == "f5118549d4d57e27"
+
+
+def test_the_digest_does_not_see_the_seed() -> None:
+    assert replace(RECIPE, seed=5).digest == RECIPE.digest
+    assert replace(RECIPE, seed=5) != RECIPE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dataset": "cifar100"},
+        {"network": "resnet32"},
+        {"width": 2.0},
+        {"image_size": 32},
+        {"train_images": 100},
+        {"epochs": 13},
+        {"batch_size": 129},
+        {"learning_rate": 0.11},
+        {"learning_rate_rule": "sqrt"},
+        {"reference_batch_size": 256},
+        {"momentum": 0.8},
+        {"weight_decay": 1e-4},
+        {"augmentation": "none"},
+        {"number_format": "bf16"},
+        {"pooling": "stochastic"},
+        {"schedule": "constant"},
+        {"methods": {}},
+        {"methods": {"label_smoothing": {"alpha": 0.2}}},
+    ],
+)
+def test_the_digest_sees_everything_else(change: dict[str, Any]) -> None:
+    assert replace(RECIPE, **change).digest != RECIPE.digest
+
+
+def test_equal_recipes_have_equal_names_whichever_way_they_were_written() -> None:
+    one = Recipe("mnist", "convnet", learning_rate=1, weight_decay=0, methods={"b": {"y": 1, "x": 0.0}, "a": {}})
+    other = Recipe("mnist", "convnet", learning_rate=1.0, weight_decay=-0.0, methods={"a": {}, "b": {"x": 0, "y": 1.0}})
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.digest == other.digest
+
+
+def test_a_recipe_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        RECIPE.epochs = 3  # type: ignore[misc]  # that it fails is the point
+    with pytest.raises(TypeError):
+        RECIPE.methods["label_smoothing"]["alpha"] = 0.2  # type: ignore[index]  # as above
+
+
+def test_a_recipe_is_not_changed_by_the_mapping_it_was_made_from() -> None:
+    parameters = {"alpha": 0.1}
+    recipe = Recipe("mnist", "convnet", methods={"label_smoothing": parameters})
+    parameters["alpha"] = 0.2
+    assert recipe.methods["label_smoothing"]["alpha"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("rule", "peak"),
+    [("linear", 0.1 * 512 / 128), ("sqrt", 0.1 * 2), ("none", 0.1)],
+)
+def test_the_peak_learning_rate_follows_the_batch_size_by_its_rule(rule: str, peak: float) -> None:
+    recipe = Recipe("mnist", "convnet", batch_size=512, learning_rate=0.1, learning_rate_rule=rule)
+    assert recipe.peak_learning_rate == pytest.approx(peak)
+    assert replace(recipe, batch_size=128).peak_learning_rate == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [
+        ("epochs", 0, "a whole number from 1 to 10000"),
+        ("epochs", 1.0, "a whole number from 1 to 10000"),
+        ("epochs", True, "a whole number from 1 to 10000"),
+        ("batch_size", 65_537, "a whole number from 1 to 65536"),
+        ("batch_size", 10**400, "a whole number from 1 to 65536"),
+        ("learning_rate", float("nan"), "a number from 1e-06 to 100"),
+        ("learning_rate", 10**400, "a number from 1e-06 to 100"),
+        ("number_format", "fp64", "one of fp32, tf32, bf16, fp16"),
+        ("seed", -1, "a whole number from 0 to 2147483647"),
+    ],
+)
+def test_a_value_out_of_range_is_named_with_what_is_allowed(field: str, value: object, allowed: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        replace(RECIPE, **{field: value})  # type: ignore[arg-type]  # that it is wrong is the point
+    assert str(caught.value) == f"{field} = {value!r} is not {allowed}"
+
+
+@pytest.mark.parametrize("field", ["dataset", "network", "pooling", "schedule"])
+@pytest.mark.parametrize("value", ["", 3, None])
+def test_a_name_is_a_text_that_is_not_empty(field: str, value: object) -> None:
+    with pytest.raises(RecipeError, match=f"{field} must be a name"):
+        replace(RECIPE, **{field: value})  # type: ignore[arg-type]  # as above
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "a Recipe is a JSON object, and this is no JSON"),
+        ("[" * 100_000, "a Recipe is a JSON object, and this is no JSON"),
+        ("[]", "a Recipe is a JSON object, not list"),
+        ('{"dataset": "mnist"}', "a Recipe needs the field 'network'"),
+        ('{"dataset": "mnist", "network": "convnet", "epoch": 3}', "no field 'epoch' (did you mean 'epochs'?)"),
+        ('{"dataset": "mnist", "network": "convnet", "methods": []}', "methods must be an object of objects"),
+        ('{"dataset": "mnist", "network": "convnet", "methods": {"a": 1}}', "methods must be an object of objects"),
+        ('{"dataset": "mnist", "network": "convnet", "methods": {"a": {"b": null}}}', "a.b = None is no finite number"),
+        ('{"dataset": "mnist", "network": "convnet", "methods": {"a": {"b": NaN}}}', "a.b = nan is no finite number"),
+    ],
+)
+def test_a_text_that_is_no_recipe_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.from_json(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_json_of_a_recipe_names_every_field() -> None:
+    assert json.loads(RECIPE.to_json()).keys() == {f.name for f in fields(Recipe)}

@@ -1,0 +1,142 @@
+"""Genomes become canonical Recipes, and spaces have names."""
+
+import itertools
+import json
+from dataclasses import replace
+
+import pytest
+
+from paretosearch.axis import Axis, Choice, Int, Real, Value
+from paretosearch.errors import RecipeError
+from paretosearch.space import Activation, Space
+
+ACTIVATIONS = (
+    Activation("max", "pooling", "max", on=True, parameters=()),
+    Activation("s3", "pooling", "s3", on=True, parameters=("grid",)),
+    Activation("one_cycle", "schedule", "one_cycle", on=True, parameters=("warmup",)),
+    Activation("constant", "schedule", "constant", on=True, parameters=()),
+    Activation("prune", "prune.penalty", 0.0, on=False, parameters=("penalty", "interval")),
+)
+FIXED: dict[str, Value] = {
+    "dataset": "cifar10",
+    "network": "resnet20",
+    "schedule": "one_cycle",
+    "one_cycle.warmup": 0.2,
+    "seed": 3,
+}
+SPACE = Space(
+    FIXED,
+    {
+        "pooling": Choice(("max", "s3")),
+        "s3.grid": Int(1, 4),
+        "prune.penalty": Choice((0.0, 0.1)),
+        "prune.interval": Int(1, 3),
+        "batch_size": Int(32, 128, log2=True),
+    },
+    ACTIVATIONS,
+)
+GENOME: dict[str, Value] = {
+    "pooling": "s3",
+    "s3.grid": 2,
+    "prune.penalty": 0.1,
+    "prune.interval": 2,
+    "batch_size": 64,
+}
+
+
+def test_a_genome_becomes_a_recipe_with_the_parameters_of_what_is_on() -> None:
+    recipe = SPACE.recipe(GENOME)
+    assert (recipe.dataset, recipe.network, recipe.batch_size, recipe.seed) == ("cifar10", "resnet20", 64, 3)
+    assert (recipe.pooling, recipe.schedule) == ("s3", "one_cycle")
+    assert recipe.methods == {
+        "s3": {"grid": 2},
+        "one_cycle": {"warmup": 0.2},
+        "prune": {"penalty": 0.1, "interval": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("off", "inert"),
+    [({"prune.penalty": 0.0}, "prune.interval"), ({"pooling": "max"}, "s3.grid")],
+)
+def test_an_inert_axis_leaves_no_trace_in_the_recipe(off: dict[str, Value], inert: str) -> None:
+    digests = {SPACE.recipe({**GENOME, **off, inert: value}).digest for value in (1, 2, 3)}
+    assert len(digests) == 1
+    assert len({SPACE.recipe({**GENOME, inert: value}).digest for value in (1, 2, 3)}) == 3
+
+
+def test_genomes_share_a_recipe_exactly_when_they_differ_in_inert_axes_only() -> None:
+    lists = [SPACE.values_of(name) for name in SPACE.axes]
+    genomes = [dict(zip(SPACE.axes, values, strict=True)) for values in itertools.product(*lists)]
+    recipes = {SPACE.recipe(genome) for genome in genomes}
+    assert len(genomes) == SPACE.size == 2 * 4 * 2 * 3 * 3
+    assert len(recipes) == (1 + 4) * (1 + 3) * 3
+
+
+def test_a_method_that_takes_no_parameters_leaves_its_name_in_its_field_alone() -> None:
+    assert "max" not in SPACE.recipe({**GENOME, "pooling": "max"}).methods
+
+
+def test_a_value_that_no_recipe_allows_is_refused() -> None:
+    with pytest.raises(RecipeError, match="batch_size = 0"):
+        SPACE.recipe({**GENOME, "batch_size": 0})
+
+
+def test_a_space_with_a_continuum_has_no_size() -> None:
+    assert replace(SPACE, axes={**SPACE.axes, "momentum": Real(0, 0.9)}).size is None
+
+
+def test_a_space_lists_what_a_key_can_be() -> None:
+    assert SPACE.values_of("pooling") == ("max", "s3")
+    assert SPACE.values_of("batch_size") == (32, 64, 128)
+    assert SPACE.values_of("prune.interval") == (1, 2, 3)
+    assert SPACE.values_of("seed") == (3,)
+
+
+def test_the_corner_is_the_genome_of_lowest_values() -> None:
+    corner = {"pooling": "max", "s3.grid": 1, "prune.penalty": 0.0, "prune.interval": 1, "batch_size": 32}
+    assert corner == SPACE.corner
+
+
+def test_a_space_keeps_its_name_through_json_and_in_any_order_of_keys() -> None:
+    turned = replace(SPACE, fixed=dict(reversed(FIXED.items())), axes=dict(list(SPACE.axes.items())[::-1]))
+    assert turned.hash == SPACE.hash
+    assert json.loads(json.dumps(SPACE.to_plain())).keys() == {"fixed", "axes"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(SPACE, fixed={**FIXED, "seed": 4}),
+        replace(SPACE, fixed={**FIXED, "one_cycle.warmup": 0.3}),
+        replace(SPACE, axes={**SPACE.axes, "batch_size": Int(32, 256, log2=True)}),
+        replace(SPACE, axes={**SPACE.axes, "batch_size": Int(32, 128)}),
+        replace(SPACE, axes={**SPACE.axes, "batch_size": Choice((32, 64, 128))}),
+        replace(SPACE, axes={name: axis for name, axis in SPACE.axes.items() if name != "batch_size"}),
+    ],
+)
+def test_another_space_has_another_name(other: Space) -> None:
+    assert other.hash != SPACE.hash
+
+
+def test_a_method_that_is_new_and_off_leaves_the_name_of_an_older_space_as_it_was() -> None:
+    newer = replace(
+        SPACE,
+        fixed={**FIXED, "mixup.alpha": 0.0, "mixup.share": 0.5, "haar.levels": 2},
+        activations=(
+            *ACTIVATIONS,
+            Activation("mixup", "mixup.alpha", 0.0, on=False, parameters=("alpha", "share")),
+            Activation("haar", "pooling", "haar", on=True, parameters=("levels",)),
+        ),
+    )
+    assert newer.hash == SPACE.hash
+    assert replace(newer, fixed={**newer.fixed, "mixup.alpha": 0.1}).hash != SPACE.hash
+
+
+def test_a_fixed_parameter_of_a_method_that_may_be_on_is_part_of_the_name() -> None:
+    def hash_of(grid: int, *pooling: str) -> str:
+        axes: dict[str, Axis] = {"pooling": Choice(pooling), "batch_size": Int(32, 128, log2=True)}
+        return Space({**FIXED, "s3.grid": grid, "prune.penalty": 0.0, "prune.interval": 1}, axes, ACTIVATIONS).hash
+
+    assert hash_of(2, "max", "s3") != hash_of(3, "max", "s3")
+    assert hash_of(2, "max") == hash_of(3, "max")
