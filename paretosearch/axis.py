@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -12,9 +11,7 @@ Value = bool | int | float | str
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)  # isfinite fails on an int beyond the floats
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Real:
         assert self.default is None or self.contains(self.default)
 
     def contains(self, value: object) -> bool:
-        return _is_number(value) and self.low <= value <= self.high
+        return _is_number(value) and self.low <= value <= self.high  # not a number is not between any two
 
     def values(self) -> None:
         """A continuum has no list of values."""

@@ -138,5 +138,10 @@ def test_a_fixed_parameter_of_a_method_that_may_be_on_is_part_of_the_name() -> N
         axes: dict[str, Axis] = {"pooling": Choice(pooling), "batch_size": Int(32, 128, log2=True)}
         return Space({**FIXED, "s3.grid": grid, "prune.penalty": 0.0, "prune.interval": 1}, axes, ACTIVATIONS).hash
 
+    def hash_of_always_on(interval: int) -> str:
+        fixed = {**FIXED, "pooling": "max", "prune.interval": interval}
+        return Space(fixed, {"prune.penalty": Choice((0.1, 0.2))}, ACTIVATIONS).hash
+
+    assert hash_of_always_on(1) != hash_of_always_on(2)
     assert hash_of(2, "max", "s3") != hash_of(3, "max", "s3")
     assert hash_of(2, "max") == hash_of(3, "max")

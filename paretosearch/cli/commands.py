@@ -50,11 +50,11 @@ def launch(
     storage: Storage = None,
 ) -> None:
     """Run a study, or continue it with the same command."""
-    from paretosearch import api
+    from paretosearch.api.launching import launch as run
     from paretosearch.report.tables import front_table
 
     console = Console()
-    launched = api.launch(study, gpus, cpu, storage, trials, hours, console)
+    launched = run(study, gpus, cpu, storage, trials, hours, console)
     console.print(front_table(launched.front, launched.axes))
     if launched.stopped_by is not None:
         console.print("stopped early; the same command continues")
@@ -63,10 +63,10 @@ def launch(
 
 def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:
     """Show how far a study is: trials, failures by class, devices, hypervolume."""
-    from paretosearch import api
+    from paretosearch.api.fronts import open_study
     from paretosearch.report.status import status_json, status_table
 
-    store, name = api.open_study(study, storage)
+    store, name = open_study(study, storage)
     _print_json(status_json(store, name)) if as_json else Console().print(status_table(store, name))
 
 
@@ -78,17 +78,17 @@ def front(
     device_class: DeviceClass = None,
 ) -> None:
     """Show the Pareto front of a study."""
-    from paretosearch import api
+    from paretosearch.api.fronts import axes_of, open_study
     from paretosearch.report.tables import front_csv, front_json, front_table
 
-    store, name = api.open_study(study, storage)
+    store, name = open_study(study, storage)
     found = store.front(name, device_class)
     if csv:
         front_csv(found, sys.stdout)
     elif as_json:
         _print_json(front_json(found))
     else:
-        Console().print(front_table(found, api.axes_of(store, name)))
+        Console().print(front_table(found, axes_of(store, name)))
 
 
 def export(
@@ -98,10 +98,10 @@ def export(
     device_class: DeviceClass = None,
 ) -> None:
     """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
-    from paretosearch import api
+    from paretosearch.api.fronts import open_study
     from paretosearch.report.export import export as write
 
-    store, name = api.open_study(study, storage)
+    store, name = open_study(study, storage)
     for path in write(store, name, out, device_class):
         print(path)
 
@@ -139,12 +139,13 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one Recipe, look at the test split, keep the weights."""
-    from paretosearch import api
+    from paretosearch.api.fronts import chosen_recipe
+    from paretosearch.api.training import train as run
 
-    chosen = api.chosen_recipe(recipe, trial, study, storage, seed)
+    chosen = chosen_recipe(recipe, trial, study, storage, seed)
     console = Console(stderr=True)
     console.print(f"training on {chosen.dataset}: {chosen.to_json()}", soft_wrap=True, highlight=False, style="dim")
-    outcome = api.train(
+    outcome = run(
         chosen,
         gpus,
         cpu,

@@ -27,13 +27,13 @@ def growth(front: Front, events: Sequence[FrontEvent]) -> list[tuple[float, floa
     """
     results = {p.trial: (p.train_seconds, p.accuracy) for p in (*front.points, *front.dominated)}
     device_class = next((point.device_class for point in front.points), None)
-    members: set[int] = set()
+    entered: set[int] = set()  # who left since then is dominated, and adds nothing to the area
     curve: dict[int, tuple[float, float]] = {}
     for event in events:
-        if event.device_class != device_class:
+        if event.device_class != device_class or event.kind == "left":
             continue
-        (members.add if event.kind == "entered" else members.discard)(event.trial)
-        area = hypervolume([results[trial] for trial in sorted(members) if trial in results], front.reference)
+        entered.add(event.trial)
+        area = hypervolume([results[trial] for trial in sorted(entered) if trial in results], front.reference)
         curve[event.cause] = (event.device_seconds, area)
     return list(curve.values())
 

@@ -1,12 +1,13 @@
 """Bad input gets one line, its exit code, and loses nothing."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import STUDY, Run
 
+from paretosearch.testing.commands import STUDY, Run
 from paretosearch.testing.images import image_folder
 
 
@@ -33,7 +34,7 @@ def test_no_such_study(run: Run) -> None:
 
 
 def test_a_syntax_error_names_its_line(run: Run, folder: Path) -> None:
-    refused(run("launch", study(folder, "a", ("[budget]", "[budget")), "--cpu", "1"), 3, "a.toml", "line 7")
+    refused(run("launch", study(folder, "a", ("[budget]", "[budget")), "--cpu", "1"), 3, "a.toml:7:", "']'")
 
 
 def test_an_unknown_key_gets_a_suggestion(run: Run, folder: Path) -> None:
@@ -128,10 +129,11 @@ def test_a_network_that_the_images_are_too_small_for(run: Run, folder: Path) -> 
 
 
 def test_a_recipe_that_diverges_ends_fail_and_the_study_goes_on(run: Run, folder: Path) -> None:
-    file = study(
-        folder, "h", ("low = 0.01, high = 0.2", "low = 0.05, high = 100.0"), ("[recipe]", "[recipe]\nmomentum = 0.999")
-    )
+    # Half of the trials have a learning rate and a weight decay that no network survives.
+    recipe = '[recipe]\nlearning_rate_rule = "none"\nweight_decay = 0.5'
+    file = study(folder, "h", ("[recipe]", recipe), ("{ low = 0.01, high = 0.2, log = true }", "[0.05, 100.0]"))
     result = run("launch", file, "--cpu", "1")
     assert result.returncode == 0, result.stderr
-    assert "diverged" in result.stdout
+    assert "failed, diverged: DivergedError: the training loss is" in result.stdout
     assert "diverged" in run("status", "h").stdout
+    assert len(json.loads(run("front", "h", "--json").stdout)) >= 1

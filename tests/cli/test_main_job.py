@@ -13,7 +13,8 @@ from typing import Any
 
 import optuna
 import pytest
-from conftest import STUDY, Run, environment
+
+from paretosearch.testing.commands import STUDY, Run, environment
 
 pytestmark = pytest.mark.usefixtures("launched")
 
@@ -37,7 +38,7 @@ def test_a_launch_ends_well_and_shows_its_front(launched: subprocess.CompletedPr
 
 
 def test_front_json_plain_sql_and_brute_force_agree(run: Run, folder: Path) -> None:
-    printed = json.loads(run("front", "--json").stdout)
+    printed = json.loads(run("front", "tiny", "--json").stdout)
     with closing(sqlite3.connect(folder / "paretosearch.db")) as database:
         query = "SELECT trial, train_seconds, accuracy FROM ps_pareto_front WHERE study = 'tiny' ORDER BY train_seconds"
         rows = database.execute(query).fetchall()
@@ -53,9 +54,9 @@ def test_a_second_launch_finishes_at_once(run: Run) -> None:
 
 
 def test_status_counts_what_happened(run: Run) -> None:
-    status = json.loads(run("status", "--json").stdout)
+    status = json.loads(run("status", "tiny", "--json").stdout)
     assert status["study"] == "tiny"
-    assert run("status").returncode == 0
+    assert run("status", "tiny").returncode == 0
 
 
 def test_front_as_csv_has_a_row_for_each_member(run: Run, folder: Path) -> None:
@@ -64,7 +65,7 @@ def test_front_as_csv_has_a_row_for_each_member(run: Run, folder: Path) -> None:
 
 
 def test_an_export_has_every_format(run: Run, folder: Path) -> None:
-    exported = run("export", "--out", "plots")
+    exported = run("export", "tiny", "--out", "plots")
     assert exported.returncode == 0, exported.stderr
     suffixes = {path.suffix for path in (folder / "plots").iterdir()}
     assert suffixes >= {".pdf", ".svg", ".png", ".html", ".csv"}
@@ -74,10 +75,10 @@ def test_an_export_has_every_format(run: Run, folder: Path) -> None:
 
 def test_a_trial_is_trained_again_with_its_weights_kept(run: Run, folder: Path) -> None:
     member = min(brute_force(folder))
-    result = run("train", "--trial", str(member), "--cpu", "1", "--out", "again", "--json")
+    result = run("train", "--study", "tiny", "--trial", str(member), "--cpu", "1", "--out", "again", "--json")
     assert result.returncode == 0, result.stderr
     outcome = json.loads(result.stdout)
-    front = {p["trial"]: p for p in json.loads(run("front", "--json").stdout)}
+    front = {p["trial"]: p for p in json.loads(run("front", "tiny", "--json").stdout)}
     assert outcome["accuracy"] == front[member]["accuracy"]  # one thread, one seed: the same training
     assert outcome["test_accuracy"] is not None
     assert {path.name for path in (folder / "again").iterdir()} == {"weights.pt", "recipe.json", "outcome.json"}
@@ -118,3 +119,14 @@ def test_ctrl_c_stops_after_the_epoch_and_the_same_command_goes_on(folder: Path,
     found = optuna.load_study(study_name="long", storage=f"sqlite:///{folder}/paretosearch.db")
     assert [t.state.name for t in found.trials] == ["COMPLETE"] * 6
     assert {p["trial"] for p in json.loads(run("front", "long", "--json").stdout)} == brute_force(folder, "long")
+
+
+def test_looking_at_a_front_does_not_wait_for_torch(folder: Path) -> None:
+    program = (
+        "import sys\nfrom paretosearch.cli import main\nsys.argv[1:] = ['front', 'tiny']\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "print([name for name in ('torch', 'optuna', 'matplotlib') if name in sys.modules])"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from paretosearch.recipe import NUMBER_FORMATS, Recipe
+from paretosearch.report.labels import Label, place
 from paretosearch.report.marks import marks_of
 from paretosearch.report.panels import axes_figure
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
 from paretosearch.report.rulers import ruler_of
-from paretosearch.report.style import WIDTH, save
+from paretosearch.report.style import WIDTH, new_figure, save
 from paretosearch.store import Front, Point, Store, front_of
 
 
@@ -56,6 +57,15 @@ def test_labels_lie_inside_and_cover_neither_each_other_nor_the_front(seed: int)
         assert axes.bbox.y0 <= box.y0 < box.y1 <= axes.bbox.y1
         assert not any(box.overlaps(other) for other in found[:i])
         assert not any(box.contains(*at) for at in pixels(axes, front.points))
+
+
+def test_labels_of_neighbouring_points_make_room_for_each_other() -> None:
+    figure = new_figure(3.0)
+    axes = figure.add_subplot(xlim=(0, 1), ylim=(0, 1))
+    labels = [Label(f"point {i}", 0.5 + 0.01 * i, 0.5) for i in range(8)]
+    place(axes, labels, np.array([(label.x, label.y) for label in labels]))
+    found = boxes(figure)
+    assert not any(box.overlaps(other) for i, box in enumerate(found) for other in found[:i])
 
 
 def test_the_staircase_is_the_front_and_runs_on_to_the_edge(front: Front) -> None:
