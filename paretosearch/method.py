@@ -76,24 +76,24 @@ Step = Callable[[Run, Tensor, Tensor], Tensor]
 class Pool(nn.Module):
     """A place in a network that halves the map, for the pooling Method to fill.
 
-    Until it is filled the network halves the map in its own way: by ``native``, or by the stride of the convolutions
-    that follow.
+    Until it is filled the network halves the map in its own way: by ``native``, or by the strides of the layers that
+    follow.
 
     Args:
-        native: The network's own pooling layer; None where convolutions have the stride.
-        strided: Those convolutions; filling the place sets their stride to 1.
+        native: The network's own pooling layer; None where other layers have the stride.
+        strided: Those layers; filling the place sets their stride to 1.
     """
 
-    def __init__(self, native: nn.Module | None = None, strided: tuple[nn.Conv2d, ...] = ()) -> None:
+    def __init__(self, native: nn.Module | None = None, strided: tuple[nn.Conv2d | nn.AvgPool2d, ...] = ()) -> None:
         super().__init__()
         self.op = native if native is not None else nn.Identity()
-        self._strided = strided  # a tuple is no child: the convolutions belong to their block
+        self._strided = strided  # a tuple is no child: the layers belong to their block
 
     def fill(self, op: nn.Module) -> None:
         """Halve the map by ``op``, a module of (N, C, H, W) to (N, C, H // 2, W // 2)."""
         self.op = op
-        for conv in self._strided:
-            conv.stride = (1, 1)
+        for layer in self._strided:
+            layer.stride = (1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (N, C, H, W)."""

@@ -19,9 +19,9 @@ def classifier(features: int, classes: int) -> nn.Sequential:
 
 
 def pool_before(block: nn.Module) -> Pool:
-    """Make the Pool that may take over the stride of a residual block, to stand right before it."""
-    strided = (module for module in block.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2))
-    return Pool(strided=tuple(strided))
+    """Make the Pool that may take over the strides of a residual block, to stand right before it."""
+    layers = (module for module in block.modules() if isinstance(module, nn.Conv2d | nn.AvgPool2d))
+    return Pool(strided=tuple(layer for layer in layers if layer.stride in (2, (2, 2))))
 
 
 def he_initialised(model: nn.Module) -> nn.Module:

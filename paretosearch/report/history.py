@@ -50,5 +50,5 @@ def area_range(grown: Sequence[tuple[float, float]], total_seconds: float) -> tu
     """
     last = grown[-1][1]
     early = max(area for seconds, area in grown if seconds <= max(_EARLY * total_seconds, grown[0][0]))
-    room = max(last - early, 0.01 * last)
+    room = max(last - early, 0.01 * last, 1e-3)
     return max(0.0, early - 0.3 * room), last + 0.15 * room

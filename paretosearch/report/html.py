@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from paretosearch.report.findings import Findings
 from paretosearch.report.history import area_range
 from paretosearch.report.marks import Marks, marks_of
+from paretosearch.report.plots import ACCURACY, SECONDS
 from paretosearch.report.reading import percent_range, spans_decades
 from paretosearch.report.style import FAINT, INK, PALETTE
 from paretosearch.report.words import axis_value, duration_text, seconds_text, titles, value_text, words
@@ -114,7 +115,7 @@ def _front(found: Findings) -> go.Figure:
     front = found.front
     everything = (*front.points, *front.dominated)
     marks = marks_of(everything)
-    figure = _figure(520, "training time (s)", "validation accuracy (%)")
+    figure = _figure(520, SECONDS, ACCURACY)
     x, y = [p.train_seconds for p in front.points], [100 * p.accuracy for p in front.points]
     stairs = {"shape": "hv", "color": INK, "width": 1.5}
     end = max(point.train_seconds for point in everything)

@@ -78,7 +78,7 @@ def _scales(axes: Axes, front: Front) -> None:
         margin = (max(x) / min(x)) ** 0.06
         axes.set_xlim(min(x) / margin, max(x) * margin)
     else:
-        margin = 0.06 * max(max(x) - min(x), 0.5 * max(x))
+        margin = 0.06 * max(max(x) - min(x), 0.5 * max(x), 1e-3)
         axes.set_xlim(max(0.0, min(x) - 2 * margin), max(x) + margin)
     axes.set_ylim(percent_range(front))
     axes.yaxis.set_major_locator(FixedLocator([tick for tick in axes.get_yticks() if tick <= 100]))
@@ -132,7 +132,7 @@ def hypervolume_figure(
         The figure.
     """
     figure = new_figure(2.6)
-    label = f"hypervolume (s)\nfrom ({reference[0]:.4g} s, {100 * reference[1]:g} %)"
+    label = f"hypervolume (s)\nfrom ({seconds_text(reference[0])} s, {100 * reference[1]:g} %)"
     axes = figure.add_subplot(xlabel="device time spent (s)", ylabel=label)
     x, y = zip(*events, (max(total_seconds, events[-1][0]), events[-1][1]), strict=True)
     axes.step([0.0, *x], [0.0, *y], where="post", color=PALETTE[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -64,7 +64,7 @@ class Progress:
     done_here: int = 0
     failed: int = 0
     elapsed: float = 0.0
-    front: Front | None = field(default=None)
+    front: Front | None = None
 
     def count(self, outcome: Outcome) -> None:
         """Count a trial that has ended; a stopped one has not."""

@@ -30,7 +30,7 @@ FAINT = "#8c8c8c"
 SUFFIXES = (".pdf", ".svg", ".png")
 
 _RC: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same bytes on every machine
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so it is on every machine
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
@@ -138,8 +138,8 @@ def seconds_axis(axes: Axes, seconds: Sequence[float], which: str = "x") -> None
         return
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
-    decades = max(seconds) / min(seconds)
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1000 else (1,), numticks=12))
+    crowded = max(seconds) > 1000 * min(seconds)
+    axis.set_major_locator(LogLocator(subs=(1,) if crowded else (1, 2, 5), numticks=12))
     axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axis.set_minor_locator(LogLocator(subs=range(1, 10), numticks=100))
     axis.set_minor_formatter(NullFormatter())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from sqlalchemy.exc import DBAPIError
-
 from paretosearch.errors import StoreError
 
 #: Part of the database's message, in lower case, and what to do about it; the first that fits.
@@ -33,18 +31,18 @@ _OTHERWISE = "run again with --debug to see more"
 _LONGEST = 300
 
 
-def complaint(error: DBAPIError, place: str, secret: str | None) -> StoreError:
+def complaint(error: Exception, place: str, secret: str | None) -> StoreError:
     """Say in one line what the database refused.
 
     Args:
-        error: What SQLAlchemy raised.
+        error: What SQLAlchemy or the driver raised.
         place: The database, as it may be shown.
         secret: Its password, which the message must not hold.
 
     Returns:
         The error to raise.
     """
-    said = _SEQUEL.sub("", str(error.orig))
+    said = _SEQUEL.sub("", str(getattr(error, "orig", error)))
     reason = " ".join((said.replace(secret, "***") if secret else said).split())[:_LONGEST]
     advice = next((advice for part, advice in _ADVICE if part in reason.lower()), _OTHERWISE)
     return StoreError(f"{place} cannot be used: {reason}; {advice}")

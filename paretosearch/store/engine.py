@@ -83,7 +83,7 @@ def writer(engine: Engine) -> Engine:
     return engine.execution_options(**{WRITES: True})
 
 
-def trouble(engine: Engine, error: DBAPIError) -> StoreError:
+def trouble(engine: Engine, error: Exception) -> StoreError:
     """Say in one line, without the password, what the engine's database refused."""
     return complaint(error, redacted(engine.url), engine.url.password)
 

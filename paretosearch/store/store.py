@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 from sqlalchemy import Engine, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import StatementError
 from sqlalchemy.orm import Session
 
 from paretosearch.device import Device
@@ -268,7 +268,7 @@ class Store:
         try:
             with Session(engine) as session, session.begin():
                 yield session
-        except DBAPIError as error:
+        except (StatementError, OverflowError) as error:  # the second is how SQLite refuses a number beyond 64 bits
             raise trouble(self._engine, error) from error
 
 

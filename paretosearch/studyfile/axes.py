@@ -65,8 +65,7 @@ def _allowed() -> dict[str, Axis]:
     for activation in methods.activations():
         if activation.on:
             slots.setdefault(activation.key, []).append(activation.value)
-    plain = {name: axis for name, axis in FIELDS.items() if name not in AT_THE_TOP}
-    return {**plain, **{slot: Choice(tuple(names)) for slot, names in slots.items()}, **methods.parameters()}
+    return {**FIELDS, **{slot: Choice(tuple(names)) for slot, names in slots.items()}, **methods.parameters()}
 
 
 def _defaults(allowed: Mapping[str, Axis]) -> dict[str, Value]:

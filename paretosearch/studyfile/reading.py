@@ -113,7 +113,7 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise StudyFileError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        return content.decode("utf-8-sig").replace("\r\n", "\n")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         byte = content[error.start]

@@ -105,5 +105,4 @@ def _keys(nested: Any) -> KeyPath:
     while isinstance(nested, dict) and nested:
         ((key, nested),) = nested.items()
         keys.append(key)
-        nested = nested[0] if isinstance(nested, list) else nested
     return tuple(keys)

@@ -21,7 +21,9 @@ def small(name="resnet8", size=16):
 
 
 def strides(model):
-    return [m.stride for m in model.modules() if isinstance(m, nn.Conv2d)]
+    ops_of_places = {m.op for m in model.modules() if isinstance(m, Pool)}
+    layers = (m for m in model.modules() if isinstance(m, nn.Conv2d | nn.AvgPool2d) and m not in ops_of_places)
+    return [m.stride if isinstance(m.stride, tuple) else (m.stride, m.stride) for m in layers]
 
 
 def ops(model):

@@ -14,6 +14,7 @@ from paretosearch.studyfile import load, shipped
 #: What to replace in the good file, by what, and what is said about it.
 WRONG = {
     "unknown key at the top": ("seed    = 7", "sead = 7", "4: sead: unknown key (did you mean 'seed'?)"),
+    "misspelt key that is needed": ("dataset", "datset", "2: datset: unknown key (did you mean 'dataset'?)"),
     "unknown table": ("[search]", "[serch]", "10: serch: unknown key (did you mean 'search'?)"),
     "unknown key in budget": ("trials  ", "trails  ", "7: budget.trails: unknown key (did you mean 'trials'?)"),
     "unknown key in search": (
@@ -193,6 +194,13 @@ def test_a_mistake_is_answered_with_its_line_its_value_and_what_is_allowed(
     message = complaint(good.replace(old, new, 1))
     assert message.startswith(f"study.toml:{said}")
     assert len(message) < 600
+
+
+def test_a_file_with_windows_line_ends_is_answered_with_the_same_lines(
+    good: str, complaint: Callable[[str], str]
+) -> None:
+    text = good.replace("batch_size", "batchsize")
+    assert complaint(text.replace("\n", "\r\n")) == complaint(text)
 
 
 def test_a_space_without_an_axis_is_refused(good: str, complaint: Callable[[str], str]) -> None:

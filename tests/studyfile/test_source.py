@@ -20,7 +20,7 @@ dotted.key   = 4
 text = """
 fake = 1
 [fake]
-"a quoted end""""
+"a quoted end""""  # "[
 literal = \'\'\'
 fake = 1\'\'\'
 list = [

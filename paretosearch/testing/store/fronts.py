@@ -101,6 +101,8 @@ class FrontSuite:
             for attempt in attempts:
                 store.finish_attempt(attempt, complete(10.0, 0.5))
             assert [p.trial for p in store.front(study).points] == [0]
+            with engine.connect() as connection:  # of no study, so that no other index hands them out by trial either
+                assert connection.execute(text("SELECT trial FROM ps_pareto_front")).scalars().all() == [0]
 
     @settings(max_examples=40, deadline=None)
     @given(results=_RESULTS)

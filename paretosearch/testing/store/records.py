@@ -134,6 +134,7 @@ class RecordSuite:
         train(store, study, 0, complete(2.0, 0.8))
         elsewhere = train(store, study, 0, complete(3.0, 0.7), GPU)
         assert [p.attempt for p in store.completed(study)] == [first]
+        assert [p.attempt for p in store.front(study).points] == [first]
         assert [p.attempt for p in store.completed(study, GPU.device_class)] == [elsewhere]
         assert [a.id for a in store.attempts(study) if a.counts] == [first, elsewhere]
 
@@ -163,6 +164,17 @@ class RecordSuite:
         attempt = store.start_attempt(study, 0, CPU, recipe())
         with pytest.raises(StoreError):
             store.finish_attempt(attempt, complete(train_seconds, accuracy, wall_seconds=1.0))
+        assert [a.id for a in store.running_attempts(study)] == [attempt]
+
+    @pytest.mark.parametrize(
+        "outcome", [complete(parameters=2**63), complete(epochs=(epoch(1), epoch(1))), complete(noisy=None)]
+    )
+    def test_an_outcome_that_no_table_can_hold_is_refused_in_one_line(self, store: Store, outcome: Outcome) -> None:
+        study = new_study(store)
+        attempt = store.start_attempt(study, 0, CPU, recipe())
+        with pytest.raises(StoreError) as caught:
+            store.finish_attempt(attempt, outcome)
+        assert "\n" not in str(caught.value)
         assert [a.id for a in store.running_attempts(study)] == [attempt]
 
     def test_an_attempt_on_an_unknown_device_is_refused(self, store: Store) -> None:
