@@ -53,7 +53,7 @@ check: $(READY_DEV)
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timings
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf $(VENV) front paretosearch.db* paretosearch.spool

@@ -131,7 +131,8 @@ class Reservation:
 
     def _lock_cores(self, count: int) -> list[int]:
         """Take the first free cores, so that launches side by side share a machine."""
-        mine, taken = [], []
+        mine: list[int] = []
+        taken: list[str] = []
         for core in sorted(os.sched_getaffinity(0)):
             if len(mine) == count:
                 break

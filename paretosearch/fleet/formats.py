@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -99,7 +100,7 @@ def _verdict(line: Mapping[str, float | str], fp32: float) -> Verdict:
     return Verdict(not slow, relative, f"is {relative:.1f} times slower than fp32" if slow else "")
 
 
-def _read(cache: Path) -> dict[str, dict[str, dict[str, object]]]:
+def _read(cache: Path) -> dict[str, dict[str, dict[str, Any]]]:
     try:
         known = json.loads(cache.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -213,6 +213,8 @@ class Launcher:
         done = next((a for a in attempts if a.outcome == "complete"), None)
         tries = [a for a in attempts if a.outcome == "failed"]
         if done is not None:
+            assert done.train_seconds is not None
+            assert done.accuracy is not None
             self._search.tell(trial, (done.train_seconds, done.accuracy), {"digest": done.digest})
         elif tries and (tries[-1].failure != "infrastructure" or len(tries) >= MOST_ATTEMPTS):
             self._search.tell(trial, None, {"failure": str(tries[-1].failure), "message": tries[-1].message})

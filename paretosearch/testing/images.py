@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 
 from paretosearch.data import ImageSet, Split
 
 
-def stripes(label: int, count: int, size: int, seed: int) -> np.ndarray:
+def stripes(label: int, count: int, size: int, seed: int) -> npt.NDArray[np.uint8]:
     """Draw noisy stripes whose direction and distance say the class.
 
     Args:
@@ -29,7 +30,8 @@ def stripes(label: int, count: int, size: int, seed: int) -> np.ndarray:
     phase = random.uniform(0, 2 * np.pi, (count, 1, 1))
     wave = np.sin(along[None] * (0.6 + 0.5 * (label // 2)) + phase)
     noisy = 128 + 60 * wave + random.normal(0, 25, (count, size, size))
-    return noisy.clip(0, 255).astype(np.uint8)
+    pixels: npt.NDArray[np.uint8] = noisy.clip(0, 255).astype(np.uint8)
+    return pixels
 
 
 def image_set(classes: int = 4, per_class: int = 64, size: int = 12, seed: int = 0) -> ImageSet:

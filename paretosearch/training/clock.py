@@ -104,7 +104,7 @@ class Clock:
     def _mark(self) -> float | torch.cuda.Event:
         if self._device.type != "cuda":
             return self._now()
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]  # torch does not annotate it
         event.record()
         return event
 
@@ -140,7 +140,8 @@ class Clock:
 
 
 def _between(start: float | torch.cuda.Event, end: float | torch.cuda.Event) -> float:
-    if isinstance(start, float):
-        assert isinstance(end, float)
+    if isinstance(start, float) and isinstance(end, float):
         return end - start
-    return start.elapsed_time(end) / 1000  # milliseconds
+    assert isinstance(start, torch.cuda.Event)
+    assert isinstance(end, torch.cuda.Event)
+    return float(start.elapsed_time(end)) / 1000  # milliseconds

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from paretosearch import methods, nets
 from paretosearch.data import Batches, ImageSet, Split, subset
 from paretosearch.errors import DivergedError
-from paretosearch.method import Loss, Method, Run
+from paretosearch.method import Loss, Method, Run, Step
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.training.clock import Clock
@@ -94,9 +94,11 @@ class _Training:
         self.validation = self._in_order(images.validation)
         model = build_model(recipe, images, self.methods)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
-        self.loss: Loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, F.cross_entropy)
+        plain_loss: Loss = F.cross_entropy
+        self.loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, plain_loss)
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, _sgd(model, recipe))
-        self.step = reduce(lambda step, method: method.edit_step(step), self.methods, self._ordinary_step)
+        plain_step: Step = self._ordinary_step
+        self.step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
         self.run = Run(recipe, device, model, optimizer, generator, len(self.batches))
 
     def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:

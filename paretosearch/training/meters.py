@@ -34,7 +34,7 @@ def flops_per_image(model: nn.Module, image_shape: tuple[int, int, int], device:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *image_shape, device=device))
     model.train(was_training)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 class PeakMemory:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import optuna
 import pytest
-from paretosearch.studyfile import Budget
 
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.device import Device
@@ -21,6 +20,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.search import open_search
 from paretosearch.space import Space
 from paretosearch.store import Front, Store, StudyRecord, open_store
+from paretosearch.studyfile import Budget
 from paretosearch.testing.fleet import ScriptedFleet, complete, cpu_device
 
 SPACE = Space(
