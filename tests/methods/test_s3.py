@@ -136,5 +136,9 @@ def test_sixteen_bit_maps_stay_so():
 
 def test_the_module_draws_while_training_only():
     x, pool = random_map(4, 4, 8, 8), S3Pool(8)
+    torch.manual_seed(2)
+    drawn = pool(x)
+    torch.manual_seed(2)
+    assert torch.equal(drawn, s3_pool(x, 8))
     assert not torch.equal(pool(x), pool(x))
     assert torch.equal(pool.eval()(x), s3_pool_evaluation(x))

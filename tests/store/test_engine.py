@@ -6,6 +6,8 @@ import sqlite3
 import stat
 import sys
 import tempfile
+import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -206,6 +208,25 @@ def test_sqlite_keeps_what_is_committed_and_lets_readers_in(tmp_path: Path) -> N
         found = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
     full = 2
     assert found == ["wal", full, 1, 30_000]
+
+
+def test_a_database_is_opened_when_the_program_that_makes_it_is_done(tmp_path: Path) -> None:
+    path, writing = tmp_path / "my.db", threading.Event()
+
+    def make() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("CREATE TABLE theirs (x INTEGER)")
+            writing.set()
+            time.sleep(0.2)
+            other.execute("COMMIT")
+
+    maker = threading.Thread(target=make)
+    maker.start()
+    assert writing.wait(10)
+    with closing(open_store(sqlite_url(path))) as store:
+        assert store.studies() == ()
+    maker.join()
 
 
 @pytest.fixture
