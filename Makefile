@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/pip install --quiet --disable-pip-version-check
+PIP    := $(BIN)/pip install -qq --disable-pip-version-check
 
 # Left behind by an installation that went through; a changed pyproject.toml installs again.
 READY     := $(VENV)/.ready
@@ -26,7 +26,8 @@ $(VENV):
 	$(PYTHON) -m venv $@
 
 $(READY): pyproject.toml | $(VENV)
-	$(PIP) --editable .
+	@echo "Installing into $(VENV); torch is large, this takes a minute or two ..."
+	@$(PIP) --editable .
 	@touch $@
 
 $(READY_DEV): pyproject.toml | $(VENV)

@@ -128,3 +128,13 @@ def test_a_new_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     with replacing(tmp_path / "ours") as file:
         file.write(b"x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_who_reads_a_file_while_it_is_replaced_reads_the_old_one_to_its_end(tmp_path: Path) -> None:
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with target.open() as reader:
+        with replacing(target) as file:
+            file.write(b"new")
+        assert reader.read() == "old"
+    assert target.read_text() == "new"

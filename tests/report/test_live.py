@@ -115,6 +115,16 @@ def test_the_picture_is_gone_when_the_launch_ends_be_it_by_an_error() -> None:
     assert "\x1b[?25h" in console.file.getvalue()  # the cursor is seen again
 
 
+def test_the_time_goes_on_while_the_launcher_has_nothing_to_tell() -> None:
+    console, now = terminal(), [0.0]
+    with LiveView(console, "study", AXES, 64, DEVICES, clock=lambda: now[0]):
+        now[0] = 77.0
+        patience = time.monotonic() + 10
+        while "1 min 17 s so far" not in written(console) and time.monotonic() < patience:
+            time.sleep(0.05)
+        assert "1 min 17 s so far" in written(console)
+
+
 def test_the_launcher_is_not_slowed_by_what_it_tells(front: Front) -> None:
     with LiveView(terminal(200, 50), "study", AXES, 64, DEVICES) as view:
         view.started(DEVICES[0], 7, RECIPE)
