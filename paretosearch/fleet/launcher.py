@@ -94,6 +94,7 @@ class Launcher:
         self._recover()
         if not self._has_work():
             return None
+        self._watcher.front(self._store.front(self._study))
         with self._signals_noted():
             self._fleet.start()
             try:

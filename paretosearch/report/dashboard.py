@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import sqlite3
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from paretosearch.errors import StoreError, UsageError
 from paretosearch.store import redacted
@@ -88,14 +91,12 @@ def _storage(store_url: str, allow_changes: bool) -> RDBStorage:
     """Open Optuna's tables as they are: a reader makes none, and must never hold up the Launcher that writes."""
     url = make_url(store_url)
     if url.get_backend_name() == "sqlite":
-        mode = "rw" if allow_changes else "ro"
-        path = quote(str(Path(str(url.database)).resolve()))
-        text = f"sqlite:///file:{path}?mode={mode}&uri=true"
-        options: dict[str, Any] = {"connect_args": {"timeout": _PATIENCE_SECONDS}}
+        place = f"file:{quote(str(Path(str(url.database)).resolve()))}?mode={'rw' if allow_changes else 'ro'}"
+        connect = partial(sqlite3.connect, place, uri=True, timeout=_PATIENCE_SECONDS, check_same_thread=False)
+        text, options = "sqlite://", {"creator": connect, "poolclass": NullPool}
     else:
-        text = url.render_as_string(hide_password=False)
         reading = {} if allow_changes else {"options": "-c default_transaction_read_only=on"}
-        options = {"connect_args": reading, "pool_pre_ping": True}
+        text, options = url.render_as_string(hide_password=False), {"connect_args": reading, "pool_pre_ping": True}
     return RDBStorage(text, engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True)
 
 

@@ -31,7 +31,7 @@ _FRONT = {**_REST, "color": PALETTE[0], "markeredgecolor": INK, "markersize": 4.
 
 @styled
 def axes_figure(front: Front, axes: Collection[str]) -> Figure:
-    """Draw, for each searched axis, all trials against accuracy and against seconds.
+    """Draw, for each searched axis that varies, all trials against accuracy and against seconds.
 
     Args:
         front: The trials; at least one point.
@@ -40,10 +40,10 @@ def axes_figure(front: Front, axes: Collection[str]) -> Figure:
     Returns:
         The figure: two panels an axis, up to four axes across.
     """
-    bands = math.ceil(len(axes) / _MOST_ACROSS)
-    across = math.ceil(len(axes) / bands)
+    named = [(axis, title) for axis, title in titles(axes, short=False).items() if axis in _varying(front, axes)]
+    bands = math.ceil(len(named) / _MOST_ACROSS)
+    across = math.ceil(len(named) / bands)
     figure = new_figure(0.3 + 2.9 * bands)
-    named = list(titles(axes, short=False).items())
     for band, part in enumerate(figure.subfigures(bands, 1, squeeze=False)[:, 0]):
         _band(part, front, named[band * across : (band + 1) * across], across)
     handles = [Line2D([], [], **_FRONT, label="on the front"), Line2D([], [], **_REST, label="dominated")]
@@ -51,6 +51,12 @@ def axes_figure(front: Front, axes: Collection[str]) -> Figure:
         handles.append(Line2D([], [], **BELOW, label=f"{below} below the axis"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
     return figure
+
+
+def _varying(front: Front, axes: Collection[str]) -> Collection[str]:
+    """Leave out axes on which all trials are the same, unless that leaves nothing."""
+    trials = (*front.points, *front.dominated)
+    return [axis for axis in axes if len({axis_value(trial.recipe, axis) for trial in trials}) > 1] or axes
 
 
 def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int) -> None:

@@ -76,22 +76,27 @@ def ruler_of(values: Sequence[Value | None], order: Sequence[str] = ()) -> Ruler
         order: Names to list first, in this order, where they occur.
 
     Returns:
-        A line of numbers, logarithmic where they span more than a factor of 20 and bunch at its lower end; a row of
-        names otherwise.
+        A line of numbers, logarithmic where they are doublings, or span more than a factor of 20 and bunch at its
+        lower end; a row of names otherwise.
     """
     present = [value for value in values if value is not None]
     numbers = sorted({float(v) for v in present if isinstance(v, int | float) and not isinstance(v, bool)})
     if not numbers or len(numbers) < len(set(present)):
         found = {value_text(value) for value in values}
         return Ruler((*(name for name in ("off", *order) if name in found), *sorted(found.difference(order, ["off"]))))
-    log = numbers[0] > 0 and numbers[-1] > 20 * numbers[0] and _bunched(numbers)
+    log = numbers[0] > 0 and (_bunched(numbers) or _doublings(numbers))
     repeats = 2 * len(numbers) < len(present)
     return Ruler((), numbers[0], numbers[-1], log, _ticks(numbers, log), len(present) < len(values), repeats)
 
 
 def _bunched(numbers: Sequence[float]) -> bool:
     """Say whether half of the values lie in the lowest quarter, as values drawn by their logarithm do."""
-    return numbers[len(numbers) // 2] < numbers[0] + 0.25 * (numbers[-1] - numbers[0])
+    middle = numbers[len(numbers) // 2]
+    return numbers[-1] > 20 * numbers[0] and middle < numbers[0] + 0.25 * (numbers[-1] - numbers[0])
+
+
+def _doublings(numbers: Sequence[float]) -> bool:
+    return len(numbers) > 2 and all(math.log2(number / numbers[0]).is_integer() for number in numbers)
 
 
 def _ticks(numbers: Sequence[float], log: bool) -> tuple[float, ...]:

@@ -159,7 +159,6 @@ def _postgresql_engine(url: URL) -> Engine:
 
 
 def _set_up(connection: Any, _entry: ConnectionPoolEntry | None = None) -> None:
-    connection.isolation_level = None  # Python's driver would begin late, and not at all for a change of schema
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
 
@@ -178,5 +177,6 @@ def _set_up_for_writing(connection: Any, _entry: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
+    """Begin by ourselves: Python's driver would begin late, and not at all for a change of schema."""
     writes = connection.get_execution_options().get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -141,7 +141,7 @@ def test_hypervolume_runs_from_nothing_to_the_device_time_of_the_study() -> None
     axes = hypervolume_figure([(10.0, 5.0), (20.0, 6.0)], 50.0, (7.0, 0.0)).axes[0]
     assert [tuple(at) for at in axes.lines[0].get_xydata()] == [(0, 0), (10, 5), (20, 6), (50, 6)]
     assert "device time" in axes.get_xlabel()
-    assert "7 s" in axes.get_ylabel()
+    assert "7.00 s" in axes.get_ylabel()
 
 
 def test_each_axis_has_a_panel_for_both_objectives_with_the_front_on_top(front: Front, axes: tuple[str, ...]) -> None:
@@ -177,6 +177,17 @@ def test_numbers_stand_in_proportion_and_off_stands_left_of_them() -> None:
 def test_doublings_stand_evenly() -> None:
     ruler = ruler_of([32, 64, 128, 256, 512, 1024])
     assert [ruler.at(v) for v in (32, 128, 1024)] == pytest.approx([0, 0.4, 1])
+
+
+def test_few_doublings_stand_evenly_too() -> None:
+    assert [ruler_of([32, 64, 128]).at(v) for v in (32, 64, 128)] == pytest.approx([0, 0.5, 1])
+    assert ruler_of([1, 2, 3]).at(2) == 0.5
+
+
+def test_an_axis_on_which_all_trials_agree_has_no_panel(front: Front) -> None:
+    figure = axes_figure(front, ["number_format", "momentum"])
+    assert [panel.get_xlabel() for panel in figure.axes] == ["", "number format"]
+    assert len(axes_figure(front, ["momentum"]).axes) == 2
 
 
 def test_numbers_drawn_evenly_stand_on_a_linear_line_even_if_one_is_tiny() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -35,6 +36,19 @@ class RecordSuite:
         store.add_study(record)
         assert store.study("there and back") == record
         assert record in store.studies()
+
+    def test_the_time_zone_here_changes_no_moment(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        record = study_record("zones", created=datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
+        try:
+            for zone in ("Asia/Kolkata", "America/New_York"):
+                monkeypatch.setenv("TZ", zone)
+                time.tzset()
+                if zone == "Asia/Kolkata":
+                    store.add_study(record)
+                assert store.study("zones") == record
+        finally:
+            monkeypatch.undo()
+            time.tzset()
 
     def test_a_study_that_was_never_added_is_none(self, store: Store) -> None:
         assert store.study("never") is None
