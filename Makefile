@@ -48,7 +48,7 @@ system:
 	fi
 
 test: $(READY_DEV) system
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(READY_DEV)
 	$(BIN)/ruff format --check --quiet .

@@ -162,34 +162,37 @@ class Launcher:
         if isinstance(event, Progress):
             self._watcher.epoch(event.device, event.result)
             return
-        attempt = event.assignment.attempt
         outcome = self._outcome_of(event)
-        on_front = self._settle(attempt, event.assignment.trial, event.assignment.recipe, event.device, outcome)
-        self._watcher.finished(event.device, event.assignment.trial, outcome, on_front)
-        if on_front:
-            self._watcher.front(self._store.front(self._study, event.device.device_class))
+        self._store.finish_attempt(event.assignment.attempt, outcome)
+        self._settle(event.device, event.assignment.trial, event.assignment.recipe, outcome)
+        spool.delete(self._folder, event.assignment.attempt)
 
     def _outcome_of(self, event: Done | Lost) -> Outcome:
         found = spool.read(self._folder, event.assignment.attempt)
         if found is not None:
             return found  # also of a Worker that died after it had written
-        if isinstance(event, Lost) and not self._signals:
-            return failed("infrastructure", event.message, event.detail)
-        return Outcome("stopped", message="stopped by the user")
+        if self._signals:
+            return Outcome("stopped", message="stopped by the user")
+        how = event if isinstance(event, Lost) else None
+        return failed("infrastructure", how.message if how else "the Outcome is gone", how.detail if how else "")
 
-    def _settle(self, attempt: int, trial: int, recipe: Recipe, device: Device, outcome: Outcome) -> bool:
-        """Bring an Outcome from the spool to the store and the sampler; says whether it is on the front now."""
-        self._store.finish_attempt(attempt, outcome)
+    def _settle(self, device: Device, trial: int, recipe: Recipe, outcome: Outcome) -> None:
+        """Tell the sampler of an Outcome that is in the store, or let its Trial wait for another Attempt."""
         on_front = False
         if outcome.status == "complete":
             self._search.tell(trial, outcome.objectives, {"digest": recipe.digest})
             on_front = self._store.record_front(self._study, trial, device.device_class).entered
-        elif outcome.status == "stopped" or self._worth_another_try(trial, outcome):
+        elif outcome.status == "stopped":
             self._waiting.append(Ticket(trial, recipe))
+        elif self._worth_another_try(trial, outcome):
+            self._waiting.append(Ticket(trial, recipe))
+            self._watcher.message(f"trial {trial} is tried again: {outcome.message}")
+            return
         else:
             self._search.tell(trial, None, {"failure": str(outcome.failure), "message": outcome.message})
-        spool.delete(self._folder, attempt)
-        return on_front
+        self._watcher.finished(device, trial, outcome, on_front)
+        if on_front:
+            self._watcher.front(self._store.front(self._study, device.device_class))
 
     def _worth_another_try(self, trial: int, outcome: Outcome) -> bool:
         tries = [a for a in self._store.attempts(self._study, trial) if a.outcome == "failed"]

@@ -177,7 +177,8 @@ def distribution(axis: Axis) -> BaseDistribution:
 def _connect(url: str) -> RDBStorage:
     with _store_errors(ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
         sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
-        return RDBStorage(url, engine_kwargs=sqlite if make_url(url).get_backend_name() == "sqlite" else {})
+        kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
+        return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=kwargs)  # Optuna formats it
 
 
 def _name_metrics(study: optuna.Study) -> None:

@@ -186,3 +186,10 @@ sys.exit("torch" in sys.modules)
 """
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+def test_a_database_may_have_braces_in_its_name(database: Path, space: Space) -> None:
+    search = open_search(f"sqlite:///{database.with_name('{a}.db')}", "study", space, "random", 4, 7)
+    assert search.ask().trial == 0
+    search.close()
+    assert database.with_name("{a}.db").exists()
