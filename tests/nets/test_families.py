@@ -84,12 +84,11 @@ def test_large_resnets_have_the_parameters_of_torchvisions(name, published):
     assert parameters(build(name, size=224, classes=1000)) == published
 
 
-@pytest.mark.parametrize(("depth", "published"), [(11, 132.9e6), (13, 133.0e6), (16, 138.4e6)])
-def test_vgg_has_the_convolutions_of_the_paper(depth, published):
-    """Less the three dense layers of the paper, whose counts are in millions of 1000-class networks."""
+@pytest.mark.parametrize(("depth", "published"), [(11, 132_863_336), (13, 133_047_848), (16, 138_357_544)])
+def test_vgg_has_the_convolutions_of_torchvisions(depth, published):
+    """Less its three dense layers; what it has in biases ours has in batch norms."""
     dense = 25088 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 1000 + 1000
-    ours = sum(conv.weight.numel() + conv.out_channels for conv in convs(build(f"vgg{depth}")))
-    assert ours == pytest.approx(published - dense, abs=0.1e6)
+    assert sum(conv.weight.numel() + conv.out_channels for conv in convs(build(f"vgg{depth}"))) == published - dense
 
 
 @pytest.mark.parametrize("depth", [8, 20, 32, 56])
@@ -121,7 +120,7 @@ def test_convnet_halves_the_map_three_times():
     assert map_sizes(build("convnet", channels=1, size=28), 1, 28) == [28, 14, 7, 3]
 
 
-@pytest.mark.parametrize("name", nets.names())
+@pytest.mark.parametrize("name", ["convnet", "resnet8", "vgg11", "resnet18", "resnet50"])
 def test_the_width_factor_reaches_every_convolution(name):
     whole, half = convs(build(name)), convs(build(name, width=0.5))
     assert all(a.out_channels == 2 * b.out_channels or b.out_channels == 4 for a, b in zip(whole, half, strict=True))
