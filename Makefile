@@ -57,4 +57,4 @@ check: $(READY_DEV)
 	$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) front paretosearch.db* paretosearch.spool
+	rm -rf $(VENV) front paretosearch.db*

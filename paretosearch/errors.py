@@ -17,6 +17,9 @@ Each message is one line: what was wrong, the value, what is allowed, what to do
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+#: A message that lists more names than this is no longer one that somebody reads.
+MOST_NAMES = 24
+
 
 class ParetosearchError(Exception):
     """Base of every error whose message is meant for the user."""
@@ -84,4 +87,5 @@ def suggest(name: str, allowed: Iterable[str]) -> str:
     """
     names = list(allowed)
     near = get_close_matches(name, names, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else f" (allowed: {', '.join(names)})"
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f" (did you mean {near[0]!r}?)" if near else f" (allowed: {', '.join(names[:MOST_NAMES])}{rest})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, fields
 from typing import Any, Literal
 
 from paretosearch.errors import ParetosearchError
@@ -80,10 +80,10 @@ class Outcome:
         training_flops: Floating-point operations of all training steps, forward and backward.
         inference_flops: Floating-point operations of one forward pass of one image.
         parameters: Trainable parameters at the end.
-        peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU).
+        peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU), which keeps what it once had.
         images_per_second: Training images per second on the training clock.
-        energy_joules: Energy of the device during training, where it can be read.
-        noisy: Whether wall and training clock differ by more than 5 %.
+        energy_joules: Energy of the device from start to end, validation included, where it can be read.
+        noisy: Whether mean and median of the steps differ by more than 5 %, warm-up aside: somebody disturbed them.
         epochs: One result an epoch.
         surgeries: Changes of shape, in order.
     """
@@ -150,33 +150,46 @@ def checked(outcome: Outcome) -> Outcome:
         raise ParetosearchError(f"an Outcome is complete, failed or stopped, not {outcome.status!r}")
     if outcome.status == "failed" and outcome.failure not in FAILURE_CLASSES:
         raise ParetosearchError(f"{outcome.failure!r} is no class of failure (allowed: {', '.join(FAILURE_CLASSES)})")
-    for record in (outcome, *outcome.epochs, *outcome.surgeries):
-        _check_numbers(record)
+    _check_values(outcome)
+    for epoch in outcome.epochs:
+        _check_values(epoch)
+    for surgery in outcome.surgeries:
+        _check_values(surgery)
     if outcome.status == "complete":
         for name in ("train_seconds", "wall_seconds", "accuracy"):
             if getattr(outcome, name) is None:
                 raise ParetosearchError(f"a complete Outcome needs {name}")
+    _check_order(outcome.epochs)
     return outcome
 
 
-def _check_numbers(record: Any) -> None:
+def _check_order(epochs: tuple[EpochResult, ...]) -> None:
+    done = [epoch.epoch for epoch in epochs]
+    if done != sorted(set(done)):
+        raise ParetosearchError(f"epochs {done} are not in order")
+
+
+def _check_values(record: Outcome | EpochResult | SurgeryResult) -> None:
     for f in fields(record):
-        value = getattr(record, f.name)
-        if f.name in _TEXT_OR_LIST or value is None:
-            continue
-        if not isinstance(value, int | float) or not _is_finite(value):
-            raise ParetosearchError(f"{f.name} = {value!r} is no finite number")
-        if value < 0 and f.name != "loss":
-            raise ParetosearchError(f"{f.name} = {value!r} is negative")
-        if f.name in ("accuracy", "test_accuracy") and value > 1:
-            raise ParetosearchError(f"{f.name} = {value!r} is above 1")
+        _check(f, getattr(record, f.name))
+
+
+def _check(f: Field[Any], value: object) -> None:
+    if f.name in ("status", "failure", "epochs", "surgeries") or (value is None and f.default is None):
+        return
+    if f.name in ("message", "detail", "kind"):
+        if not isinstance(value, str):
+            raise ParetosearchError(f"{f.name} = {value!r} is no text")
+        return
+    if not isinstance(value, int | float) or not _is_finite(value):
+        raise ParetosearchError(f"{f.name} = {value!r} is no finite number")
+    if value < 0 and f.name != "loss":
+        raise ParetosearchError(f"{f.name} = {value!r} is negative")
+    if f.name in ("accuracy", "test_accuracy") and value > 1:
+        raise ParetosearchError(f"{f.name} = {value!r} is above 1")
 
 
 def _is_finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # a whole number that no float can hold
-        return False
-
-
-_TEXT_OR_LIST = {"status", "failure", "message", "detail", "epochs", "surgeries", "kind"}
+    if isinstance(value, int):
+        return abs(value) < 2**63  # what a column of the database holds
+    return math.isfinite(value)

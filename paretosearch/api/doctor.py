@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
 
 from rich.table import Table
@@ -61,7 +62,7 @@ def _devices() -> Iterator[Check]:
 
 def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:
     try:
-        reservation = devices.choose(gpus, cpu)
+        reservation = devices.Reservation(devices.wanted(gpus, cpu))
     except DeviceError as error:
         yield Check(f"{label} formats", "note", f"not measured: {error}")
         return
@@ -74,14 +75,17 @@ def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:
 def _verdicts(label: str, device: Device) -> Iterator[Check]:
     for name, verdict in formats.verdicts(device).items():
         speed = f"{verdict.relative:.2f} x the seconds of fp32" if verdict.relative is not None else ""
-        text = f"{speed}" if verdict.usable else f"left out: it {verdict.reason}"
+        text = speed if verdict.usable else f"left out: it {verdict.reason}"
         yield Check(f"{label} {name}", "good" if verdict.usable else "note", text)
 
 
 def _store(storage: str | None) -> Check:
     url = storage or default_url()
+    file = url.removeprefix("sqlite:///")
+    if file != url and not Path(file).exists():
+        return Check("store", "note", f"{redacted(url)} is not there yet; the first launch makes it")
     try:
-        count = len(open_store(url).studies())
+        count = len(open_store(url, create=False).studies())
     except ParetosearchError as error:
         return Check("store", "missing", str(error))
     return Check("store", "good", f"{redacted(url)}, {count} studies")

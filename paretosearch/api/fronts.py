@@ -53,6 +53,18 @@ def open_study(name: str | None = None, storage: str | None = None) -> tuple[Sto
     return store, name or names[-1]
 
 
+def checked_class(store: Store, study: str, device_class: str | None) -> str | None:
+    """Give back a class of device on which a study has been trained, or None for the study's own.
+
+    Raises:
+        UsageError: If it has not been trained on that class.
+    """
+    known = {attempt.device_class for attempt in store.attempts(study)}
+    if device_class is not None and device_class not in known:
+        raise UsageError(f"study {study!r} was not trained on {device_class!r}{suggest(device_class, sorted(known))}")
+    return device_class
+
+
 def axes_of(store: Store, study: str) -> Sequence[str]:
     """Give the names of what a study varies."""
     record = store.study(study)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import Lock
 from paretosearch.report.live import LiveView
 from paretosearch.search import open_search
-from paretosearch.store import Front, Store, open_store
+from paretosearch.store import Front, Store, default_url, open_store, redacted
 from paretosearch.studyfile import StudyFile, load, with_budget
 
 
@@ -70,23 +71,19 @@ def launch(
         StoreError: If the database cannot be opened.
         LockedError: If another Launcher runs the study.
     """
-    file = load(study) if study is not None else None  # a wrong file is said before a device is taken
-    reservation = device_choice.choose(gpus, cpu)
-    with ExitStack() as held:
-        held.callback(reservation.release)
-        file = with_budget(file or load(_default_study(reservation.devices)), trials, device_hours)
-        return _launch(file, reservation.devices, open_store(storage), console or Console())
-
-
-def _default_study(devices: Sequence[Device]) -> str:
-    return "cifar10" if any(device.kind == "cuda" for device in devices) else "quickstart"
-
-
-def _launch(file: StudyFile, devices: Sequence[Device], store: Store, console: Console) -> Launched:
-    device_class = _one_class(devices)
-    folder = spool.folder_for(store.url, file.name)
+    wish = device_choice.wanted(gpus, cpu)
+    file = with_budget(load(study or ("cifar10" if wish.cuda else "quickstart")), trials, device_hours)
+    folder = spool.folder_for(redacted(storage or default_url()), file.name)
     with ExitStack() as held:
         held.callback(Lock(folder / "launcher.lock", f"study {file.name!r}").release)
+        reservation = device_choice.Reservation(wish)
+        held.callback(reservation.release)
+        return _launch(file, reservation.devices, open_store(storage), folder, console or Console())
+
+
+def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Path, console: Console) -> Launched:
+    device_class = _one_class(devices)
+    with ExitStack() as held:
         prepare(file.space, console)
         space = registered(file, store, devices[0], console)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)

@@ -7,6 +7,7 @@ from itertools import product
 from rich.console import Console
 
 from paretosearch import data, methods
+from paretosearch.errors import RecipeError
 from paretosearch.report.decoding import decoding_bar
 from paretosearch.space import Space
 from paretosearch.training import build_model
@@ -21,14 +22,26 @@ def prepare(space: Space, console: Console) -> None:
 
     Raises:
         DataError: If a data set is not to be had.
-        RecipeError: If a network does not fit the images, or a pooling does not fit the network.
+        RecipeError: If a network does not fit the images, a pooling does not fit the network, or a batch is larger
+            than what there is to train on.
     """
     for dataset, image_size in product(space.values_of("dataset"), space.values_of("image_size")):
         images = _load(str(dataset), int(image_size), console)
+        _check_batches(space, len(images.train))
         for network, pooling in product(space.values_of("network"), space.values_of("pooling")):
             changed = {"dataset": dataset, "image_size": image_size, "network": network, "pooling": pooling}
             recipe = space.recipe({**space.corner, **changed})
             build_model(recipe, images, methods.active(recipe))
+
+
+def _check_batches(space: Space, images: int) -> None:
+    smallest = min(int(count) or images for count in space.values_of("train_images"))
+    largest = max(map(int, space.values_of("batch_size")))
+    if largest > min(smallest, images):
+        raise RecipeError(
+            f"batch_size goes up to {largest}, and there are {min(smallest, images)} images to train on; "
+            f"lower it in the study file"
+        )
 
 
 def _load(dataset: str, image_size: int, console: Console) -> data.ImageSet:
@@ -36,5 +49,5 @@ def _load(dataset: str, image_size: int, console: Console) -> data.ImageSet:
         images = data.load(dataset, image_size, progress)
     if images.left_out:
         names = ", ".join(images.left_out[:3]) + (" ..." if len(images.left_out) > 3 else "")
-        console.print(f"{len(images.left_out)} files are no readable images and are left out: {names}")
+        console.print(f"left out, because they are no readable images: {len(images.left_out)} ({names})")
     return images

@@ -31,6 +31,11 @@ def registered(file: StudyFile, store: Store, device: Device, console: Console) 
             f"study {file.name!r} is in the store with another space ({changes}); "
             f"give the study file a new name, or undo the change"
         )
+    if (known.sampler, known.seed) != (file.search.sampler, file.seed):
+        raise StudyFileError(
+            f"study {file.name!r} is in the store with sampler {known.sampler} and seed {known.seed}, and the file "
+            f"says {file.search.sampler} and {file.seed}; give the study file a new name, or undo the change"
+        )
     if known.device_class != device.device_class:
         raise DeviceError(
             f"study {file.name!r} was measured on {known.device_class} and this device is {device.device_class}, "
@@ -47,7 +52,7 @@ def _usable(space: Space, device: Device, console: Console) -> Space:
     judged = {str(name): formats.verdicts(device)[str(name)] for name in wanted}
     for name, verdict in judged.items():
         if not verdict.usable:
-            console.print(f"number format {name} is left out: it {verdict.reason} on {device.name}")
+            console.print(f"number format {name} is left out on {device.name}: it {verdict.reason}")
     usable = [name for name, verdict in judged.items() if verdict.usable]
     if not usable:
         reasons = "; ".join(f"{name} {verdict.reason}" for name, verdict in judged.items())

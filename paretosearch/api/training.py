@@ -49,7 +49,7 @@ def train(
     if out is not None:
         _make_folder(out)
     _prepare(recipe)
-    reservation = device_choice.choose(gpus, cpu)
+    reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
     with ExitStack() as held:
         held.callback(reservation.release)
         if len(reservation.devices) > 1:

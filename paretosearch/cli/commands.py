@@ -12,13 +12,17 @@ from rich.console import Console
 
 from paretosearch.cli.options import Cpu, DeviceClass, Gpus, Json, Storage, Study
 from paretosearch.errors import UsageError
+from paretosearch.outcome import EpochResult
+
+#: What `train` says of a Recipe before it trains it.
+SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
     for command in (launch, status, front, export, dashboard, train, methods, doctor):
         app.command()(command)
-    data = typer.Typer(help="Get data sets.", no_args_is_help=True)
+    data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
     app.add_typer(data, name="data")
 
@@ -78,11 +82,13 @@ def front(
     device_class: DeviceClass = None,
 ) -> None:
     """Show the Pareto front of a study."""
-    from paretosearch.api.fronts import axes_of, open_study
+    from paretosearch.api.fronts import axes_of, checked_class, open_study
     from paretosearch.report.tables import front_csv, front_json, front_table
 
     store, name = open_study(study, storage)
-    found = store.front(name, device_class)
+    if csv and as_json:
+        raise UsageError("--csv and --json are two answers; choose one")
+    found = store.front(name, checked_class(store, name, device_class))
     if csv:
         front_csv(found, sys.stdout)
     elif as_json:
@@ -98,11 +104,11 @@ def export(
     device_class: DeviceClass = None,
 ) -> None:
     """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
-    from paretosearch.api.fronts import open_study
+    from paretosearch.api.fronts import checked_class, open_study
     from paretosearch.report.export import export as write
 
     store, name = open_study(study, storage)
-    for path in write(store, name, out, device_class):
+    for path in write(store, name, out, checked_class(store, name, device_class)):
         print(path)
 
 
@@ -141,27 +147,26 @@ def train(
     """Train one Recipe, look at the test split, keep the weights."""
     from paretosearch.api.fronts import chosen_recipe
     from paretosearch.api.training import train as run
+    from paretosearch.report.words import words
 
     chosen = chosen_recipe(recipe, trial, study, storage, seed)
     console = Console(stderr=True)
-    console.print(f"training on {chosen.dataset}: {chosen.to_json()}", soft_wrap=True, highlight=False, style="dim")
-    outcome = run(
-        chosen,
-        gpus,
-        cpu,
-        out,
-        lambda e: console.print(
-            f"epoch {e.epoch}/{chosen.epochs}  {e.train_seconds:.1f} s  accuracy {e.accuracy:.2%}  loss {e.loss:.4f}"
-        ),
-    )
+    console.print(f"{chosen.network} on {chosen.dataset}: {words(chosen, SHOWN)}", soft_wrap=True, highlight=False)
+    outcome = run(chosen, gpus, cpu, out, lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)))
     if as_json:
         print(outcome.to_json())
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
+    seconds, accuracy = outcome.objectives
     console.print(
-        f"{outcome.train_seconds:.1f} s, validation accuracy {outcome.accuracy:.2%}, "
-        f"test accuracy {outcome.test_accuracy:.2%}; weights and Recipe are in {out}/"
+        f"{seconds:.1f} s, validation accuracy {100 * accuracy:.2f} %, "
+        f"test accuracy {100 * (outcome.test_accuracy or 0):.2f} %; weights and Recipe are in {out}/"
     )
+
+
+def _epoch_line(epoch: EpochResult, epochs: int) -> str:
+    accuracy = f"accuracy {100 * epoch.accuracy:.2f} %"
+    return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
 
 
 def methods(as_json: Json = False) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated
+from importlib.metadata import version
+from typing import Annotated, NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from paretosearch.cli.commands import register
 from paretosearch.errors import ParetosearchError
@@ -23,11 +25,22 @@ app = typer.Typer(
 register(app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(version("paretosearch"))
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; may stand anywhere.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
 ) -> None:
-    """Describe what all commands share; `main` acts on it."""
+    """Describe what all commands share; `main` acts on ``--debug``."""
 
 
 def main() -> None:
@@ -37,11 +50,18 @@ def main() -> None:
     if not debug:
         warnings.simplefilter("ignore")
     try:
-        app()
+        raise SystemExit(app(standalone_mode=False))
     except ParetosearchError as error:
         if debug:
             raise
-        print(f"paretosearch: {error}", file=sys.stderr)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
+        _complain(str(error), error.exit_code)
+    except TyperException as error:
+        _complain(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(130) from None
+
+
+def _complain(message: str, exit_code: int) -> NoReturn:
+    if message:  # without a command there is the help and nothing to add
+        print(f"paretosearch: {message}", file=sys.stderr)
+    raise SystemExit(exit_code) from None

@@ -87,6 +87,8 @@ def fetch(name: str, progress: Progress | None = None) -> str:
     """
     found = load(name, progress=progress)
     counts = ", ".join(f"{len(getattr(found, part))} {part}" for part in ("train", "validation", "test"))
-    left_out = f", {len(found.left_out)} files left out" if found.left_out else ""
+    left_out = (
+        f", left out {len(found.left_out)} unreadable ({', '.join(found.left_out[:3])})" if found.left_out else ""
+    )
     size = f"{found.image_size}x{found.image_size}"
     return f"{name}: {counts} images of {size} in {len(found.classes)} classes{left_out}, under {home()}"

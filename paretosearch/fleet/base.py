@@ -53,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Done:
-    """A Worker wrote an Outcome to the spool."""
+    """An Attempt has ended; the Fleet has brought its Outcome to the Launcher's spool, wherever it was trained."""
 
     device: Device
     assignment: Assignment
@@ -69,7 +69,15 @@ class Lost:
     detail: str
 
 
-Event = Progress | Done | Lost
+@dataclass(frozen=True)
+class Retired:
+    """A Device gets no more Attempts in this launch, because its Worker does not start."""
+
+    device: Device
+    message: str
+
+
+Event = Progress | Done | Lost | Retired
 
 
 class Fleet(Protocol):
@@ -85,6 +93,9 @@ class Fleet(Protocol):
     def idle(self) -> Sequence[Device]:
         """Devices that can take an Attempt now."""
 
+    def is_busy(self) -> bool:
+        """Whether an Attempt is running, or a Worker is about to be replaced."""
+
     def assign(self, device: Device, assignment: Assignment) -> None:
         """Give an idle Device an Attempt."""
 
@@ -92,7 +103,7 @@ class Fleet(Protocol):
         """Wait at most ``seconds`` for something to happen, and say what did.
 
         Raises:
-            DeviceError: If a Worker cannot be started at all.
+            DeviceError: If no Device is left.
         """
 
     def stop(self, now: bool) -> None:

@@ -7,6 +7,7 @@ import platform
 import re
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,12 @@ from paretosearch.fleet.locks import Lock, device_lock_folder
 
 
 def gpus() -> tuple[Device, ...]:
-    """Find the NVIDIA GPUs of this machine, in the order of their PCI address, without starting CUDA."""
+    """Find the NVIDIA GPUs that this process may use, without starting CUDA.
+
+    Returns:
+        Those that ``CUDA_VISIBLE_DEVICES`` names, in its order and numbered by it; without it all, by PCI address. A
+        GPU that the driver cannot describe is left out.
+    """
     import pynvml
 
     try:
@@ -25,17 +31,30 @@ def gpus() -> tuple[Device, ...]:
     except pynvml.NVMLError:
         return ()
     try:
-        return tuple(_gpu(index) for index in range(pynvml.nvmlDeviceGetCount()))
+        found = [gpu for index in range(pynvml.nvmlDeviceGetCount()) if (gpu := _gpu(index)) is not None]
     finally:
         pynvml.nvmlShutdown()
+    return visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def _gpu(index: int) -> Device:
+def visible(found: Sequence[Device], named: str | None) -> tuple[Device, ...]:
+    """Keep the GPUs that ``CUDA_VISIBLE_DEVICES`` names by index or UUID, numbered anew; all where it is not set."""
+    if named is None:
+        return tuple(found)
+    names = [name.strip() for name in named.split(",") if name.strip()]
+    kept = [gpu for name in names for gpu in found if name == str(gpu.index) or gpu.uuid.startswith(name)]
+    return tuple(replace(gpu, index=index) for index, gpu in enumerate(kept))
+
+
+def _gpu(index: int) -> Device | None:
     import pynvml
 
-    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-    memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
-    uuid, name = (_text(read(handle)) for read in (pynvml.nvmlDeviceGetUUID, pynvml.nvmlDeviceGetName))
+    try:
+        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        memory = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+        uuid, name = (_text(read(handle)) for read in (pynvml.nvmlDeviceGetUUID, pynvml.nvmlDeviceGetName))
+    except pynvml.NVMLError:
+        return None
     return Device("cuda", uuid, name, memory, socket.gethostname(), index)
 
 
@@ -52,25 +71,38 @@ def cpu_name() -> str:
     return re.sub(r"\s+", " ", models[0]) if models else platform.processor() or platform.machine()
 
 
-def choose(gpu: str | None, cpu: str | None) -> Reservation:
-    """Take the devices that a command line asks for.
+@dataclass(frozen=True)
+class Wish:
+    """Devices that exist, before anybody has taken them.
+
+    Args:
+        cuda: GPUs.
+        cpu: Number of cores of each CPU slot.
+        flexible: Whether fewer CPU slots will do, down to one.
+    """
+
+    cuda: tuple[Device, ...]
+    cpu: tuple[int, ...]
+    flexible: bool = False
+
+
+def wanted(gpu: str | None, cpu: str | None) -> Wish:
+    """Read what a command line asks for.
 
     Args:
         gpu: ``0,1,2,3`` or ``all``; None for no wish.
         cpu: ``2`` (slots of one core), ``2x4`` (slots of four), ``1x1,1x2``; None for no wish. With neither wish: all
-            GPUs, or one slot for each core where there is no GPU.
-
-    Returns:
-        The devices, locked against other launches until they are released.
+            GPUs, or one slot for each free core where there is no GPU.
 
     Raises:
         UsageError: If a wish cannot be read.
-        DeviceError: If a device does not exist or is in use.
+        DeviceError: If a GPU does not exist.
     """
     found = gpus()
     if gpu is None and cpu is None:
-        gpu, cpu = ("all", None) if found else (None, str(len(os.sched_getaffinity(0))))
-    return Reservation(_chosen_gpus(gpu, found) if gpu is not None else (), slots(cpu) if cpu is not None else ())
+        cores = len(os.sched_getaffinity(0))
+        return Wish(found, ()) if found else Wish((), (1,) * cores, flexible=True)
+    return Wish(_chosen_gpus(gpu, found) if gpu is not None else (), slots(cpu) if cpu is not None else ())
 
 
 def _chosen_gpus(wish: str, found: Sequence[Device]) -> tuple[Device, ...]:
@@ -105,31 +137,30 @@ class Reservation:
     """Devices that this process alone may use until it releases them.
 
     Args:
-        cuda: GPUs to take.
-        cpu: Number of cores of each CPU slot to take.
+        wish: What to take.
 
     Raises:
         DeviceError: If one is in use, or there are too few cores.
     """
 
-    def __init__(self, cuda: Sequence[Device], cpu: Sequence[int]) -> None:
+    def __init__(self, wish: Wish) -> None:
         self._locks: list[Lock] = []
         try:
-            for device in cuda:
+            for device in wish.cuda:
                 self._lock(device.uuid, device.label)
-            cores = self._lock_cores(sum(cpu))
+            cores = self._lock_cores(sum(wish.cpu), 1 if wish.flexible else sum(wish.cpu))
         except LockedError as error:
             self.release()
             raise DeviceError(str(error)) from None
         except DeviceError:
             self.release()
             raise
-        self.devices = (*cuda, *_cpu_devices(cpu, cores))
+        self.devices = (*wish.cuda, *_cpu_devices(wish.cpu[: len(cores)], cores))
 
     def _lock(self, name: str, what: str) -> None:
         self._locks.append(Lock(device_lock_folder() / f"{name}.lock", what))
 
-    def _lock_cores(self, count: int) -> list[int]:
+    def _lock_cores(self, count: int, least: int) -> list[int]:
         """Take the first free cores, so that launches side by side share a machine."""
         mine: list[int] = []
         taken: list[str] = []
@@ -141,9 +172,9 @@ class Reservation:
                 mine.append(core)
             except LockedError as error:
                 taken.append(str(error))
-        if len(mine) < count:
+        if count and len(mine) < least:
             rest = f": {taken[0]}" if taken else ""
-            raise DeviceError(f"{count} CPU cores are asked for and {len(mine)} are free here{rest}")
+            raise DeviceError(f"CPU cores asked for: {least}, free here: {len(mine)}{rest}")
         return mine
 
     def release(self) -> None:

@@ -15,14 +15,15 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from paretosearch.device import Device
-from paretosearch.fleet.local import worker_environment
+from paretosearch.errors import DeviceError
+from paretosearch.fleet.process import worker_environment
 from paretosearch.recipe import NUMBER_FORMATS
 
 #: A format this many times slower than fp32 is left out; smaller differences are the search's to find.
 FAR_SLOWER = 1.5
 
-#: The whole measurement is killed after this long.
-LIMIT_SECONDS = 25.0
+#: The whole measurement, torch's start included, is killed after this long.
+LIMIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]
 
     Returns:
         A verdict for every one of `NUMBER_FORMATS`.
+
+    Raises:
+        DeviceError: If not even fp32 could be measured.
     """
     cache = cache or user_cache_path("paretosearch") / "formats.json"
     key = f"{device.device_class}, torch {version('torch')}, driver {_driver(device)}"
@@ -72,21 +76,25 @@ def _measure(device: Device) -> dict[str, dict[str, float | str]]:
         command,
         env=worker_environment(device),
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         preexec_fn=pin,  # the one moment between fork and exec when the child can be pinned before it has threads
         text=True,
     )
     try:
-        output, _ = process.communicate(timeout=LIMIT_SECONDS)
+        output, complaints = process.communicate(timeout=LIMIT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        output, _ = process.communicate()
+        output, complaints = process.communicate()
     lines = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
-    return {line.pop("format"): line for line in lines}
+    measured = {line.pop("format"): line for line in lines}
+    if "fp32" not in measured:  # not even the plainest one: that says nothing about the formats
+        last = (complaints.strip().splitlines() or [f"nothing within {LIMIT_SECONDS:.0f} s"])[-1]
+        raise DeviceError(f"the number formats of {device.label} could not be measured: {last}")
+    return measured
 
 
 def _judge(measured: Mapping[str, Mapping[str, float | str]]) -> dict[str, Verdict]:
-    fp32 = float(measured.get("fp32", {}).get("seconds", "nan"))
+    fp32 = float(measured["fp32"]["seconds"])
     return {name: _verdict(measured.get(name, {}), fp32) for name in NUMBER_FORMATS}
 
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from paretosearch.device import Device
 from paretosearch.errors import RecipeError
 from paretosearch.fleet import spool
-from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress
+from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.search import Search
@@ -115,7 +115,7 @@ class Launcher:
             ticket = None if self._signals else self._next_ticket()
             if ticket is not None:
                 self._assign(device, ticket)
-        return len(self._fleet.idle()) < len(self._fleet.devices)
+        return self._fleet.is_busy()
 
     def _pass_on_stops(self) -> None:
         if len(self._signals) == self._stops_passed_on:
@@ -162,6 +162,9 @@ class Launcher:
         if isinstance(event, Progress):
             self._watcher.epoch(event.device, event.result)
             return
+        if isinstance(event, Retired):
+            self._watcher.message(event.message)
+            return
         outcome = self._outcome_of(event)
         self._store.finish_attempt(event.assignment.attempt, outcome)
         self._settle(event.device, event.assignment.trial, event.assignment.recipe, outcome)
@@ -201,7 +204,7 @@ class Launcher:
     def _recover(self) -> None:
         """Bring a study that was stopped or killed to a state from which it can go on."""
         for record in self._store.running_attempts(self._study):
-            outcome = spool.read(self._folder, record.id) or failed("infrastructure", "the Launcher died")
+            outcome = spool.read(self._folder, record.id) or Outcome("stopped", message="the Launcher died")
             self._store.finish_attempt(record.id, outcome)
         for asked in self._search.unfinished():
             self._recover_trial(asked.trial, asked.genome)

@@ -17,7 +17,7 @@ def folder_for(url: str, study: str) -> Path:
     """Make the folder of a study: beside an SQLite file, else in the user's state folder.
 
     Args:
-        url: Database URL, without its password where it has one.
+        url: Database URL; its password must be hidden, or a new password would be another folder.
         study: Name of the study; a safe file name.
 
     Returns:
@@ -28,7 +28,7 @@ def folder_for(url: str, study: str) -> Path:
     """
     database = url.removeprefix("sqlite:///")
     is_file = database != url
-    root = Path(database).absolute().with_suffix(".spool") if is_file else _state_folder(url)
+    root = Path(f"{Path(database).absolute()}.spool") if is_file else _state_folder(url)
     try:
         (root / study).mkdir(parents=True, exist_ok=True, mode=0o700)
         root.chmod(0o700)

@@ -1,13 +1,14 @@
 """The process that trains Attempts on one Device, one after another.
 
-Started by `fleet.local` as ``python -m paretosearch.fleet.worker FD DEVICE SPOOL``: it reads assignments as JSON lines
-from the socket FD, writes Outcomes to the spool folder, and says on the socket what it does. It never sees the
-database. After a failed Attempt it leaves, because an exception can keep device memory alive.
+Started by `fleet.process` as ``python -m paretosearch.fleet.worker FD LAUNCHER DEVICE SPOOL``: it reads assignments as
+JSON lines from the socket FD, writes Outcomes to the spool folder, and says on the socket what it does. It never sees
+the database. After a failed Attempt it leaves, because an exception can keep device memory alive.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import select
@@ -16,7 +17,6 @@ import socket
 import sys
 import traceback
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from paretosearch.data import ImageSet
 
 #: A Worker leaves after this many Attempts, so that nothing it slowly leaks lives for days.
-MOST_ATTEMPTS = 200
+ATTEMPTS_OF_A_WORKER = 200
+
+#: What torch says of too little memory in errors that are no OutOfMemoryError.
+OUT_OF_MEMORY = ("can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 class _StoppedError(Exception):
@@ -43,21 +46,22 @@ class _StoppedError(Exception):
 
 def main(arguments: list[str]) -> None:
     """Serve assignments until the socket closes."""
-    _die_with_parent()
-    connection, folder = socket.socket(fileno=int(arguments[0])), Path(arguments[2])
-    device = Device.from_plain(json.loads(arguments[1]))
+    descriptor, launcher, plain, folder = arguments
+    _die_with(int(launcher))
+    device = Device.from_plain(json.loads(plain))
     own_the_cores(device)
-    worker = _Worker(connection, device, folder)
-    worker.say({"ready": os.getpid()})
+    worker = _Worker(_Mail(socket.socket(fileno=int(descriptor))), device, Path(folder))
+    _touch(device)
+    worker.mail.send({"ready": os.getpid()})
     worker.serve()
 
 
-def _die_with_parent() -> None:
+def _die_with(launcher: int) -> None:
     """Ask the kernel for a SIGKILL when the Launcher's main thread ends, and leave if it already has."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the Launcher's to handle
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() == 1:
+    if os.getppid() != launcher:
         raise SystemExit(0)
 
 
@@ -83,27 +87,55 @@ def torch_device(device: Device) -> torch.device:
     return torch.device("cuda:0" if device.kind == "cuda" else "cpu")
 
 
-class _Worker:
-    def __init__(self, connection: socket.socket, device: Device, folder: Path) -> None:
-        self._connection, self._device, self._folder = connection, device, folder
-        self._lines = connection.makefile("r", encoding="utf-8")
+def _touch(device: Device) -> None:
+    """Use the device once, so that one that does not work is a failed start and no failed Attempt."""
+    import torch
 
-    def say(self, message: dict[str, Any]) -> None:
+    torch.zeros(1, device=torch_device(device)).item()
+
+
+class _Mail:
+    """JSON lines over a socket, which can say whether another one has come."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._unread = b""
+
+    def send(self, message: dict[str, Any]) -> None:
         self._connection.sendall(json.dumps(message).encode() + b"\n")
 
+    def receive(self) -> dict[str, Any] | None:
+        """Wait for a message; None when the socket is closed."""
+        while b"\n" not in self._unread:
+            received = self._connection.recv(1 << 16)
+            if not received:
+                return None
+            self._unread += received
+        line, self._unread = self._unread.split(b"\n", 1)
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def has_more(self) -> bool:
+        """Whether a message, or the end, is here already."""
+        return bool(self._unread) or bool(select.select([self._connection], [], [], 0)[0])
+
+
+class _Worker:
+    def __init__(self, mail: _Mail, device: Device, folder: Path) -> None:
+        self.mail, self._device, self._folder = mail, device, folder
+        self._last_epoch = 0
+
     def serve(self) -> None:
-        for attempts in count():
-            line = self._lines.readline()
-            if not line:
-                return
-            message = json.loads(line)
+        attempts = 0
+        while (message := self.mail.receive()) is not None:
             if "train" not in message:
                 continue  # a wish to stop that came between two Attempts
+            attempts += 1
             assignment = Assignment.from_plain(message["train"])
             outcome = self._attempt(assignment)
             spool.write(self._folder, assignment.attempt, outcome)
-            leaving = outcome.status == "failed" or attempts >= MOST_ATTEMPTS
-            self.say({"done": assignment.attempt, "leaving": leaving})
+            leaving = outcome.status == "failed" or attempts == ATTEMPTS_OF_A_WORKER
+            self.mail.send({"done": assignment.attempt, "leaving": leaving})
             if leaving:
                 return
 
@@ -118,7 +150,9 @@ class _Worker:
     def _trained(self, assignment: Assignment) -> Outcome:
         from paretosearch.training import train
 
+        _release_memory()
         recipe = assignment.recipe
+        self._last_epoch = recipe.epochs
         images = _images(recipe.dataset, recipe.image_size)
         trained = train(recipe, images, torch_device(self._device), self._epoch, assignment.with_test)
         if assignment.keep is not None:
@@ -126,16 +160,26 @@ class _Worker:
         return trained.outcome
 
     def _epoch(self, result: EpochResult) -> None:
-        self.say({"epoch": result.__dict__})
-        readable, _, _ = select.select([self._connection], [], [], 0)
-        if readable:
+        self.mail.send({"epoch": result.__dict__})
+        if result.epoch < self._last_epoch and self.mail.has_more():
             raise _StoppedError
+
+
+def _release_memory() -> None:
+    """Free what the training before has left in reference cycles, before another one is measured."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _keep(model: nn.Module, recipe: Recipe, folder: Path) -> None:
     import torch
 
-    torch.save({name: tensor.cpu() for name, tensor in model.state_dict().items()}, folder / "weights.pt")
+    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    torch.save(weights, folder / "weights.tmp")
+    (folder / "weights.tmp").replace(folder / "weights.pt")
     (folder / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
 
 
@@ -150,13 +194,14 @@ def failure_class(error: Exception) -> FailureClass:
     """Say what kind of failure an exception is; only the infrastructure's are worth another try."""
     import torch
 
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+    said = str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
         return "out_of_memory"
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, RecipeError | DataError | DeviceError):
         return "invalid"
-    return "infrastructure" if isinstance(error, OSError) else "bug"
+    return "infrastructure" if isinstance(error, OSError) or "CUDA error" in said else "bug"
 
 
 if __name__ == "__main__":

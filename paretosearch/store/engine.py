@@ -75,6 +75,8 @@ def open_engine(url: str, create: bool = True) -> Engine:
     except DBAPIError as error:
         engine.dispose()
         raise trouble(engine, error) from None  # a driver's own error may show parts of the URL
+    except UnicodeError:
+        raise StoreError(f"{redacted(url)!r} has a host name that cannot be; correct it") from None
     return engine
 
 

@@ -35,7 +35,7 @@ class Point:
         device_class: What it was trained on; seconds of different classes are never compared.
         attempt: Row of ``ps_attempt``.
         test_accuracy: Accuracy on the test split, where somebody looked.
-        noisy: Whether wall and training clock differ by more than 5 %.
+        noisy: Whether somebody disturbed the steps; see `Outcome`.
         wall_seconds: The seconds without the clock's robustness against interruptions.
         parameters: Trainable parameters at the end.
         inference_flops: Floating-point operations of one forward pass of one image.

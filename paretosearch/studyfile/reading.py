@@ -99,8 +99,11 @@ def _find(name: str) -> Path:
     try:
         if path.is_file():
             return path.absolute()
+        is_folder = path.is_dir()
     except OSError:
-        pass  # a name that no file system takes is no file
+        is_folder = False  # a name that no file system takes is no file
+    if is_folder:
+        raise StudyFileError(f"{shown(name)} is a folder; copy studies/image_folder.toml and name the folder in it")
     raise StudyFileError(f"there is no study file {shown(name)} and no shipped study{suggest(path.stem, shipped())}")
 
 

@@ -45,6 +45,9 @@ class ScriptedFleet:
         busy = [device for device, _ in self._busy]
         return [device for device in self._devices if device not in busy]
 
+    def is_busy(self) -> bool:
+        return bool(self._busy)
+
     def assign(self, device: Device, assignment: Assignment) -> None:
         self._busy.append((device, assignment))
         self.trained.append(assignment)
@@ -125,6 +128,33 @@ class FleetSuite:
         outcome = spool.read(folder, 1)
         assert outcome is not None
         assert outcome.status == "stopped"
+
+    def test_a_stop_reaches_a_worker_that_is_still_starting(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
+        fleet.stop(now=False)
+        wait_for(fleet, Done)
+        outcome = spool.read(folder, 1)
+        assert outcome is not None
+        assert outcome.status == "stopped"
+
+    def test_a_stop_in_the_last_epoch_lets_the_attempt_be_complete(
+        self, fleet: Fleet, folder: Path, recipe: Recipe
+    ) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=1)))
+        fleet.stop(now=False)
+        wait_for(fleet, Done)
+        outcome = spool.read(folder, 1)
+        assert outcome is not None
+        assert outcome.status == "complete"
+
+    def test_a_stop_now_kills_and_replaces_nobody(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
+        wait_for(fleet, Progress)
+        fleet.stop(now=True)
+        fleet.stop(now=True)
+        wait_for(fleet, Lost)
+        assert not fleet.is_busy()
+        assert not fleet.idle()
 
 
 def wait_for(fleet: Fleet, kind: type[Event], seconds: float = 60) -> Event:

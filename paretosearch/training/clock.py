@@ -19,6 +19,9 @@ import torch
 #: Steps are averaged over blocks of at least this long before the median: below it the timer and the scheduler show.
 BLOCK_SECONDS = 0.02
 
+#: A block has at least this many steps, so that what a Method does every second or fourth step is in every block.
+BLOCK_STEPS = 8
+
 #: Steps at the start of a phase that build kernels and fill caches; a tenth of the phase where that is fewer.
 WARM_UP_STEPS = 5
 
@@ -47,13 +50,17 @@ def _block_means(steps: list[float]) -> list[float]:
     """Mean step of each block; a rest that is too short for one joins the block before it."""
     blocks: list[list[float]] = [[]]
     for seconds in steps:
-        if sum(blocks[-1]) >= BLOCK_SECONDS:
+        if _is_whole(blocks[-1]):
             blocks.append([])
         blocks[-1].append(seconds)
-    if len(blocks) > 1 and sum(blocks[-1]) < BLOCK_SECONDS:
+    if len(blocks) > 1 and not _is_whole(blocks[-1]):
         rest = blocks.pop()
         blocks[-1].extend(rest)
     return [statistics.fmean(block) for block in blocks]
+
+
+def _is_whole(block: list[float]) -> bool:
+    return len(block) >= BLOCK_STEPS and sum(block) >= BLOCK_SECONDS
 
 
 class Clock:

@@ -27,7 +27,7 @@ from paretosearch.training.meters import (
 )
 from paretosearch.training.precision import Precision
 
-#: Divides neither accuracy nor time: large enough to fill a CPU core, small enough for any device.
+#: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images.
 EVALUATION_BATCH = 500
 
 
@@ -106,8 +106,9 @@ class _Training:
         if recipe.train_images:
             split = subset(split, recipe.train_images, recipe.seed)
         pixels, labels = split.images, split.labels
-        for method in self.methods:
-            pixels, labels = method.edit_data(pixels, labels)
+        with self.clock.event():
+            for method in self.methods:
+                pixels, labels = method.edit_data(pixels, labels)
         augment = recipe.augmentation == "standard"
         return Batches(Split(pixels, labels), self.images, self.device, recipe.batch_size, augment, generator)
 
@@ -123,16 +124,18 @@ class _Training:
         """Train one epoch; gives the mean loss, read once at its end."""
         run = self.run
         run.model.train()
-        for method in self.methods:
-            method.on_epoch_start(run)
+        with self.clock.event():
+            for method in self.methods:
+                method.on_epoch_start(run)
         total = torch.zeros((), device=self.device)
         with self.clock.steps() as step_done:
             for x, y in self.batches:
                 total += self._batch(x, y)
                 step_done()
         run.epoch += 1
-        for method in self.methods:
-            method.on_epoch_end(run)
+        with self.clock.event():
+            for method in self.methods:
+                method.on_epoch_end(run)
         loss = total.item() / run.steps_per_epoch
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
@@ -228,4 +231,10 @@ def _sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     plain = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     nesterov = recipe.momentum > 0
-    return torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+    if recipe.momentum > 0:
+        # Left to itself the fused step makes the buffers without filling them, and an overflow in the first step of a
+        # scaled training would then keep whatever was in that memory.
+        for p in model.parameters():
+            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+    return optimizer

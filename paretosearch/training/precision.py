@@ -85,6 +85,9 @@ class Precision:
         """Set every process-wide switch that decides what fp32 means, so that no earlier training decides it."""
         torch.backends.cuda.matmul.allow_tf32 = self._format.tf32
         torch.backends.cudnn.allow_tf32 = self._format.tf32
+        # Every format adds up in fp32.
+        torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+        torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
     def autocast(self) -> AbstractContextManager[object]:
         """Give the context for a forward pass including the loss."""

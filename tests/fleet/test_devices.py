@@ -34,6 +34,16 @@ def test_a_wish_that_is_no_slots_is_refused_with_what_is_allowed(wish: str) -> N
 GPUS = tuple(Device("cuda", f"GPU-{i}", "Card", 1, "here", i) for i in range(4))
 
 
+@pytest.mark.parametrize(
+    ("named", "uuids"),
+    [(None, [0, 1, 2, 3]), ("", []), ("2,0", [2, 0]), ("GPU-3", [3]), (" 1 ", [1]), ("7", []), ("GPU-1,GPU-0", [1, 0])],
+)
+def test_only_gpus_that_the_job_was_given_are_seen_and_numbered_anew(named: str | None, uuids: list[int]) -> None:
+    seen = devices.visible(GPUS, named)
+    assert [gpu.uuid for gpu in seen] == [f"GPU-{i}" for i in uuids]
+    assert [gpu.index for gpu in seen] == list(range(len(uuids)))
+
+
 def test_gpu_seven_of_four_is_refused_with_the_range() -> None:
     with pytest.raises(DeviceError, match=r"there is no GPU 7; this machine has 0 to 3"):
         devices._chosen_gpus("0,7", GPUS)
@@ -61,24 +71,35 @@ def test_a_machine_without_gpus_says_so() -> None:
 
 
 def test_slots_own_disjoint_cores_and_give_them_back() -> None:
-    first = devices.choose(None, "1")
+    first = devices.Reservation(devices.wanted(None, "1"))
     assert len(first.devices[0].cores) == 1
     assert first.devices[0].device_class == f"cpu:{devices.cpu_name()}x1"
     with pytest.raises(
-        DeviceError, match=rf"{CORES} CPU cores are asked for and {CORES - 1} are free here: core 0 is in use by"
+        DeviceError, match=rf"CPU cores asked for: {CORES}, free here: {CORES - 1}: core 0 is in use by"
     ):
-        devices.choose(None, str(CORES))
+        devices.Reservation(devices.wanted(None, str(CORES)))
     first.release()
-    everything = devices.choose(None, str(CORES))
+    everything = devices.Reservation(devices.wanted(None, str(CORES)))
     owned = [core for device in everything.devices for core in device.cores]
     assert sorted(owned) == sorted(os.sched_getaffinity(0))
     everything.release()
 
 
+def test_without_a_wish_the_free_cores_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "gpus", lambda: ())
+    first = devices.Reservation(devices.wanted(None, "1"))
+    rest = devices.Reservation(devices.wanted(None, None))
+    assert len(rest.devices) == CORES - 1
+    with pytest.raises(DeviceError, match="free here: 0"):
+        devices.Reservation(devices.wanted(None, None))
+    first.release()
+    rest.release()
+
+
 def test_more_cores_than_there_are_is_refused() -> None:
-    with pytest.raises(DeviceError, match=f"{CORES + 1} CPU cores are asked for and {CORES} are free"):
-        devices.choose(None, f"1x{CORES + 1}")
-    devices.choose(None, str(CORES)).release()  # the refusal kept nothing
+    with pytest.raises(DeviceError, match=f"CPU cores asked for: {CORES + 1}, free here: {CORES}"):
+        devices.Reservation(devices.wanted(None, f"1x{CORES + 1}"))
+    devices.Reservation(devices.wanted(None, str(CORES))).release()  # the refusal kept nothing
 
 
 def test_a_lock_names_its_holder(tmp_path: Path) -> None:

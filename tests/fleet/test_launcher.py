@@ -196,8 +196,7 @@ def test_a_launcher_that_dies_anywhere_loses_nothing(
     monkeypatch.undo()
     bench.store = open_store(bench.url)
     bench.launch(honest)
-    assert set(bench.states()) <= {"COMPLETE", "FAIL"}
-    assert bench.states()["COMPLETE"] >= 7  # a trial that died half asked has no Recipe to train
+    assert bench.states() == {"COMPLETE": 8}
     complete_ones = [a for a in bench.store.attempts("s") if a.outcome == "complete"]
     assert len({a.trial for a in complete_ones}) == len(complete_ones) == bench.states()["COMPLETE"]
     assert not bench.store.running_attempts("s")

@@ -5,9 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,7 +16,8 @@ import pytest
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet.base import Assignment, Progress
-from paretosearch.fleet.local import LocalFleet, worker_environment
+from paretosearch.fleet.local import LocalFleet
+from paretosearch.fleet.process import worker_environment
 from paretosearch.recipe import Recipe
 from paretosearch.testing.fleet import FleetSuite, cpu_device, run, wait_for
 from paretosearch.testing.images import image_folder
@@ -90,21 +91,23 @@ def test_a_worker_that_cannot_start_is_said_in_one_line(folder: Path, monkeypatc
                 fleet.poll(1.0)
 
 
-def test_workers_die_with_their_launcher(folder: Path) -> None:
+def test_workers_die_with_their_launcher_in_the_middle_of_a_training(folder: Path, recipe: Recipe) -> None:
+    endless = replace(recipe, epochs=10_000)
     program = (
         "import time; from pathlib import Path; from paretosearch.fleet.local import LocalFleet;"
-        "from paretosearch.testing.fleet import cpu_device;"
+        "from paretosearch.fleet.base import Assignment, Progress; from paretosearch.recipe import Recipe;"
+        "from paretosearch.testing.fleet import cpu_device, wait_for;"
         f"fleet = LocalFleet([cpu_device()], Path({str(folder)!r})); fleet.start();"
-        "print('up', flush=True); time.sleep(60)"
+        f"fleet.assign(fleet.devices[0], Assignment(1, 0, Recipe.from_json({endless.to_json()!r})));"
+        "wait_for(fleet, Progress); print('training', flush=True); time.sleep(60)"
     )
     launcher = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
     assert launcher.stdout is not None
     launcher.stdout.readline()
     (worker,) = psutil.Process(launcher.pid).children()
-    time.sleep(0.5)  # the Worker asks for its death signal in its first lines
     os.kill(launcher.pid, signal.SIGKILL)
     launcher.communicate()
-    psutil.wait_procs([worker], timeout=20)
+    psutil.wait_procs([worker], timeout=1)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
 
 

@@ -61,11 +61,11 @@ def test_outcomes_wait_in_the_order_of_their_attempts(tmp_path: Path) -> None:
 
 def test_a_spool_beside_an_sqlite_file_is_the_users_alone(tmp_path: Path) -> None:
     folder = spool.folder_for(f"sqlite:///{tmp_path}/search.db", "study")
-    assert folder == tmp_path / "search.spool" / "study"
+    assert folder == tmp_path / "search.db.spool" / "study"
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "search.spool").write_text("in the way")
-    with pytest.raises(StoreError, match=r"cannot make the folder .*search.spool"):
+    (tmp_path / "search.db.spool").write_text("in the way")
+    with pytest.raises(StoreError, match=r"cannot make the folder .*search.db.spool"):
         spool.folder_for(f"sqlite:///{tmp_path}/search.db", "study")

@@ -81,6 +81,11 @@ def test_steps_below_the_timer_are_averaged_in_blocks_before_the_median(clock: C
     assert clock.train_seconds == pytest.approx(2.0, rel=0.01)
 
 
+def test_what_happens_every_fourth_step_is_not_lost_in_the_median(clock: Clock, hands: Hands) -> None:
+    run(clock, hands, [0.03, 0.03, 0.03, 0.12] * 25)
+    assert clock.train_seconds == pytest.approx(100 * 0.0525, rel=0.02)
+
+
 def test_a_single_step_is_a_training_too(clock: Clock, hands: Hands) -> None:
     run(clock, hands, [0.4])
     assert clock.train_seconds == pytest.approx(0.4)

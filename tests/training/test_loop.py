@@ -70,9 +70,7 @@ def test_an_outcome_is_complete_and_survives_json() -> None:
         assert getattr(outcome, name) > 0, name
     assert outcome.training_flops == 3 * outcome.inference_flops * 256 * 3  # type: ignore[operator]
     assert outcome.images_per_second == pytest.approx(3 * 256 / outcome.train_seconds)
-    seconds = [epoch.train_seconds for epoch in outcome.epochs]
-    assert seconds == sorted(seconds)
-    assert seconds[-1] == outcome.train_seconds
+    assert outcome.epochs[-1].train_seconds == outcome.train_seconds
 
 
 def test_the_test_split_is_looked_at_only_when_asked() -> None:

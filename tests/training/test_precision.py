@@ -67,6 +67,26 @@ def test_fp16_gradients_are_unscaled_before_anybody_sees_them() -> None:
     assert (seen - model.weight.grad).norm() / model.weight.grad.norm() < 0.02
 
 
+def test_an_overflow_in_the_first_step_leaves_the_momentum_empty() -> None:
+    from paretosearch.recipe import Recipe
+    from paretosearch.training.loop import _sgd
+
+    model, _ = _model()
+    optimizer = _sgd(model, Recipe("d", "n", momentum=0.9, weight_decay=0.0))
+    precision = Precision("fp16", CPU)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1
+    precision.backward(model(torch.ones(2, 4)).sum() * torch.tensor(torch.inf), optimizer)
+    precision.step(optimizer)
+    optimizer.zero_grad()
+    before = model.weight.detach().clone()
+    precision.backward(model(torch.ones(2, 4)).sum() / FIRST_LOSS_SCALE, optimizer)
+    gradient = model.weight.grad.clone()
+    precision.step(optimizer)
+    nesterov = gradient + 0.9 * gradient
+    assert torch.allclose(model.weight, before - 0.1 * nesterov)
+
+
 def test_an_infinite_gradient_skips_the_step_and_is_counted_once() -> None:
     model, optimizer = _model()
     precision, before = Precision("fp16", CPU), model.weight.detach().clone()

@@ -1,0 +1,112 @@
+"""One Worker process, as its Launcher sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from paretosearch.device import Device
+
+#: Returning activations to the system and faulting them in again costs a CPU training a quarter of its time.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 32),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 36),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
+
+#: A Worker that has closed its socket may hang in the driver; it is killed after this long.
+PATIENCE_SECONDS = 5.0
+
+#: How much of the end of its log is kept with a Worker that died.
+LAST_WORDS_BYTES = 4000
+
+
+class WorkerProcess:
+    """A started Worker and the socket to it.
+
+    Args:
+        device: What it trains on.
+        folder: Spool folder; its log goes there too.
+    """
+
+    def __init__(self, device: Device, folder: Path) -> None:
+        self._log = folder / f"worker-{device.label.replace(' ', '-')}.log"
+        self._unread = b""
+        self.connection, theirs = socket.socketpair()
+        arguments = [theirs.fileno(), os.getpid(), json.dumps(device.to_plain()), folder]
+        with self._log.open("ab") as log:
+            self._spoken = log.tell()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "paretosearch.fleet.worker", *map(str, arguments)],
+                pass_fds=[theirs.fileno()],
+                env=worker_environment(device),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        theirs.close()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message; one to a Worker that is gone is lost."""
+        with suppress(OSError):
+            self.connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        """Read the messages that have come; None if the Worker has closed its end."""
+        try:
+            received = self.connection.recv(1 << 16)
+        except ConnectionResetError:
+            received = b""
+        if not received:
+            return None
+        *lines, self._unread = (self._unread + received).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def end(self) -> tuple[str, str]:
+        """Wait for a Worker that has closed its end, killing it if it hangs; gives how it ended and its last words."""
+        self.connection.close()
+        try:
+            code = self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            code = self._process.wait()
+        return _how_it_ended(code), self._last_words()
+
+    def _last_words(self) -> str:
+        with self._log.open("rb") as log:
+            size = log.seek(0, os.SEEK_END)
+            log.seek(max(self._spoken, size - LAST_WORDS_BYTES))
+            return log.read().decode(errors="replace")
+
+    def kill(self) -> None:
+        """Kill the Worker and what it started, if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill the Worker and forget it."""
+        self.kill()
+        self._process.wait()
+        self.connection.close()
+
+
+def worker_environment(device: Device) -> dict[str, str]:
+    """Give a Worker's environment: its Device alone, its threads, its allocator, and not the database's password."""
+    own = {name: value for name, value in os.environ.items() if name != "PARETOSEARCH_STORAGE"}
+    threads = str(max(1, len(device.cores)))
+    gpu = device.uuid if device.kind == "cuda" else ""
+    return {**own, **ALLOCATOR, "CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"the Worker left with exit code {code}"
+    return f"the Worker was killed by {signal.Signals(-code).name}"
