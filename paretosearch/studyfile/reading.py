@@ -99,7 +99,7 @@ def _find(name: str) -> Path:
     try:
         if path.is_file():
             return path.absolute()
-        is_folder = path.is_dir()
+        is_folder = bool(name) and path.is_dir()  # Path("") is the folder one stands in
     except OSError:
         is_folder = False  # a name that no file system takes is no file
     if is_folder:

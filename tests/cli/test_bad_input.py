@@ -137,3 +137,14 @@ def test_a_recipe_that_diverges_ends_fail_and_the_study_goes_on(run: Run, folder
     assert "failed, diverged: DivergedError: the training loss is" in result.stdout
     assert "diverged" in run("status", "h").stdout
     assert len(json.loads(run("front", "h", "--json").stdout)) >= 1
+
+
+def test_a_command_line_that_cannot_be_meant(run: Run) -> None:
+    refused(run("lanch"), 2, "lanch", "launch")
+    refused(run("launch", "--trials", "0"), 2, "--trials", "1")
+    refused(run("front", "--nope"), 2, "--nope")
+
+
+def test_a_batch_that_is_larger_than_the_data_is_said_before_any_training(run: Run, folder: Path) -> None:
+    file = study(folder, "i", ("low = 8, high = 32", "low = 8, high = 512"))
+    refused(run("launch", file, "--cpu", "1"), 3, "batch_size goes up to 512", "there are 96 images")

@@ -130,3 +130,18 @@ def test_looking_at_a_front_does_not_wait_for_torch(folder: Path) -> None:
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_second_launch_of_a_running_study_exits_75_and_names_the_holder(folder: Path, run: Run) -> None:
+    (folder / "busy.toml").write_text(STUDY.replace('"tiny"', '"busy"').replace("high = 3 }", "high = 400 }"))
+    command = [sys.executable, "-m", "paretosearch", "launch", "busy.toml", "--cpu", "1"]
+    process = subprocess.Popen(command, cwd=folder, env=environment(folder), stdout=subprocess.PIPE, text=True)
+    holder = folder / "paretosearch.db.spool" / "busy" / "launcher.holder"
+    while not holder.exists():
+        time.sleep(0.1)
+    second = run("launch", "busy.toml", "--cpu", "1")
+    assert second.returncode == 75
+    assert f"study 'busy' is in use by process {process.pid} on " in second.stderr
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 143

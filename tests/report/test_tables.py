@@ -58,7 +58,7 @@ def test_a_noisy_time_is_marked_and_explained(front: Front, axes: tuple[str, ...
     assert not any("~" in line for line in printed(front_table(calm, axes), 200))
     lines = printed(front_table(noisy, axes), 200)
     assert f"~{noisy.points[0].train_seconds:.2f}" in lines[2]
-    assert lines[-1].startswith("~ wall and training clock differ")
+    assert lines[-1].startswith("~ disturbed: mean and median of the steps differ")
 
 
 def test_a_test_accuracy_gets_a_column_once_somebody_looked(front: Front, axes: tuple[str, ...]) -> None:

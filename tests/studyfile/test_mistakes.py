@@ -254,7 +254,13 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest(name: str) -> No
     assert str(caught.value) == f"there is no study file {name!r} and no shipped study (did you mean 'quickstart'?)"
 
 
-@pytest.mark.parametrize("name", ["", ".", "/", "nothing like it", "x" * 5000, "a\0b", "a\nb"])
+@pytest.mark.parametrize("name", [".", "/"])
+def test_a_folder_in_place_of_a_study_is_answered_with_what_to_do(name: str) -> None:
+    with pytest.raises(StudyFileError, match="is a folder; copy studies/image_folder.toml"):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["", "nothing like it", "x" * 5000, "a\0b", "a\nb"])
 def test_a_study_that_is_not_there_is_answered_with_all_there_are(name: str) -> None:
     with pytest.raises(StudyFileError) as caught:
         load(name)
