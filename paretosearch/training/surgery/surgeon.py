@@ -1,0 +1,90 @@
+"""Operates on one network for as long as it is trained, remembering how to do it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from paretosearch.channels import ChannelMap, Noise, Shadow
+from paretosearch.errors import SurgeryError
+from paretosearch.training.surgery.analysis import analyze
+from paretosearch.training.surgery.deepen import insert_identity
+from paretosearch.training.surgery.remap import remap
+from paretosearch.training.surgery.removal import remove_branch
+
+
+class Surgeon:
+    """A network with its optimizer and the map of its channels, all of which every operation keeps in step.
+
+    Args:
+        model: The network.
+        images: A few training images (N, C, H, W), for shapes and for the statistics of inserted layers.
+        optimizer: Its optimizer.
+
+    Attributes:
+        history: What was done, as JSON can hold it.
+    """
+
+    def __init__(self, model: nn.Module, images: Tensor, optimizer: Optimizer | None = None) -> None:
+        self.model, self.images, self.optimizer = model, images, optimizer
+        self.history: list[dict[str, Any]] = []
+        self._channels: ChannelMap | None = None
+
+    @property
+    def channels(self) -> ChannelMap:
+        """The map of the network as it is now."""
+        if self._channels is None:
+            self._channels = analyze(self.model, self.images)
+        return self._channels
+
+    def remap(self, plan: Mapping[str, Tensor], shadows: Iterable[Shadow] = (), noise: Noise | None = None) -> None:
+        """Prune, widen or permute channels; see `remap`."""
+        self._channels = remap(self.model, self.channels, plan, self.optimizer, shadows, noise)
+        self.history.append({"do": "remap", "sizes": {name: len(index) for name, index in plan.items()}})
+
+    def insert_identity(self, after: str, generator: torch.Generator) -> str:
+        """Insert layers that pass on what they get, and give their name; see `insert_identity`."""
+        name = insert_identity(self.model, self.channels, after, self.images, generator, self.optimizer)
+        self._channels = None
+        self.history.append({"do": "insert_identity", "after": after})
+        return name
+
+    def remove_branch(self, block: str, constant: bool | None = None) -> tuple[nn.Parameter, ...]:
+        """Take a residual branch away, and give its parameters; see `remove_branch`."""
+        gone = remove_branch(self.model, block, self.optimizer, constant)
+        self._channels = None
+        kept = any(name == "constant" for name, _ in self.model.get_submodule(block).named_children())
+        self.history.append({"do": "remove_branch", "block": block, "constant": kept})
+        return gone
+
+    def replay(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Bring a network as it was built into the shape that another one has got; its state dict then fits.
+
+        An optimizer gets the same parameters in the same order, so that its state fits as well.
+
+        Args:
+            history: What was done to the other.
+
+        Raises:
+            SurgeryError: If the history is of another network, or is none.
+        """
+        for event in history:
+            try:
+                self._repeat(event)
+            except (KeyError, TypeError, AttributeError) as error:
+                raise SurgeryError(f"{event!r} is no event in the history of this network: {error}") from None
+
+    def _repeat(self, event: Mapping[str, Any]) -> None:
+        if event["do"] == "remap":
+            spaces = self.channels.spaces
+            self.remap({name: torch.arange(n) % spaces[name].size for name, n in event["sizes"].items()})
+        elif event["do"] == "insert_identity":
+            self.insert_identity(event["after"], torch.Generator())
+        elif event["do"] == "remove_branch":
+            self.remove_branch(event["block"], event["constant"])
+        else:
+            raise KeyError(event["do"])
