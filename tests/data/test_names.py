@@ -40,7 +40,7 @@ def test_a_folder_is_fetched_and_found_like_any_other(tmp_path: Path, data_home:
     (folder / "class-0" / "broken.png").write_text("no image")
     data.check_name(f"folder:{folder}")
     assert data.where(f"folder:{folder}") == str(folder)
-    counts = "24 train, 3 validation, 3 test images of 64x64 in 3 classes, 1 files left out"
+    counts = "24 train, 3 validation, 3 test images of 64x64 in 3 classes, left out 1 unreadable (class-0/broken.png)"
     assert data.fetch(f"folder:{folder}") == f"folder:{folder}: {counts}, under {data_home}"
 
 

@@ -43,7 +43,9 @@ class Server:
 
 
 def serving(url: str, allow_changes: bool) -> Iterator[Server]:
-    code = f"from paretosearch.report.dashboard import serve; serve({url!r}, port=0, allow_changes={allow_changes})"
+    # A shell that starts the tests in the background lets them inherit that Ctrl-C is ignored.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    code += f"from paretosearch.report.dashboard import serve; serve({url!r}, port=0, allow_changes={allow_changes})"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     found = re.search(r":(\d+)/", process.stdout.readline())
