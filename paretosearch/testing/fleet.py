@@ -90,19 +90,16 @@ class FleetSuite:
         events = run(fleet, Assignment(1, 0, recipe))
         epochs = [event.result.epoch for event in events if isinstance(event, Progress)]
         assert epochs == list(range(1, recipe.epochs + 1))
-        outcome = spool.read(folder, 1)
-        assert outcome is not None
+        outcome = _outcome(folder, 1)
         assert (outcome.status, len(outcome.epochs)) == ("complete", recipe.epochs)
 
     def test_a_recipe_that_raises_costs_only_itself(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
         run(fleet, Assignment(1, 0, replace(recipe, batch_size=60_000)))
-        wrong = spool.read(folder, 1)
-        assert wrong is not None
+        wrong = _outcome(folder, 1)
         assert (wrong.status, wrong.failure) == ("failed", "invalid")
         assert "batch_size" in wrong.message
         run(fleet, Assignment(2, 1, recipe))
-        right = spool.read(folder, 2)
-        assert right is not None
+        right = _outcome(folder, 2)
         assert right.status == "complete"
 
     def test_a_killed_worker_is_lost_and_replaced(
@@ -116,8 +113,7 @@ class FleetSuite:
         assert "SIGKILL" in lost.message
         assert spool.read(folder, 1) is None
         run(fleet, Assignment(2, 0, recipe))
-        again = spool.read(folder, 2)
-        assert again is not None
+        again = _outcome(folder, 2)
         assert again.status == "complete"
 
     def test_a_stop_ends_the_attempt_after_its_epoch(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
@@ -125,16 +121,14 @@ class FleetSuite:
         wait_for(fleet, Progress)
         fleet.stop(now=False)
         wait_for(fleet, Done)
-        outcome = spool.read(folder, 1)
-        assert outcome is not None
+        outcome = _outcome(folder, 1)
         assert outcome.status == "stopped"
 
     def test_a_stop_reaches_a_worker_that_is_still_starting(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
         fleet.stop(now=False)
         wait_for(fleet, Done)
-        outcome = spool.read(folder, 1)
-        assert outcome is not None
+        outcome = _outcome(folder, 1)
         assert outcome.status == "stopped"
 
     def test_a_stop_in_the_last_epoch_lets_the_attempt_be_complete(
@@ -143,8 +137,7 @@ class FleetSuite:
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=1)))
         fleet.stop(now=False)
         wait_for(fleet, Done)
-        outcome = spool.read(folder, 1)
-        assert outcome is not None
+        outcome = _outcome(folder, 1)
         assert outcome.status == "complete"
 
     def test_a_stop_now_kills_and_replaces_nobody(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
@@ -155,6 +148,12 @@ class FleetSuite:
         wait_for(fleet, Lost)
         assert not fleet.is_busy()
         assert not fleet.idle()
+
+
+def _outcome(folder: Path, attempt: int) -> Outcome:
+    found = spool.read(folder, attempt)
+    assert found is not None
+    return found
 
 
 def wait_for(fleet: Fleet, kind: type[Event], seconds: float = 60) -> Event:
