@@ -146,12 +146,12 @@ def regraphed(
         graph: What to do, edited from the block's own.
         extra: Modules by name that the graph calls and the block lacks.
     """
-    # In order: an optimizer of the rebuilt network must find its parameters in the same places.
-    called = dict.fromkeys(str(node.target) for node in graph.nodes if node.op == "call_module")
+    called = (str(node.target) for node in graph.nodes if node.op == "call_module")
     modules = {name: extra[name] if name in extra else block.get_submodule(name) for name in called}
     made = fx.GraphModule(modules, graph, type(block).__name__)
     made.graph.eliminate_dead_code()
     made.delete_all_unused_submodules()
     made.recompile()
-    made.training = block.training
+    for module in set(made.modules()) - set(block.modules()):
+        module.training = block.training
     return made

@@ -25,11 +25,23 @@ def transparent(walk: Walk, node: fx.Node) -> Layout:
     if len(operands) != 1 or node not in walk.trace.shapes:
         return unknown(walk, node)
     (source,) = operands
+    # No line of the tables leads here; a wrong one that is added must freeze, not cut.
     if walk.shape(source)[:2] != walk.shape(node)[:2] or len(walk.shape(node)) < 2:
         return unknown(walk, node)
     layout = walk.layout(source)
     assert layout is not None
     return layout
+
+
+def spatial(dims: int) -> Rule:
+    """Make the rule of an operation over the last dimensions; with less than two before them it mixes channels."""
+
+    def rule(walk: Walk, node: fx.Node) -> Layout:
+        if any(len(walk.shape(operand)) != dims + 2 for operand in walk.operands(node)):
+            return unknown(walk, node, f"{_called(walk, node)} is called without a batch or without channels")
+        return transparent(walk, node)
+
+    return rule
 
 
 def transparent_module(walk: Walk, node: fx.Node) -> Layout:

@@ -23,6 +23,7 @@ from paretosearch.training.surgery.rules import (
     per_channel,
     prelu,
     reshape,
+    spatial,
     spatial_mean,
     transparent,
     transparent_module,
@@ -40,14 +41,20 @@ MODULES: dict[type[nn.Module], Rule] = {
             *(Pool, StochasticDepth, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
             *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
             *(nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.LogSigmoid, nn.Softsign),
-            *(nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d),
-            *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d),
-            *(nn.Upsample, nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d),
+            nn.Upsample,
         ),
         transparent_module,
     ),
+    **dict.fromkeys(
+        (
+            *(nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d),
+            *(nn.AdaptiveMaxPool2d, nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d),
+        ),
+        spatial(2),
+    ),
+    **dict.fromkeys((nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d), spatial(1)),
     **dict.fromkeys((nn.Conv1d, nn.Conv2d), convolution),
-    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm1d, nn.InstanceNorm2d), _BATCH_NORM),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d), _BATCH_NORM),
     nn.Linear: linear,
     nn.PReLU: prelu,
     nn.Flatten: reshape,
@@ -61,10 +68,12 @@ FUNCTIONS: dict[Callable[..., Any], Rule] = {
             *(F.relu, F.relu6, F.leaky_relu, F.elu, F.selu, F.celu, F.gelu, F.silu, F.mish, F.softplus),
             *(F.sigmoid, F.tanh, F.hardtanh, F.hardsigmoid, F.hardswish, F.logsigmoid, F.softsign),
             *(torch.relu, torch.sigmoid, torch.tanh, torch.clamp, torch.abs, torch.neg, operator.neg),
-            *(F.dropout, F.dropout2d, F.interpolate, F.max_pool2d, F.avg_pool2d, torch.max_pool2d),
-            *(F.adaptive_avg_pool2d, F.adaptive_max_pool2d, torch.adaptive_avg_pool1d),
+            *(F.dropout, F.dropout2d, F.interpolate),
         ),
         transparent,
+    ),
+    **dict.fromkeys(
+        (F.max_pool2d, F.avg_pool2d, torch.max_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d), spatial(2)
     ),
     **dict.fromkeys(
         (

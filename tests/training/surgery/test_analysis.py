@@ -385,6 +385,47 @@ def test_functions_that_mix_channels_freeze_them(name: str) -> None:
     assert analyze(model, images()).free == ()
 
 
+#: Operations on (N, 64, 64, 64) that mix channels and leave the shape as it was.
+MISLEADING: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda x: x.mean(1).unsqueeze(2),
+    "padding": lambda x: F.pad(x, (0, 0, 0, 0, 1, -1)),
+    "another order": lambda x: x[:, list(range(63, -1, -1))],
+    "transposition": lambda x: x.transpose(1, 2),
+    "pooling without a batch": lambda x: F.avg_pool2d(x.flatten(2)[:, :, :64], 3, 1, 1).unsqueeze(-1),
+}
+
+
+@pytest.mark.parametrize("name", MISLEADING)
+def test_a_shape_that_stays_is_no_proof(name: str) -> None:
+    model = Net(lambda n, x: n.out(MISLEADING[name](n.conv(x))), conv=conv(3, 64), out=conv(64, 4))
+    assert analyze(model, images()).free == ()
+
+
+def test_pooling_of_features_mixes_them() -> None:
+    model = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8), nn.AvgPool1d(3, 1, 1), nn.Linear(8, 4)
+    )
+    assert reasons(model)["2"] == "AvgPool1d (3) is called without a batch or without channels"
+
+
+@pytest.mark.parametrize(
+    ("code", "free"),
+    [
+        (lambda y: y / y.size(1), 0),
+        (lambda y: y / y.size(-3), 0),
+        (lambda y: y / y.shape[:2][1], 0),
+        (lambda y: y / y.size(0), 1),
+        (lambda y: y / y.shape[0], 1),
+        (lambda y: y / y.shape[-1], 1),
+        (lambda y: (torch._assert(y.dim() == 4, "images"), y)[1], 1),
+        (lambda y: y.to(y.device) if y.device is None else y, 1),
+    ],
+)
+def test_a_number_freezes_channels_if_it_tells_how_many(code: Callable[[Tensor], Tensor], free: int) -> None:
+    model = Net(lambda n, x: n.out(code(n.conv(x))), conv=conv(3, 5), out=conv(5, 4))
+    assert len(analyze(model, images()).free) == free
+
+
 def test_a_convolution_that_reads_the_stream_it_writes() -> None:
     model = Net(
         lambda n, x: n.out(F.relu((y := n.conv(x)) + n.again(y))), conv=conv(3, 6), again=conv(6, 6), out=conv(6, 4)
@@ -413,6 +454,11 @@ def test_spaces_have_names_for_people() -> None:
     ]
 
 
+def test_a_part_that_holds_several_streams_names_none() -> None:
+    names = list(analyze(network("torchvision:mobilenet_v2"), images()).spaces)
+    assert [name for name in names if "stream" in name][:2] == ["features.2.conv.2 stream", "features.4.conv.2 stream"]
+
+
 def test_names_are_unique() -> None:
     model = Net(lambda n, x: n.out(n.input(x)), input=conv(3, 8), out=conv(8, 4))
     assert list(analyze(model, images()).spaces) == ["input", "input (2)", "out"]
@@ -423,7 +469,8 @@ def test_the_analysis_leaves_no_trace() -> None:
     model.get_submodule("1").eval()
     before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
     state = torch.get_rng_state()
-    analyze(nn.Sequential(model, nn.Dropout(0.5)), images())
+    noisy = Net(lambda n, x: n.net(F.dropout(x, 0.5)), net=model)
+    assert analyze(noisy, images()).free
     assert torch.equal(state, torch.get_rng_state())
     assert [module.training for module in model.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

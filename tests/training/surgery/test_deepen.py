@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from paretosearch import nets
 from paretosearch.errors import SurgeryError
 from paretosearch.testing.surgery import images, network, output, randomised, relative_change
 from paretosearch.training.surgery import Surgeon, analyze, insert_identity
@@ -114,6 +113,14 @@ def test_new_parameters_join_the_group_of_their_kind(name: str, after: str) -> N
     assert len(decayed) + len(plain) == len(list(model.parameters()))
 
 
+def test_new_layers_of_a_chain_are_trained_as_the_last_ones_before_them() -> None:
+    model = network("convnet")
+    groups = [{"params": list(layer.parameters())} for layer in model if list(layer.parameters())]
+    optimizer = torch.optim.SGD(groups, lr=0.01)
+    new = model.get_submodule(insert(model, "2", optimizer))
+    assert {id(p) for p in new.parameters()} < {id(p) for p in optimizer.param_groups[1]["params"]}
+
+
 def test_a_squared_block_lists_its_parameters_as_its_kind_does() -> None:
     """An optimizer that is loaded from a file finds them by their order."""
     model = network("resnet8")
@@ -181,6 +188,17 @@ def test_a_network_that_was_deepened_twice_is_the_same_still() -> None:
     assert torch.equal(output(model, X), before)
 
 
+class Swish(nn.Module):
+    """A residual block that ends in something else than a ReLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.silu(self.conv(x) + x)
+
+
 @pytest.mark.parametrize(
     ("make", "after", "message"),
     [
@@ -192,10 +210,11 @@ def test_a_network_that_was_deepened_twice_is_the_same_still() -> None:
             "1",
             "insert behind a convolution's ReLU",
         ),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)), "0", "insert behind a convolution's ReLU"),
         (
-            lambda: nets.build("torchvision:mobilenet_v3_small", classes=10, channels=3, image_size=64),
-            "features.2",
-            "ReLU",
+            lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Swish(), nn.Conv2d(4, 2, 3)),
+            "1",
+            "only a ReLU can stand there twice",
         ),
     ],
 )

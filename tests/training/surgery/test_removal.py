@@ -54,6 +54,7 @@ def test_removing_a_dead_branch_changes_nothing(name: str, block: str, shift: fl
         error = relative_change(before, output(model, X))
         print(f"\n{name} {block} {'training' if training else 'evaluation'}: {error:.1e}")
         assert error <= 1e-7
+        assert {module.training for module in model.modules()} == {training}
         assert sum(p.numel() for p in model.parameters()) == parameters - sum(p.numel() for p in gone)
         assert ("constant" in dict(model.get_submodule(block).named_children())) is (shift is None)
 
@@ -155,14 +156,16 @@ class Relus(nn.Module):
         if self.how == "reads a clobbered input":
             return self.more(self.conv(F.relu(x, inplace=True))) + x
         if self.how == "reads the branch elsewhere":
-            return (y := self.conv(x)) + x + y.mean((2, 3), keepdim=True)
+            return ((y := self.conv(x)) + x) * y.mean((2, 3), keepdim=True)
         if self.how == "differs in training":
             return F.dropout(self.conv(x) + x, training=self.training)
+        if self.how == "shortcut first":
+            return F.relu(x + self.more(self.conv(x)))
         y = self.more(self.conv(x)) + x
         return F.relu(y, inplace=True) if self.how == "function" else y.relu_()
 
 
-@pytest.mark.parametrize("how", ["function", "method"])
+@pytest.mark.parametrize("how", ["function", "method", "shortcut first"])
 def test_functions_that_write_over_their_operand_stop_doing_so(how: str) -> None:
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), Relus(how))
     nn.init.zeros_(model[2].more.weight)
