@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, ClassVar, Literal
 
@@ -11,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from paretosearch.axis import Axis, Real, Value
+from paretosearch.channels import Shadow
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.recipe import Recipe
-
-#: Logits (N, K) and labels (N,) to the mean loss, a scalar.
-Loss = Callable[[Tensor, Tensor], Tensor]
+from paretosearch.run import Loss, Run, Step
+from paretosearch.surgery import Surgery
 
 
 class Slot(Enum):
@@ -30,47 +29,6 @@ class Slot(Enum):
 
 #: Slots whose Method is named by the Recipe's field of the same name.
 NAMED_SLOTS = (Slot.POOLING, Slot.SCHEDULE)
-
-
-@dataclass
-class Run:
-    """A training in progress.
-
-    Args:
-        recipe: What is trained.
-        device: Where.
-        model: The network, already edited by the Methods.
-        optimizer: Its optimizer.
-        generator: Source of all randomness of the order and the augmentation, on the CPU.
-        steps_per_epoch: Optimizer steps in an epoch.
-        epoch: Epochs done.
-        step: Optimizer steps done in all epochs.
-        learning_rate: Learning rate of the coming step: the schedule sets it anew on every batch, others may scale it.
-    """
-
-    recipe: Recipe
-    device: torch.device
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    generator: torch.Generator
-    steps_per_epoch: int
-    epoch: int = 0
-    step: int = 0
-    learning_rate: float = 0.0
-
-    @property
-    def progress(self) -> float:
-        """Share of the training that is done, in [0, 1]."""
-        return self.step / (self.steps_per_epoch * self.recipe.epochs)
-
-    @property
-    def mid_step_progress(self) -> float:
-        """Share that is done halfway through the coming step, so that a schedule wastes no step on a rate of zero."""
-        return self.progress + 0.5 / (self.steps_per_epoch * self.recipe.epochs)
-
-
-#: One optimizer step on a batch of images (N, C, H, W) and labels (N,); gives the detached loss, a scalar.
-Step = Callable[[Run, Tensor, Tensor], Tensor]
 
 
 class Pool(nn.Module):
@@ -165,6 +123,13 @@ class Method:
                 raise RecipeError(f"{self.name}.{key} = {value!r} is not {axis}")
             setattr(self, key, float(value) if isinstance(axis, Real) else value)
 
+    def check(self, recipe: Recipe) -> None:
+        """Look for a reason why the Method could never act in the training of a Recipe.
+
+        Raises:
+            RecipeError: If there is one.
+        """
+
     # Build, once, in this order.
 
     def edit_data(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,8 +154,12 @@ class Method:
 
     # Train, in this order.
 
-    def on_epoch_start(self, run: Run) -> None:
-        """Prepare for an epoch."""
+    def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
+        """Prepare for an epoch, and give the changes of shape that should come first.
+
+        A generator is asked for the next change when the one before it is done.
+        """
+        return ()
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Change a batch of images (N, C, H, W) and labels (N,) on the device."""
@@ -206,8 +175,13 @@ class Method:
     def after_step(self, run: Run) -> None:
         """Look at or change the weights."""
 
-    def on_epoch_end(self, run: Run) -> None:
-        """Draw conclusions from an epoch."""
+    def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
+        """Draw conclusions from an epoch, and give the changes of shape that follow, as `on_epoch_start` does."""
+        return ()
+
+    def shadows(self) -> Iterable[Shadow]:
+        """Give the state by parameter that must change shape with the network."""
+        return ()
 
     # Evaluate and continue.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import Field, asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from paretosearch.errors import ParetosearchError
@@ -55,6 +56,7 @@ class SurgeryResult:
         channels_before: Channels of all spaces before.
         channels_after: Channels of all spaces after.
         seconds: Seconds it took, on the training clock.
+        figures: What the Method that asked for it noticed, by name, such as ``similarity`` of copies.
     """
 
     epoch: int
@@ -62,6 +64,7 @@ class SurgeryResult:
     channels_before: int
     channels_after: int
     seconds: float
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,9 @@ def _check_values(record: Outcome | EpochResult | SurgeryResult) -> None:
 def _check(f: Field[Any], value: object) -> None:
     if f.name in ("status", "failure", "epochs", "surgeries") or (value is None and f.default is None):
         return
+    if f.name == "figures":
+        _check_figures(value)
+        return
     if f.name in ("message", "detail", "kind"):
         if not isinstance(value, str):
             raise ParetosearchError(f"{f.name} = {value!r} is no text")
@@ -187,6 +193,14 @@ def _check(f: Field[Any], value: object) -> None:
         raise ParetosearchError(f"{f.name} = {value!r} is negative")
     if f.name in ("accuracy", "test_accuracy") and value > 1:
         raise ParetosearchError(f"{f.name} = {value!r} is above 1")
+
+
+def _check_figures(figures: object) -> None:
+    if not isinstance(figures, Mapping):
+        raise ParetosearchError(f"figures = {figures!r} are no figures by name")
+    for name, value in figures.items():
+        if not isinstance(value, int | float) or not _is_finite(value):
+            raise ParetosearchError(f"{name} = {value!r} is no finite number")
 
 
 def _is_finite(value: float) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from paretosearch.axis import Axis, Choice, Int, Real, Value
-from paretosearch.recipe import Recipe
+from paretosearch.recipe import Recipe, without_later_fields
 
 Genome = Mapping[str, Value]
 
@@ -105,7 +105,7 @@ class Space:
         leaves the spaces of older studies as they are.
         """
         idle = {f"{a.method}.{name}" for a in self.activations if not self._may_be_active(a) for name in a.parameters}
-        fixed = {name: value for name, value in self.fixed.items() if name not in idle}
+        fixed = {name: value for name, value in without_later_fields(self.fixed).items() if name not in idle}
         axes = {name: {"kind": type(axis).__name__, **asdict(axis)} for name, axis in self.axes.items()}
         return {"fixed": fixed, "axes": axes}
 

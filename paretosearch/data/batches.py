@@ -32,6 +32,9 @@ class Batches:
         generator: Source of all randomness, on the CPU; None gives the images in their order.
         drop_last: Leave out a last batch that is smaller.
 
+    Attributes:
+        batch_size: Images per batch.
+
     Yields:
         Images (B, C, H, W), float32, channels last, normalised by channel; labels (B,), int64; both on the device.
 
@@ -55,7 +58,7 @@ class Batches:
             )
         assert generator is not None or not augment
         self._generator = generator
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._drop_last = drop_last
         self._labels = split.labels.to(device)
         self._edge = split.images.shape[2]
@@ -70,23 +73,33 @@ class Batches:
         return cls(split, imageset, device, batch_size, augment=False, generator=None, drop_last=False)
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self._labels), self._batch_size)
+        whole, rest = divmod(len(self._labels), self.batch_size)
         return whole + (rest > 0 and not self._drop_last)
+
+    def resize(self, batch_size: int) -> None:
+        """Give batches of another size from the next pass on; there must be that many images."""
+        assert batch_size <= len(self._labels) or not self._drop_last
+        self.batch_size = batch_size
+
+    def sample(self, count: int) -> Tensor:
+        """Give the first ``count`` images (B, C, H, W) as they are, whatever is drawn otherwise; fewer if there are."""
+        end = self._pad + self._edge
+        return self._normalised(self._images[:count, self._pad : end, self._pad : end])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self._drawn() if self._generator is not None else self._ordered()
 
     def _ordered(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(self) * self._batch_size, self._batch_size):
-            batch = slice(start, start + self._batch_size)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            batch = slice(start, start + self.batch_size)
             yield self._normalised(self._images[batch]), self._labels[batch]
 
     def _drawn(self) -> Iterator[tuple[Tensor, Tensor]]:
         order, top, left, mirrored = self._draw()
         labels = self._labels[order]
         windows = self._images.unfold(1, self._edge, 1).unfold(2, self._edge, 1).permute(0, 1, 2, 4, 5, 3)
-        for start in range(0, len(self) * self._batch_size, self._batch_size):
-            batch = slice(start, start + self._batch_size)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            batch = slice(start, start + self.batch_size)
             images = gather(windows, order[batch], top[batch], left[batch])
             if self._flip:
                 images = mirror(images, mirrored[batch])

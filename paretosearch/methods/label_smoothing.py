@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from paretosearch.axis import Real
-from paretosearch.method import Loss, Method
+from paretosearch.method import Method
+from paretosearch.run import Loss
 
 
 def smoothed(logits: Tensor, labels: Tensor, loss: Loss, alpha: float) -> Tensor:

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from paretosearch.axis import Real
-from paretosearch.method import Method, Run, Slot
+from paretosearch.method import Method, Slot
+from paretosearch.run import Run
 
 
 class OneCycle(Method):

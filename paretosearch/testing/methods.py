@@ -14,8 +14,10 @@ from torch import Tensor
 from paretosearch import nets
 from paretosearch.axis import Axis, Choice, Value
 from paretosearch.errors import RecipeError
-from paretosearch.method import NAMED_SLOTS, Loss, Method, Run, Step
+from paretosearch.method import NAMED_SLOTS, Method
 from paretosearch.recipe import Recipe
+from paretosearch.run import Loss, Run, Step
+from paretosearch.training.surgery import Surgeon
 
 CLASSES = 4
 BATCH = 8
@@ -51,19 +53,26 @@ class TinyTraining:
             optimizer = method.wrap_optimizer(optimizer)
         recipe = Recipe("random", network, width=width, epochs=4, batch_size=BATCH, learning_rate=0.05)
         generator = torch.Generator().manual_seed(0)
-        self.run = Run(recipe, torch.device("cpu"), model, optimizer, generator, STEPS, learning_rate=0.05)
+        self.surgeon = Surgeon(model, self.batch[0], optimizer)
+        sizes = BATCH, STEPS
+        self.run = Run(
+            recipe, torch.device("cpu"), model, optimizer, generator, self.surgeon, *sizes, learning_rate=0.05
+        )
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
         self.run.model.train()
-        for method in self.methods:
-            method.on_epoch_start(self.run)
+        self._change("on_epoch_start")
         for _ in range(STEPS):
             self._batch(*self.batch)
-        self.run.epoch += 1
-        for method in self.methods:
-            method.on_epoch_end(self.run)
+        self.run.epoch, self.run.epoch_step = self.run.epoch + 1, 0
+        self._change("on_epoch_end")
         return self
+
+    def _change(self, verb: str) -> None:
+        for method in self.methods:
+            for surgery in getattr(method, verb)(self.run):
+                self.surgeon.operate(surgery, [shadow for other in self.methods for shadow in other.shadows()])
 
     def logits(self) -> Tensor:
         """Evaluate what the Methods want evaluated; gives (N, K)."""
@@ -77,17 +86,21 @@ class TinyTraining:
         file = io.BytesIO()
         states = [method.state_dict() for method in self.methods]
         model, optimizer = self.run.model.state_dict(), self.run.optimizer.state_dict()
-        torch.save({"model": model, "optimizer": optimizer, "methods": states, "epoch": self.run.epoch}, file)
+        history = self.surgeon.history
+        plain = {"epoch": self.run.epoch, "batch_size": self.run.batch_size, "history": history}
+        torch.save({"model": model, "optimizer": optimizer, "methods": states, **plain}, file)
         return file.getvalue()
 
     def resume(self, checkpoint: bytes) -> TinyTraining:
         """Continue from a checkpoint."""
         state: dict[str, Any] = torch.load(io.BytesIO(checkpoint), weights_only=True)
+        self.surgeon.replay(state["history"])
         self.run.model.load_state_dict(state["model"])
         self.run.optimizer.load_state_dict(state["optimizer"])
         for method, its_state in zip(self.methods, state["methods"], strict=True):
             method.load_state_dict(its_state)
         self.run.epoch, self.run.step = state["epoch"], STEPS * state["epoch"]
+        self.run.batch_size = state["batch_size"]
         return self
 
     def _batch(self, x: Tensor, y: Tensor) -> None:
@@ -98,10 +111,11 @@ class TinyTraining:
         for group in run.optimizer.param_groups:
             group["lr"] = run.learning_rate
         self.step(run, x, y)
-        run.step += 1
+        run.step, run.epoch_step = run.step + 1, run.epoch_step + 1
 
     def _ordinary_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         loss = self.loss(run.model(x), y)
+        run.loss = loss.detach()
         terms = [term for method in self.methods if (term := method.add_loss(run)) is not None]
         torch.autograd.backward(sum(terms, start=loss))
         for method in self.methods:
@@ -110,7 +124,7 @@ class TinyTraining:
         run.optimizer.zero_grad()
         for method in self.methods:
             method.after_step(run)
-        return loss.detach()
+        return run.loss
 
 
 def turned_on(method: type[Method]) -> Method:

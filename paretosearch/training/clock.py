@@ -31,19 +31,41 @@ NOISY_ABOVE = 0.05
 
 @dataclass
 class Phase:
-    """Seconds of every step between two changes of shape."""
+    """Seconds of every step between two changes of shape.
+
+    Args:
+        steps: The seconds.
+        is_first: Whether it begins the training. What its warm-up takes longer is the process's doing, and another
+            training in the same process would not pay for it; later warm-ups are the doing of a change of shape.
+    """
 
     steps: list[float] = field(default_factory=list)
+    is_first: bool = True
+
+    @property
+    def _warm_up(self) -> int:
+        return min(WARM_UP_STEPS, len(self.steps) // 10 + 1) if len(self.steps) > 1 else 0
 
     @property
     def settled(self) -> list[float]:
         """The steps without the warm-up."""
-        return self.steps[min(WARM_UP_STEPS, len(self.steps) // 10 + 1) if len(self.steps) > 1 else 0 :]
+        return self.steps[self._warm_up :]
 
     @property
     def seconds(self) -> float:
-        """Robust seconds of the whole phase."""
-        return len(self.steps) * statistics.median(_block_means(self.settled)) if self.steps else 0.0
+        """Robust seconds of the whole phase: a warm-up that a change of shape caused counts as it was."""
+        if not self.steps:
+            return 0.0
+        step = statistics.median(_block_means(self.settled))
+        warm_up = self._warm_up * step if self.is_first else sum(self.steps[: self._warm_up])
+        return warm_up + len(self.settled) * step
+
+
+@dataclass
+class Event:
+    """Something that happens once, and its measured seconds when it is over."""
+
+    seconds: float = 0.0
 
 
 def _block_means(steps: list[float]) -> list[float]:
@@ -80,16 +102,17 @@ class Clock:
     def new_phase(self) -> None:
         """Say that the shapes change here."""
         if self._phases[-1].steps:
-            self._phases.append(Phase())
+            self._phases.append(Phase(is_first=False))
 
     @contextmanager
-    def event(self) -> Iterator[None]:
+    def event(self) -> Iterator[Event]:
         """Count what happens inside as a cost of its own."""
         self._synchronize()
-        start = self._now()
-        yield
+        event, start = Event(), self._now()
+        yield event
         self._synchronize()
-        self._events += self._now() - start
+        event.seconds = self._now() - start
+        self._events += event.seconds
 
     @contextmanager
     def steps(self) -> Iterator[Callable[[], None]]:

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paretosearch import methods, nets
+from paretosearch.channels import Shadow
 from paretosearch.data import Batches, ImageSet, Split, subset
 from paretosearch.errors import DivergedError
-from paretosearch.method import Loss, Method, Run, Step
+from paretosearch.method import Method
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
+from paretosearch.run import Loss, Run, Step
 from paretosearch.training.clock import Clock
-from paretosearch.training.meters import (
-    TRAINING_FORWARDS,
-    PeakMemory,
-    count_parameters,
-    energy_joules,
-    flops_per_image,
-)
+from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
 from paretosearch.training.precision import Precision
+from paretosearch.training.shape import Shape
+from paretosearch.training.surgery import Surgeon
 
 #: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images.
 EVALUATION_BATCH = 500
+
+#: Enough images for the statistics of an inserted layer.
+SAMPLE_IMAGES = 128
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,12 @@ class _Training:
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, _sgd(model, recipe))
         plain_step: Step = self._ordinary_step
         self.step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
-        self.run = Run(recipe, device, model, optimizer, generator, len(self.batches))
+        surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
+        sizes = recipe.batch_size, len(self.batches)
+        self.run = Run(recipe, device, model, optimizer, generator, surgeon, *sizes)
+        image_shape = images.channels, images.image_size, images.image_size
+        self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
+        self.effort = Effort()
 
     def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
         split = self.images.train
@@ -124,22 +131,28 @@ class _Training:
         """Train one epoch; gives the mean loss, read once at its end."""
         run = self.run
         run.model.train()
-        with self.clock.event():
-            for method in self.methods:
-                method.on_epoch_start(run)
+        self.shape.change(chain.from_iterable(method.on_epoch_start(run) for method in self.methods))
+        self._follow_batch_size()
         total = torch.zeros((), device=self.device)
         with self.clock.steps() as step_done:
             for x, y in self.batches:
                 total += self._batch(x, y)
                 step_done()
-        run.epoch += 1
-        with self.clock.event():
-            for method in self.methods:
-                method.on_epoch_end(run)
+        self.effort.add(run.steps_per_epoch * run.batch_size, self.shape.flops_per_image)
+        run.epoch, run.epoch_step = run.epoch + 1, 0
+        self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         loss = total.item() / run.steps_per_epoch
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
         return loss
+
+    def _follow_batch_size(self) -> None:
+        """Give batches of the size that a Method may have set."""
+        run = self.run
+        if run.batch_size != self.batches.batch_size:
+            self.batches.resize(run.batch_size)
+            run.steps_per_epoch = len(self.batches)
+            self.clock.new_phase()
 
     def _batch(self, x: Tensor, y: Tensor) -> Tensor:
         run = self.run
@@ -148,12 +161,13 @@ class _Training:
         for group in run.optimizer.param_groups:
             group["lr"] = run.learning_rate
         loss = self.step(run, x, y)
-        run.step += 1
+        run.step, run.epoch_step = run.step + 1, run.epoch_step + 1
         return loss
 
     def _ordinary_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         with self.precision.autocast():
             loss = self.loss(run.model(x), y)
+        run.loss = loss.detach()
         terms = [term for method in self.methods if (term := method.add_loss(run)) is not None]
         self.precision.backward(sum(terms, start=loss), run.optimizer)
         for method in self.methods:
@@ -162,7 +176,10 @@ class _Training:
         run.optimizer.zero_grad(set_to_none=True)
         for method in self.methods:
             method.after_step(run)
-        return loss.detach()
+        return run.loss
+
+    def _shadows(self) -> Iterator[Shadow]:
+        return chain.from_iterable(method.shadows() for method in self.methods)
 
     def _eval_model(self) -> nn.Module:
         return reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model)
@@ -189,35 +206,30 @@ class _Training:
             accuracy=self._accuracy(self.validation, len(self.images.validation)),
             loss=loss,
             learning_rate=run.learning_rate,
-            batch_size=run.recipe.batch_size,
+            batch_size=run.batch_size,
             parameters=count_parameters(run.model),
-            flops_per_image=flops_per_image(run.model, self._image_shape, self.device),
+            flops_per_image=self.shape.flops_per_image,
             step_seconds=median,
             step_seconds_iqr=iqr,
             skipped_steps=self.precision.take_skipped(),
         )
 
-    @property
-    def _image_shape(self) -> tuple[int, int, int]:
-        return self.images.channels, self.images.image_size, self.images.image_size
-
     def _outcome(self, results: tuple[EpochResult, ...], with_test: bool) -> Outcome:
-        last, trained = results[-1], len(results) * self.run.steps_per_epoch * self.run.recipe.batch_size
-        images_an_epoch = self.run.steps_per_epoch * self.run.recipe.batch_size
-        joules = energy_joules(self.device)
+        last, joules = results[-1], energy_joules(self.device)
         outcome = Outcome(
             "complete",
             train_seconds=self.clock.train_seconds,
             wall_seconds=self.clock.wall_seconds,
             accuracy=last.accuracy,
-            training_flops=sum(TRAINING_FORWARDS * r.flops_per_image * images_an_epoch for r in results),
+            training_flops=self.effort.flops,
             inference_flops=last.flops_per_image,
             parameters=last.parameters,
             peak_memory_bytes=self.memory.sample(),
-            images_per_second=trained / self.clock.train_seconds,
+            images_per_second=self.effort.images / self.clock.train_seconds,
             energy_joules=None if joules is None or self.joules is None else joules - self.joules,
             noisy=self.clock.noisy,
             epochs=results,
+            surgeries=tuple(self.shape.results),
         )
         if not with_test:
             return outcome

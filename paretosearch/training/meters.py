@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import psutil
 import torch
@@ -11,6 +12,24 @@ from torch.utils.flop_counter import FlopCounterMode
 
 #: Forward, gradient of the activations and gradient of the weights cost the same for a convolution.
 TRAINING_FORWARDS = 3
+
+
+@dataclass
+class Effort:
+    """What was put into a training.
+
+    Args:
+        images: Images that went through a training step, with repetition.
+        flops: Floating-point operations of these steps, forward and backward.
+    """
+
+    images: int = 0
+    flops: int = 0
+
+    def add(self, images: int, flops_per_image: int) -> None:
+        """Count the images of some steps, with the operations of one forward pass of one image."""
+        self.images += images
+        self.flops += TRAINING_FORWARDS * images * flops_per_image
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -2,23 +2,25 @@ import pytest
 import torch
 from torch import nn
 
-from paretosearch.method import Run
 from paretosearch.methods.constant import Constant, warmed_up
 from paretosearch.methods.one_cycle import OneCycle, one_cycle
 from paretosearch.recipe import Recipe
+from paretosearch.run import Run
+from paretosearch.training.surgery import Surgeon
 
 
 def rates(method, epochs=4, steps=25, **fields):
     """Learning rate of every step of a training."""
     recipe = Recipe("random", "convnet", epochs=epochs, **fields)
     model = nn.Linear(1, 1)
-    run = Run(recipe, torch.device("cpu"), model, torch.optim.SGD(model.parameters(), 0.0), torch.Generator(), steps)
+    optimizer, surgeon = torch.optim.SGD(model.parameters(), 0.0), Surgeon(model, torch.zeros(2, 1))
+    run = Run(recipe, torch.device("cpu"), model, optimizer, torch.Generator(), surgeon, recipe.batch_size, steps)
     seen = []
     for _ in range(epochs * steps):
         x, y = torch.zeros(2, 1), torch.zeros(2)
         assert method.on_batch(run, x, y) == (x, y)
         seen.append(run.learning_rate)
-        run.step += 1
+        run.epoch_step += 1
     return seen
 
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from paretosearch.channels import ChannelMap, Noise, Shadow
+from paretosearch.channels import ChannelMap, ChannelSpace, Noise, Shadow
 from paretosearch.errors import SurgeryError
+from paretosearch.surgery import InsertIdentity, Lineage, Remap, RemoveBranch, Surgery
 from paretosearch.training.surgery.analysis import analyze
 from paretosearch.training.surgery.deepen import insert_identity
 from paretosearch.training.surgery.remap import remap
@@ -33,6 +34,7 @@ class Surgeon:
         self.model, self.images, self.optimizer = model, images, optimizer
         self.history: list[dict[str, Any]] = []
         self._channels: ChannelMap | None = None
+        self._lineages: dict[tuple[str, str], Lineage] = {}
 
     @property
     def channels(self) -> ChannelMap:
@@ -41,10 +43,40 @@ class Surgeon:
             self._channels = analyze(self.model, self.images)
         return self._channels
 
+    def lineage(self, space: ChannelSpace) -> Lineage:
+        """Tell what became of the channels of a space since it last grew."""
+        known = (self._lineages[key] for key in _makers(space) if key in self._lineages)
+        return next(known, None) or Lineage.fresh(space.size)
+
+    def operate(self, surgery: Surgery, shadows: Iterable[Shadow] = ()) -> None:
+        """Do what a Method asks for.
+
+        Args:
+            surgery: The operations.
+            shadows: State of Methods by parameter.
+
+        Raises:
+            SurgeryError: If the network does not allow one of them; those before it are done by then.
+        """
+        shadows = tuple(shadows)
+        for operation in surgery.operations:
+            match operation:
+                case Remap(plan, noise):
+                    self.remap(plan, shadows, noise)
+                case RemoveBranch(block):
+                    self.remove_branch(block)
+                case InsertIdentity(after, generator):
+                    self.insert_identity(after, generator)
+
     def remap(self, plan: Mapping[str, Tensor], shadows: Iterable[Shadow] = (), noise: Noise | None = None) -> None:
         """Prune, widen or permute channels; see `remap`."""
-        self._channels = remap(self.model, self.channels, plan, self.optimizer, shadows, noise)
-        self.history.append({"do": "remap", "sizes": {name: len(index) for name, index in plan.items()}})
+        before = self.channels
+        self._channels = remap(self.model, before, plan, self.optimizer, shadows, noise)
+        for name, index in plan.items():
+            lineage = self.lineage(before.spaces[name]).after(index.cpu())
+            # By the makers and not by the name, which may be another one when the network is analysed again.
+            self._lineages |= dict.fromkeys(_makers(before.spaces[name]), lineage)
+        self.history.append({"do": "remap", "plan": {name: index.tolist() for name, index in plan.items()}})
 
     def insert_identity(self, after: str, generator: torch.Generator) -> str:
         """Insert layers that pass on what they get, and give their name; see `insert_identity`."""
@@ -75,16 +107,19 @@ class Surgeon:
         for event in history:
             try:
                 self._repeat(event)
-            except (KeyError, TypeError, AttributeError) as error:
+            except (KeyError, TypeError, AttributeError, ValueError, SurgeryError) as error:
                 raise SurgeryError(f"{event!r} is no event in the history of this network: {error}") from None
 
     def _repeat(self, event: Mapping[str, Any]) -> None:
         if event["do"] == "remap":
-            spaces = self.channels.spaces
-            self.remap({name: torch.arange(n) % spaces[name].size for name, n in event["sizes"].items()})
+            self.remap({name: torch.tensor(index, dtype=torch.int64) for name, index in event["plan"].items()})
         elif event["do"] == "insert_identity":
             self.insert_identity(event["after"], torch.Generator())
         elif event["do"] == "remove_branch":
             self.remove_branch(event["block"], event["constant"])
         else:
             raise KeyError(event["do"])
+
+
+def _makers(space: ChannelSpace) -> list[tuple[str, str]]:
+    return [(place.module, place.tensor) for place in space.producers]

@@ -121,7 +121,7 @@ def test_the_history_is_plain_json() -> None:
     surgeon = start("resnet8", seed=0)
     operate(surgeon)
     assert json.loads(json.dumps(surgeon.history)) == surgeon.history
-    assert surgeon.history[0]["sizes"]["1.conv1"] == 12
+    assert len(surgeon.history[0]["plan"]["1.conv1"]) == 12
     assert [event["do"] for event in surgeon.history] == [
         "remap",
         "remove_branch",
@@ -147,9 +147,9 @@ def test_the_history_knows_whether_a_constant_was_left(zero: bool) -> None:
     ("event", "message"),
     [
         ({"do": "fly"}, "{'do': 'fly'} is no event in the history of this network"),
-        ({"do": "remap", "sizes": {"nowhere": 4}}, "is no event in the history of this network: 'nowhere'"),
+        ({"do": "remap", "plan": {"nowhere": [0]}}, "history of this network: the network has no channel space 'nowhere'"),
         ({"do": "remove_branch", "block": "77", "constant": True}, "is no event in the history of this network"),
-        ({"do": "remap"}, "is no event in the history of this network: 'sizes'"),
+        ({"do": "remap"}, "is no event in the history of this network: 'plan'"),
     ],
 )
 def test_a_history_of_something_else_is_refused(event: dict[str, Any], message: str) -> None:

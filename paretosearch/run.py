@@ -1,0 +1,85 @@
+"""A training in progress, as the Methods see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from paretosearch.channels import CHANNEL_MULTIPLE, ChannelMap, ChannelSpace
+from paretosearch.recipe import Recipe
+from paretosearch.surgery import Lineage
+
+#: Logits (N, K) and labels (N,) to the mean loss, a scalar.
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+class Anatomy(Protocol):
+    """What is known of the shape of a network; it takes time to find out, so only those who must know ask."""
+
+    @property
+    def channels(self) -> ChannelMap:
+        """Its channels as they are now: the same object as long as the shape is the same."""
+
+    def lineage(self, space: ChannelSpace) -> Lineage:
+        """Tell what became of the channels of a space."""
+
+
+@dataclass
+class Run:
+    """A training in progress.
+
+    Args:
+        recipe: What is trained.
+        device: Where.
+        model: The network, already edited by the Methods; it stays the same object when its shape changes.
+        optimizer: Its optimizer.
+        generator: Source of all randomness of the order and the augmentation, on the CPU.
+        anatomy: The shape of the network.
+        batch_size: Images per step; a Method may change it between epochs.
+        steps_per_epoch: Optimizer steps in this epoch.
+        epoch: Epochs done.
+        epoch_step: Optimizer steps done in this epoch.
+        step: Optimizer steps done in all epochs.
+        learning_rate: Learning rate of the coming step: the schedule sets it anew on every batch, others may scale it.
+        loss: Loss of the step in progress without the terms of Methods, detached, a scalar; from `add_loss` on.
+    """
+
+    recipe: Recipe
+    device: torch.device
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    anatomy: Anatomy
+    batch_size: int
+    steps_per_epoch: int
+    epoch: int = 0
+    epoch_step: int = 0
+    step: int = 0
+    learning_rate: float = 0.0
+    loss: Tensor | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, in [0, 1]."""
+        return self._share(self.epoch_step)
+
+    @property
+    def mid_step_progress(self) -> float:
+        """Share that is done halfway through the coming step, so that a schedule wastes no step on a rate of zero."""
+        return self._share(self.epoch_step + 0.5)
+
+    @property
+    def channel_multiple(self) -> int:
+        """Number that channel counts are rounded up to a multiple of."""
+        return self.recipe.channel_multiple or CHANNEL_MULTIPLE[self.device.type]
+
+    def _share(self, epoch_step: float) -> float:
+        return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.epochs)
+
+
+#: One optimizer step on a batch of images (N, C, H, W) and labels (N,); gives the detached loss, a scalar.
+Step = Callable[[Run, Tensor, Tensor], Tensor]

@@ -1,0 +1,94 @@
+"""The changes of shape that a Method may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from paretosearch.channels import Noise
+
+
+@dataclass(frozen=True)
+class Remap:
+    """Prune, widen or permute channels.
+
+    Args:
+        plan: For each space to change, the old channel of every new one, int64 (C',).
+        noise: What makes copied channels differ.
+    """
+
+    plan: Mapping[str, Tensor]
+    noise: Noise | None = None
+
+
+@dataclass(frozen=True)
+class RemoveBranch:
+    """Take a residual block's branch away.
+
+    Args:
+        block: Qualified name of the block, as a `Branch` has it.
+    """
+
+    block: str
+
+
+@dataclass(frozen=True)
+class InsertIdentity:
+    """Insert layers that at first pass on what they get.
+
+    Args:
+        after: Qualified name of the module to stand behind.
+        generator: Source of fresh weights, on the CPU.
+    """
+
+    after: str
+    generator: torch.Generator
+
+
+Operation = Remap | RemoveBranch | InsertIdentity
+
+
+@dataclass(frozen=True)
+class Surgery:
+    """A change of shape, described.
+
+    Args:
+        kind: ``prune``, ``remove``, ``widen`` or ``deepen``.
+        operations: What to do, in order.
+        figures: What the Method noticed on the occasion, for the record.
+    """
+
+    kind: str
+    operations: tuple[Operation, ...]
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What became of a space's channels since it last grew.
+
+    Args:
+        size: Number of channels it had then; at the start of the training if it never grew.
+        origins: The channel before that growth that each channel comes from, int64 (C,).
+    """
+
+    size: int
+    origins: Tensor
+
+    @classmethod
+    def fresh(cls, size: int) -> Lineage:
+        """Make the lineage of channels that are no copies."""
+        return cls(size, torch.arange(size))
+
+    @property
+    def copied(self) -> Tensor:
+        """Whether each channel has a copy beside it, bool (C,)."""
+        return torch.bincount(self.origins, minlength=1)[self.origins] > 1
+
+    def after(self, index: Tensor) -> Lineage:
+        """Give the lineage of the channels that a remap makes: the old channel of every new one (C',)."""
+        grown = bool((torch.bincount(index) > 1).any())
+        return Lineage(len(index), index) if grown else Lineage(self.size, self.origins[index])

@@ -1,0 +1,80 @@
+"""Changes the shape of a network in training, with all that depends on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+import torch
+
+from paretosearch.channels import Shadow
+from paretosearch.outcome import SurgeryResult
+from paretosearch.run import Run
+from paretosearch.surgery import Surgery
+from paretosearch.training.clock import Clock
+from paretosearch.training.meters import flops_per_image
+from paretosearch.training.surgery import Surgeon
+
+
+class Shape:
+    """The shape of the network of a Run.
+
+    Args:
+        run: The training.
+        surgeon: Who operates on its network.
+        clock: Where the seconds of every change count.
+        image_shape: Channels, height, width.
+        shadows: Gives the state of Methods by parameter, which changes with it.
+
+    Attributes:
+        results: What was done so far.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        surgeon: Surgeon,
+        clock: Clock,
+        image_shape: tuple[int, int, int],
+        shadows: Callable[[], Iterable[Shadow]],
+    ) -> None:
+        self._run, self._clock, self._shadows = run, clock, shadows
+        self._image_shape = image_shape
+        self._flops: int | None = None
+        self.surgeon = surgeon
+        self.results: list[SurgeryResult] = []
+
+    @property
+    def flops_per_image(self) -> int:
+        """Floating-point operations of one forward pass of one image."""
+        if self._flops is None:
+            self._flops = flops_per_image(self._run.model, self._image_shape, self._run.device)
+        return self._flops
+
+    def change(self, asked: Iterator[Surgery]) -> None:
+        """Do what is asked for until nothing more is; asking is on the clock as well."""
+        before = len(self.results)
+        while True:
+            with self._clock.event() as event:
+                surgery = next(asked, None)
+                if surgery is None:
+                    break
+                result = self._operate(surgery)
+            self.results.append(replace(result, seconds=event.seconds))
+        if len(self.results) > before:
+            self._settle()
+
+    def _operate(self, surgery: Surgery) -> SurgeryResult:
+        before = self._channels
+        self.surgeon.operate(surgery, self._shadows())
+        return SurgeryResult(self._run.epoch, surgery.kind, before, self._channels, 0.0, surgery.figures)
+
+    @property
+    def _channels(self) -> int:
+        return sum(space.size for space in self.surgeon.channels.spaces.values())
+
+    def _settle(self) -> None:
+        self._flops = None
+        self._clock.new_phase()
+        if self._run.device.type == "cuda":
+            torch.cuda.empty_cache()  # blocks of the old shapes would stay beside those of the new ones
