@@ -57,7 +57,7 @@ class Surgery:
 
     Args:
         kind: ``prune``, ``remove``, ``widen`` or ``deepen``.
-        operations: What to do, in order.
+        operations: What to do, in order; none where a Method looked and left everything as it is.
         figures: What the Method noticed on the occasion, for the record.
     """
 

@@ -13,6 +13,7 @@ from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
 from paretosearch.methods.one_cycle import OneCycle
+from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.recipe import Recipe
@@ -30,6 +31,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     OneCycle,
     Constant,
     LabelSmoothing,
+    PruneTrain,
 )
 
 

@@ -32,13 +32,14 @@ class TinyTraining:
 
     Args:
         methods: The Methods, in the order of the catalogue.
-        network: One of `NETWORKS`.
+        network: One of `NETWORKS`, or another for images of 16 pixels.
+        width: Factor on its channel counts; None makes it small.
     """
 
-    def __init__(self, methods: Sequence[Method], network: str = "convnet") -> None:
+    def __init__(self, methods: Sequence[Method], network: str = "convnet", width: float | None = None) -> None:
         torch.manual_seed(0)
         self.methods = methods
-        width, size = 1.0 if network.startswith("torchvision:") else 0.125, NETWORKS[network]
+        width, size = width or (1.0 if network.startswith("torchvision:") else 0.125), NETWORKS.get(network, 16)
         images, labels = _images(size)
         model = nets.build(network, classes=CLASSES, channels=1, image_size=size, width=width)
         for method in methods:

@@ -53,7 +53,7 @@ class Shape:
 
     def change(self, asked: Iterator[Surgery]) -> None:
         """Do what is asked for until nothing more is; asking is on the clock as well."""
-        before = len(self.results)
+        changed = False
         while True:
             with self._clock.event() as event:
                 surgery = next(asked, None)
@@ -61,7 +61,8 @@ class Shape:
                     break
                 result = self._operate(surgery)
             self.results.append(replace(result, seconds=event.seconds))
-        if len(self.results) > before:
+            changed = changed or bool(surgery.operations)
+        if changed:
             self._settle()
 
     def _operate(self, surgery: Surgery) -> SurgeryResult:
