@@ -28,6 +28,21 @@ class Anatomy(Protocol):
         """Tell what became of the channels of a space."""
 
 
+@dataclass(frozen=True)
+class StepCost:
+    """What forward and backward of one batch cost.
+
+    Args:
+        seconds: Time of a step.
+        peak_bytes: Highest memory of the device during a step; 0 on a CPU.
+        memory_bytes: Memory of the device; None where it is not a limit, as on a CPU.
+    """
+
+    seconds: float
+    peak_bytes: int
+    memory_bytes: int | None
+
+
 @dataclass
 class Run:
     """A training in progress.
@@ -39,6 +54,7 @@ class Run:
         optimizer: Its optimizer.
         generator: Source of all randomness of the order and the augmentation, on the CPU.
         anatomy: The shape of the network.
+        step_cost: Measures a step of another batch size; it is on the clock, and leaves no trace.
         batch_size: Images per step; a Method may change it between epochs.
         steps_per_epoch: Optimizer steps in this epoch.
         epoch: Epochs done.
@@ -54,6 +70,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     anatomy: Anatomy
+    step_cost: Callable[[int], StepCost]
     batch_size: int
     steps_per_epoch: int
     epoch: int = 0

@@ -9,6 +9,7 @@ from paretosearch.errors import RecipeError, suggest
 from paretosearch.method import NAMED_SLOTS, Method, Slot
 from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
+from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
@@ -32,6 +33,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     Constant,
     LabelSmoothing,
     PruneTrain,
+    DynamicBatch,
 )
 
 

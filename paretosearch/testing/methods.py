@@ -16,7 +16,7 @@ from paretosearch.axis import Axis, Choice, Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import NAMED_SLOTS, Method
 from paretosearch.recipe import Recipe
-from paretosearch.run import Loss, Run, Step
+from paretosearch.run import Loss, Run, Step, StepCost
 from paretosearch.training.surgery import Surgeon
 
 CLASSES = 4
@@ -55,10 +55,8 @@ class TinyTraining:
         recipe = Recipe("random", network, width=width, epochs=4, batch_size=BATCH, learning_rate=0.05)
         generator = torch.Generator().manual_seed(0)
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
-        sizes = BATCH, STEPS
-        self.run = Run(
-            recipe, torch.device("cpu"), model, optimizer, generator, self.surgeon, *sizes, learning_rate=0.05
-        )
+        cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
+        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=0.05)
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
@@ -126,6 +124,11 @@ class TinyTraining:
         for method in self.methods:
             method.after_step(run)
         return run.loss
+
+
+def _step_cost(batch_size: int) -> StepCost:
+    """Say that a step takes a second whatever its batch size."""
+    return StepCost(1.0, batch_size, None)
 
 
 def turned_on(method: type[Method]) -> Method:

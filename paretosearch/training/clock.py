@@ -162,7 +162,8 @@ class Clock:
 
     def latest(self, steps: int) -> tuple[float, float]:
         """Median and interquartile range of the last ``steps`` steps, in seconds."""
-        last = self._phases[-1].steps[-steps:]
+        phase = next((phase for phase in reversed(self._phases) if phase.steps), Phase())
+        last = phase.steps[-steps:]
         if len(last) < 2:
             return (last[0] if last else 0.0), 0.0
         low, middle, high = statistics.quantiles(last, n=4)

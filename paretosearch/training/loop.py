@@ -19,11 +19,12 @@ from paretosearch.errors import DivergedError
 from paretosearch.method import Method
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.run import Loss, Run, Step
+from paretosearch.run import Loss, Run, Step, StepCost
 from paretosearch.training.clock import Clock
 from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
 from paretosearch.training.precision import Precision
 from paretosearch.training.shape import Shape
+from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
 
 #: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images.
@@ -103,7 +104,7 @@ class _Training:
         self.step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
-        self.run = Run(recipe, device, model, optimizer, generator, surgeon, *sizes)
+        self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
         image_shape = images.channels, images.image_size, images.image_size
         self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
         self.effort = Effort()
@@ -177,6 +178,10 @@ class _Training:
         for method in self.methods:
             method.after_step(run)
         return run.loss
+
+    def _step_cost(self, batch_size: int) -> StepCost:
+        self.memory.sample()  # the measurement resets a GPU's own maximum
+        return step_cost(self.run, self.batches, self.loss, self.precision, batch_size)
 
     def _shadows(self) -> Iterator[Shadow]:
         return chain.from_iterable(method.shadows() for method in self.methods)

@@ -67,10 +67,13 @@ class PeakMemory:
 
     def sample(self) -> int:
         """Look now; gives the highest number of bytes so far."""
+        self._seen = max(self._seen, self._now())
+        return self._seen
+
+    def _now(self) -> int:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        self._seen = max(self._seen, psutil.Process(os.getpid()).memory_info().rss)
-        return self._seen
+        return int(psutil.Process(os.getpid()).memory_info().rss)
 
 
 def energy_joules(device: torch.device) -> float | None:

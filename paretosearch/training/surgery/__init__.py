@@ -5,5 +5,6 @@ from paretosearch.training.surgery.deepen import insert_identity
 from paretosearch.training.surgery.remap import remap
 from paretosearch.training.surgery.removal import remove_branch
 from paretosearch.training.surgery.surgeon import Surgeon
+from paretosearch.training.surgery.tracing import undisturbed
 
-__all__ = ["Surgeon", "analyze", "insert_identity", "remap", "remove_branch"]
+__all__ = ["Surgeon", "analyze", "insert_identity", "remap", "remove_branch", "undisturbed"]

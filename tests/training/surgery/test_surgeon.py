@@ -147,7 +147,10 @@ def test_the_history_knows_whether_a_constant_was_left(zero: bool) -> None:
     ("event", "message"),
     [
         ({"do": "fly"}, "{'do': 'fly'} is no event in the history of this network"),
-        ({"do": "remap", "plan": {"nowhere": [0]}}, "history of this network: the network has no channel space 'nowhere'"),
+        (
+            {"do": "remap", "plan": {"nowhere": [0]}},
+            "history of this network: the network has no channel space 'nowhere'",
+        ),
         ({"do": "remove_branch", "block": "77", "constant": True}, "is no event in the history of this network"),
         ({"do": "remap"}, "is no event in the history of this network: 'plan'"),
     ],

@@ -1,0 +1,123 @@
+"""Dynamic mini-batch: larger batches when pruning has made room for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from paretosearch.axis import Int, Value
+from paretosearch.errors import RecipeError
+from paretosearch.method import Method, Slot
+from paretosearch.recipe import Recipe
+from paretosearch.run import Run, StepCost
+from paretosearch.surgery import Surgery
+
+#: A larger batch must train so many times as many images a second: each of its steps is worth less.
+WORTH_IT = 1.05
+
+#: Batches that memory decides about are multiples of this, as methods-structure, section 1.4, has it.
+QUANTUM = 32
+
+#: Methods that change the shape of the network.
+SHAPING = {"net2net", "prunetrain"}
+
+#: Share of a device's memory that a step may take.
+FILL = 0.9
+
+
+class DynamicBatch(Method):
+    """Enlarge the batch after a change of shape, at most twofold, if measured steps say that this saves time.
+
+    On a GPU the batch must fit the memory, by a line through the peaks of two batch sizes; where the network has grown
+    it becomes smaller if it must. The learning rate follows the batch by the same ratio, over one epoch.
+
+    Paper: Lym et al. 2019, arXiv:1901.09290, section 4.3, which enlarges as far as the memory goes. Whether that saves
+    time is measured here because on most devices memory is not what limits small images.
+
+    Args:
+        largest: Largest batch size; 0 keeps the Recipe's.
+    """
+
+    name = "dynamic_batch"
+    summary = "larger batches when pruning has made room for them"
+    paper = "Lym et al. 2019, arXiv:1901.09290"
+    slot = Slot.BATCH
+    space = {"largest": Int(0, 65_536, default=0)}
+    switch = "largest"
+    off = 0
+
+    largest: int
+
+    def __init__(self, **parameters: Value) -> None:
+        super().__init__(**parameters)
+        self._parameters = 0  # of the network that the batch size was chosen for
+        self._before = 0.0  # batch size before the last change
+        self._since = 0  # epochs done at the last change
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse a limit that is no larger than the batch, and a network that keeps its shape."""
+        if self.largest <= recipe.batch_size:
+            raise RecipeError(
+                f"dynamic_batch.largest = {self.largest} is no larger than batch_size = {recipe.batch_size}, so the "
+                f"batch could never grow; raise it, or set it to 0"
+            )
+        if not SHAPING & recipe.methods.keys():
+            raise RecipeError(
+                f"dynamic_batch.largest = {self.largest} acts when the network changes its shape; turn one of "
+                f"{', '.join(sorted(SHAPING))} on, or set it to 0"
+            )
+
+    def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
+        """Choose the batch size again if the network has another shape than at the last epoch."""
+        parameters = sum(parameter.numel() for parameter in run.model.parameters())
+        if self._parameters not in (0, parameters):
+            yield from self._choose(run)
+        self._parameters = parameters
+
+    def _choose(self, run: Run) -> Iterator[Surgery]:
+        old, now = run.batch_size, run.step_cost(run.batch_size)
+        tried = min(2 * old, self.largest, run.steps_per_epoch * old)
+        if tried <= old:
+            return
+        then = run.step_cost(tried)
+        size = fitting((old, now), (tried, then))
+        speedup = size / old * now.seconds / (then if size == tried else run.step_cost(size)).seconds
+        if size < old or speedup >= WORTH_IT:
+            run.batch_size, self._before, self._since = size, float(old), run.epoch
+        yield Surgery("batch", (), {"tried": size, "speedup": speedup, "batch_size": run.batch_size})
+
+    def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale the learning rate as the batch was scaled, over one epoch."""
+        if self._before:
+            done = min(1.0, run.epoch - self._since + run.epoch_step / run.steps_per_epoch)
+            size = self._before + done * (run.batch_size - self._before)
+            run.learning_rate *= size / run.recipe.batch_size
+        return x, y
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what the learning rate follows; the batch size itself is the Run's."""
+        return {"parameters": self._parameters, "before": self._before, "since": self._since}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        self._parameters, self._before, self._since = state["parameters"], state["before"], state["since"]
+
+
+def fitting(small: tuple[int, StepCost], large: tuple[int, StepCost]) -> int:
+    """Give the largest batch size that fits, by a line through two measured ones (methods-structure, section 1.4).
+
+    Args:
+        small: A batch size and what its steps cost.
+        large: A larger one.
+
+    Returns:
+        At most ``large``, at least `QUANTUM` or the small one if that is less; ``large`` where memory has no limit.
+    """
+    (least, cheap), (most, dear) = small, large
+    slope = (dear.peak_bytes - cheap.peak_bytes) / (most - least)
+    if cheap.memory_bytes is None or slope <= 0:
+        return most
+    room = (FILL * cheap.memory_bytes - (cheap.peak_bytes - slope * least)) / slope
+    return most if room >= most else max(min(QUANTUM, least), int(room // QUANTUM) * QUANTUM)

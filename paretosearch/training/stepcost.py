@@ -1,0 +1,62 @@
+"""Measures what a step of another batch size would cost, leaving no trace in the training."""
+
+from __future__ import annotations
+
+import math
+import statistics
+
+import torch
+
+from paretosearch.data import Batches
+from paretosearch.run import Loss, Run, StepCost
+from paretosearch.training.clock import Clock
+from paretosearch.training.precision import Precision
+from paretosearch.training.surgery import undisturbed
+
+#: The first steps of a shape build kernels; the median of the others counts.
+WARM_UP, MEASURED = 2, 5
+
+
+def step_cost(run: Run, batches: Batches, loss: Loss, precision: Precision, batch_size: int) -> StepCost:
+    """Run forward and backward a few times; weights, statistics and random numbers stay.
+
+    The optimizer's step is not part of it: it costs the same for all batch sizes, and little.
+
+    Args:
+        run: The training, between two steps.
+        batches: Where its images come from.
+        loss: Its loss.
+        precision: Its number format.
+        batch_size: Images per step.
+
+    Returns:
+        Median seconds and peak memory of a step; endless seconds and all of the memory if a GPU has no room for it.
+    """
+    memory = _memory(run.device)
+    try:
+        with undisturbed(run.model, training=True), torch.enable_grad():
+            seconds = [_step(run, batches, loss, precision, batch_size) for _ in range(WARM_UP + MEASURED)]
+    except torch.OutOfMemoryError:
+        return StepCost(math.inf, memory or 0, memory)
+    finally:
+        run.optimizer.zero_grad(set_to_none=True)
+    peak = 0 if memory is None else torch.cuda.max_memory_allocated(run.device)
+    return StepCost(statistics.median(seconds[WARM_UP:]), peak, memory)
+
+
+def _step(run: Run, batches: Batches, loss: Loss, precision: Precision, batch_size: int) -> float:
+    with Clock(run.device).event() as event:
+        x = batches.sample(batch_size)
+        with precision.autocast():
+            value = loss(run.model(x), torch.zeros(len(x), dtype=torch.int64, device=run.device))
+        torch.autograd.backward(value)
+        run.optimizer.zero_grad(set_to_none=True)
+    return event.seconds
+
+
+def _memory(device: torch.device) -> int | None:
+    """Give the memory of a GPU, whose maximum starts anew; a CPU's is everybody's, and has no limit here."""
+    if device.type != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.get_device_properties(device).total_memory

@@ -1,0 +1,120 @@
+"""The dynamic mini-batch: what memory allows, what measured steps are worth, and the learning rate that follows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from paretosearch.errors import RecipeError
+from paretosearch.methods.dynamic_batch import DynamicBatch, fitting
+from paretosearch.recipe import Recipe
+from paretosearch.run import StepCost
+from paretosearch.testing.methods import BATCH, TinyTraining
+
+GIB = 2**30
+
+
+def training(largest: int = 4 * BATCH) -> TinyTraining:
+    return TinyTraining((DynamicBatch(largest=largest),), "convnet", width=1.0)
+
+
+def prune(tiny: TinyTraining) -> None:
+    """Halve every space, as a pruning between two epochs would."""
+    tiny.surgeon.remap({space.name: torch.arange(space.size // 2) for space in tiny.surgeon.channels.free})
+
+
+def choose(tiny: TinyTraining) -> dict[str, float]:
+    """Prune behind the first epoch; gives what the Method then says."""
+    tiny.epoch()
+    prune(tiny)
+    (surgery,) = tiny.methods[0].on_epoch_start(tiny.run)
+    assert not surgery.operations
+    return dict(surgery.figures)
+
+
+def test_the_batch_stays_as_long_as_the_network_does() -> None:
+    tiny = training().epoch().epoch()
+    assert tiny.run.batch_size == BATCH
+    assert not list(tiny.methods[0].on_epoch_start(tiny.run))
+
+
+def test_the_batch_doubles_when_a_step_of_twice_the_images_is_faster_than_two() -> None:
+    tiny = training()
+    assert choose(tiny) == {"tried": 16, "speedup": 2.0, "batch_size": 16}
+    assert tiny.run.batch_size == 16
+
+
+def test_the_batch_stays_when_that_would_save_less_than_a_twentieth() -> None:
+    tiny = training()
+    tiny.run.step_cost = lambda batch: StepCost(0.04 + batch, 0, None)
+    figures = choose(tiny)
+    assert figures["speedup"] == pytest.approx(8.04 / 16.04 * 2)
+    assert figures["batch_size"] == tiny.run.batch_size == BATCH
+
+
+def test_the_batch_never_exceeds_its_limit_nor_the_images() -> None:
+    assert choose(training(largest=12))["batch_size"] == 12
+    tiny = training(largest=1000)
+    tiny.run.steps_per_epoch = 1
+    tiny.epoch()
+    prune(tiny)
+    assert not list(tiny.methods[0].on_epoch_start(tiny.run))
+
+
+def test_the_learning_rate_follows_over_one_epoch() -> None:
+    tiny = training()
+    choose(tiny)
+    x, y = tiny.batch
+    seen = []
+    for epoch, step in ((1, 0), (1, 1), (2, 0), (3, 1)):
+        tiny.run.epoch, tiny.run.epoch_step, tiny.run.learning_rate = epoch, step, 0.1
+        tiny.methods[0].on_batch(tiny.run, x, y)
+        seen.append(tiny.run.learning_rate)
+    assert seen == pytest.approx([0.1, 0.15, 0.2, 0.2])
+
+
+def test_a_continued_training_keeps_batch_and_learning_rate() -> None:
+    tiny = training()
+    choose(tiny)
+    resumed = training().resume(tiny.checkpoint())
+    assert resumed.run.batch_size == 16
+    assert resumed.methods[0].state_dict() == tiny.methods[0].state_dict()
+
+
+@pytest.mark.parametrize(
+    ("peak", "larger_peak", "fits"),
+    [
+        (1.0, 1.5, 256),  # far from full
+        (6.0, 10.0, 160),  # 2 GiB and 1/32 GiB an image: 0.9 * 8 GiB hold 166 images
+        (6.0, 8.0, 192),  # what is reported of a step that broke down
+    ],
+)
+def test_the_batch_fits_the_memory(peak: float, larger_peak: float, fits: int) -> None:
+    small, large = (StepCost(1.0, int(gib * GIB), 8 * GIB) for gib in (peak, larger_peak))
+    assert fitting((128, small), (256, large)) == fits
+
+
+def test_a_batch_that_does_not_fit_any_more_becomes_smaller_at_any_speed() -> None:
+    small, large = StepCost(1.0, int(7.8 * GIB), 8 * GIB), StepCost(9.0, int(12 * GIB), 8 * GIB)
+    assert fitting((128, small), (256, large)) == 96
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        (
+            {"prunetrain": {"penalty_ratio": 0.2}},
+            "dynamic_batch.largest = 128 is no larger than batch_size = 128, so the batch could never grow; "
+            "raise it, or set it to 0",
+        ),
+        (
+            {},
+            "dynamic_batch.largest = 256 acts when the network changes its shape; "
+            "turn one of net2net, prunetrain on, or set it to 0",
+        ),
+    ],
+)
+def test_a_batch_that_could_never_grow_is_refused(methods: dict[str, dict[str, float]], message: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        DynamicBatch(largest=128 if methods else 256).check(Recipe("random", "convnet", methods=methods))
+    assert str(error.value) == message
