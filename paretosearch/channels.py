@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from paretosearch.errors import RecipeError
+
 #: A producer dimension writes its channels, a consumer dimension reads them.
 Role = Literal["producer", "consumer"]
 
@@ -19,6 +21,9 @@ Kind = Literal["weight", "gradient", "square"]
 #: Fewer channels cost every device as much. On a CPU they are a danger, too: PyTorch 2.14 dies of a segmentation fault
 #: in the backward pass of a 1x1 convolution with a stride, channels-last, of fewer than 8 channels.
 MIN_CHANNELS = 8
+
+#: Why the channels at both ends of any network must stay.
+ENDS = ("it is the network's input", "it is the network's output")
 
 #: Channel counts that a device computes without waste, by `torch.device.type`: oneDNN's vectors, tensor cores in fp16.
 CHANNEL_MULTIPLE: Mapping[str, int] = MappingProxyType({"cpu": 16, "cuda": 8})
@@ -122,6 +127,21 @@ class ChannelMap:
     def free(self) -> tuple[ChannelSpace, ...]:
         """Spaces whose channels may change."""
         return tuple(space for space in self.spaces.values() if space.frozen_reason is None)
+
+    def require_free(self, method: str, network: str) -> None:
+        """Refuse a network that a Method cannot change.
+
+        Args:
+            method: Name of the Method.
+            network: Name of the network.
+
+        Raises:
+            RecipeError: If no channels are free.
+        """
+        if not self.free:
+            reasons = dict.fromkeys(space.frozen_reason for space in self.spaces.values())
+            said = [str(reason) for reason in reasons if reason not in ENDS] or ["it has no hidden layer"]
+            raise RecipeError(f"{method} needs channels that may change, and {network} has none: {said[0]}")
 
     def resized(self, sizes: Mapping[str, int]) -> ChannelMap:
         """Give the map of the same network with other numbers of channels."""

@@ -98,6 +98,10 @@ class Space:
         counts = [axis.count for axis in self.axes.values()]
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
+    def may_use(self, method: str) -> bool:
+        """Whether a genome could turn a Method on."""
+        return any(a.method == method and self._may_be_active(a) for a in self.activations)
+
     def to_plain(self) -> dict[str, Any]:
         """Describe the space as JSON can hold it, for the hash and for messages.
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from itertools import product
 
+import torch
 from rich.console import Console
+from torch import nn
 
 from paretosearch import data, methods
 from paretosearch.errors import RecipeError
 from paretosearch.report.decoding import decoding_bar
 from paretosearch.space import Space
 from paretosearch.training import build_model
+from paretosearch.training.surgery import analyze
 
 
 def prepare(space: Space, console: Console) -> None:
@@ -22,8 +25,8 @@ def prepare(space: Space, console: Console) -> None:
 
     Raises:
         DataError: If a data set is not to be had.
-        RecipeError: If a network does not fit the images, a pooling does not fit the network, or a batch is larger
-            than what there is to train on.
+        RecipeError: If a network does not fit the images, a pooling does not fit the network, a batch is larger
+            than what there is to train on, or a Method shall change channels that nothing may change.
     """
     for dataset, image_size in product(space.values_of("dataset"), space.values_of("image_size")):
         images = _load(str(dataset), int(image_size), console)
@@ -31,7 +34,15 @@ def prepare(space: Space, console: Console) -> None:
         for network, pooling in product(space.values_of("network"), space.values_of("pooling")):
             changed = {"dataset": dataset, "image_size": image_size, "network": network, "pooling": pooling}
             recipe = space.recipe({**space.corner, **changed})
-            build_model(recipe, images, methods.active(recipe))
+            model = build_model(recipe, images, methods.active(recipe))
+            _check_channels(space, model, str(network), images)
+
+
+def _check_channels(space: Space, model: nn.Module, network: str, images: data.ImageSet) -> None:
+    reshaping = [method.name for method in methods.CATALOGUE if method.reshapes and space.may_use(method.name)]
+    if reshaping:
+        example = torch.zeros(2, images.channels, images.image_size, images.image_size)
+        analyze(model, example).require_free(reshaping[0], network)
 
 
 def _check_batches(space: Space, images: int) -> None:

@@ -53,6 +53,7 @@ class PruneTrain(Method):
         "rest": Real(0.0, 0.5, default=0.05),
         "until": Real(0.1, 1.0, default=1.0),
     }
+    reshapes = True
     switch = "penalty_ratio"
     off = 0.0
 
@@ -92,9 +93,7 @@ class PruneTrain(Method):
 
     def _learn(self, run: Run) -> None:
         self._channels = run.anatomy.channels
-        if not self._channels.free:
-            reason = next(space.frozen_reason for space in self._channels.spaces.values())
-            raise RecipeError(f"prunetrain needs channels that may change, {run.recipe.network} has none: {reason}")
+        self._channels.require_free(self.name, run.recipe.network)
         self._lasso = GroupLasso(run.model, self._channels)
 
     def after_backward(self, run: Run) -> None:

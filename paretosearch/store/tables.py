@@ -174,6 +174,7 @@ class SurgeryRow(Base):
     channels_before: Mapped[int]
     channels_after: Mapped[int]
     seconds: Mapped[float]
+    figures: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class FrontEventRow(Base):

@@ -245,4 +245,6 @@ def test_a_network_without_free_channels_is_refused() -> None:
     tiny.surgeon.model.register_parameter("unused", torch.nn.Parameter(torch.zeros(2)))
     with pytest.raises(RecipeError) as error:
         tiny.epoch()
-    assert "prunetrain needs channels that may change, convnet has none: " in str(error.value)
+    assert "prunetrain needs channels that may change, and convnet has none: unused takes no part in training" in str(
+        error.value
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from paretosearch.channels import Role
+from paretosearch.channels import ENDS, Role
 from paretosearch.training.surgery.layouts import Groups, Layout, Use
 from paretosearch.training.surgery.tracing import Trace
 
@@ -40,12 +40,12 @@ class Walk:
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "placeholder":
-            self._layouts[node] = self.born(node, "input", "it is the network's input")
+            self._layouts[node] = self.born(node, "input", ENDS[0])
         elif node.op == "get_attr":
             if self.attribute(node).numel() > 1:
                 self._layouts[node] = self.born(node, str(node.target), f"the code uses {node.target} itself")
         elif node.op == "output":
-            self.freeze(node.all_input_nodes, "it is the network's output")
+            self.freeze(node.all_input_nodes, ENDS[1])
         elif node in self.trace.values and not self._holds_tensors(node):
             self._count(node)
         else:

@@ -1,0 +1,25 @@
+"""Databases of earlier revisions, as they were then, are brought to the newest one with all that is in them."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from paretosearch.outcome import SurgeryResult
+from paretosearch.store import open_store
+
+OLD = sorted(Path(__file__).parent.glob("revision_*.sql"))
+
+
+@pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
+def test_an_old_database_keeps_what_is_in_it(dump: Path, tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(dump.read_text(encoding="utf-8"))
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        (attempt,) = store.attempts("old")
+        assert attempt.outcome == "complete"
+        assert [epoch.epoch for epoch in store.epochs(attempt.id)] == [1, 2, 3]
+        assert store.surgeries(attempt.id) == (SurgeryResult(1, "prune", 64, 48, 0.25, {}),)
+        assert [point.trial for point in store.front("old").points] == [0]
