@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from paretosearch.errors import StudyFileError
@@ -150,7 +151,45 @@ class Choice:
         return "one of " + ", ".join(map(str, self.options))
 
 
-Axis = Real | Int | Choice
+@dataclass(frozen=True)
+class Text:
+    """Texts in a notation of their own; a study searches a list of them.
+
+    Args:
+        what: What such a text is called.
+        examples: Some of them, for messages.
+        default: Value of a Recipe that does not name one.
+        problem: Says what is wrong with a text; None if it is in the notation.
+    """
+
+    what: str
+    examples: tuple[str, ...]
+    default: str
+    problem: Callable[[str], str | None] = field(repr=False, compare=False)
+
+    def contains(self, value: object) -> bool:
+        return isinstance(value, str) and self.problem(value) is None
+
+    def values(self) -> None:
+        """There is no end of texts."""
+
+    count: None = None
+
+    def __str__(self) -> str:
+        return f"a {self.what} such as {', '.join(self.examples)}"
+
+
+#: What a search can vary: of texts in a notation of their own, a list.
+SearchAxis = Real | Int | Choice
+
+Axis = SearchAxis | Text
+
+
+def refusal(axis: Axis, value: object) -> str:
+    """Say what is wrong with a value that an axis does not contain, to follow the value in a message."""
+    if isinstance(axis, Text) and isinstance(value, str):
+        return f"is no {axis.what}: {axis.problem(value)}"
+    return f"is not {axis}"
 
 
 def _check_order(low: float, high: float) -> None:

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from paretosearch.axis import Axis, Real, Value
+from paretosearch.axis import Axis, Real, Value, refusal
 from paretosearch.channels import Shadow
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.recipe import Recipe
-from paretosearch.run import Loss, Run, Step
+from paretosearch.run import Anatomy, Loss, Run, Step
 from paretosearch.surgery import Surgery
 
 
@@ -122,11 +122,37 @@ class Method:
         for key, axis in self.space.items():
             value = parameters.get(key, axis.default)
             if value is None or not axis.contains(value):
-                raise RecipeError(f"{self.name}.{key} = {value!r} is not {axis}")
+                raise RecipeError(f"{self.name}.{key} = {value!r} {refusal(axis, value)}")
             setattr(self, key, float(value) if isinstance(axis, Real) else value)
 
     def check(self, recipe: Recipe) -> None:
         """Look for a reason why the Method could never act in the training of a Recipe.
+
+        Raises:
+            RecipeError: If there is one.
+        """
+
+    def acts(self, recipe: Recipe) -> bool:
+        """Whether `check` finds no reason."""
+        try:
+            self.check(recipe)
+        except RecipeError:
+            return False
+        return True
+
+    def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
+        """Give the parameters in the one form that equal trainings share.
+
+        Args:
+            recipe: A Recipe that a search made, with this Method in it.
+
+        Returns:
+            The parameters; None where the Method could never act, which leaves it out.
+        """
+        return recipe.methods[self.name] if self.acts(recipe) else None
+
+    def check_anatomy(self, anatomy: Anatomy, network: str) -> None:
+        """Look for a reason why a network does not have the shape that the Method needs.
 
         Raises:
             RecipeError: If there is one.

@@ -24,6 +24,10 @@ class Anatomy(Protocol):
     def channels(self) -> ChannelMap:
         """Its channels as they are now: the same object as long as the shape is the same."""
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Modules behind which layers can be inserted that pass on what they get, one for each size of the maps."""
+
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space."""
 

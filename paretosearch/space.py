@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from typing import Any
 
-from paretosearch.axis import Axis, Choice, Int, Real, Value
+from paretosearch.axis import Choice, Int, Real, SearchAxis, Value
 from paretosearch.recipe import Recipe, without_later_fields
 
 Genome = Mapping[str, Value]
@@ -28,6 +29,8 @@ class Activation:
         value: The value that turns the Method on (a slot) or off (a switch).
         on: Whether ``value`` turns on rather than off.
         parameters: Names of all parameters of the Method.
+        canonical: Gives the parameters that equal trainings share, of a Recipe with the Method in it; None where the
+            Method could never act. Without it they are as they are.
     """
 
     method: str
@@ -35,6 +38,7 @@ class Activation:
     value: Value
     on: bool
     parameters: tuple[str, ...]
+    canonical: Callable[[Recipe], Mapping[str, Value] | None] | None = field(default=None, repr=False, compare=False)
 
     def is_active(self, values: Mapping[str, Value]) -> bool:
         return (values[self.key] == self.value) is self.on
@@ -54,7 +58,7 @@ class Space:
     """
 
     fixed: Mapping[str, Value]
-    axes: Mapping[str, Axis]
+    axes: Mapping[str, SearchAxis]
     activations: tuple[Activation, ...] = field(default=())
 
     def recipe(self, genome: Genome) -> Recipe:
@@ -64,7 +68,23 @@ class Space:
             genome: A value for every axis.
 
         Returns:
-            The Recipe, without the parameters of Methods that are off.
+            The Recipe, without the parameters of Methods that are off, and without Methods that could not act in it.
+
+        Raises:
+            RecipeError: If a value is outside what any Recipe allows.
+        """
+        recipe, settled = self.spelled(genome), False
+        while not settled:
+            found = {
+                a.method: a.canonical(recipe) for a in self.activations if a.canonical and a.method in recipe.methods
+            }
+            kept = {name: p for name, p in {**recipe.methods, **found}.items() if p is not None}
+            settled = kept == dict(recipe.methods)  # a Method that goes may have been what another one acts on
+            recipe = replace(recipe, methods=kept)
+        return recipe
+
+    def spelled(self, genome: Genome) -> Recipe:
+        """Make the Recipe that a genome spells out, with every Method that it turns on.
 
         Raises:
             RecipeError: If a value is outside what any Recipe allows.
@@ -75,6 +95,19 @@ class Space:
         plain = {name: value for name, value in values.items() if "." not in name}
         kept = {name: p for name, p in methods.items() if p or name not in slots}
         return Recipe(**plain, methods=kept)  # type: ignore[arg-type]  # Recipe checks every field itself
+
+    def corners(self, keys: Iterable[str]) -> Iterator[dict[str, Value]]:
+        """Give the genomes with every listed value, or both ends, of some axes; the others stay at their `corner`.
+
+        Args:
+            keys: Names of fields and ``method.parameter``; those that are not searched are passed over.
+
+        Yields:
+            The first or lowest values first, those of the first key changing last.
+        """
+        open_axes = {key: self.axes[key] for key in keys if key in self.axes}
+        for values in product(*map(_ends, open_axes.values())):
+            yield {**self.corner, **dict(zip(open_axes, values, strict=True))}
 
     def _parameters(self, activation: Activation, values: Mapping[str, Value]) -> dict[str, Value]:
         return {name: values[f"{activation.method}.{name}"] for name in activation.parameters}
@@ -90,7 +123,7 @@ class Space:
     @property
     def corner(self) -> dict[str, Value]:
         """The genome of the first or lowest value of every axis."""
-        return {name: axis.options[0] if isinstance(axis, Choice) else axis.low for name, axis in self.axes.items()}
+        return {name: _ends(axis)[0] for name, axis in self.axes.items()}
 
     @property
     def size(self) -> int | None:
@@ -124,3 +157,7 @@ class Space:
         """Name of this space: 16 hexadecimal digits, equal for equal spaces in any order of keys."""
         text = json.dumps(self.to_plain(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _ends(axis: SearchAxis) -> tuple[Value, ...]:
+    return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)

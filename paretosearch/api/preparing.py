@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import product
+from collections.abc import Iterator
+from itertools import groupby, product
 
 import torch
 from rich.console import Console
-from torch import nn
 
 from paretosearch import data, methods
+from paretosearch.axis import Value
 from paretosearch.errors import RecipeError
+from paretosearch.method import Method
 from paretosearch.report.decoding import decoding_bar
-from paretosearch.space import Space
+from paretosearch.space import Activation, Space
 from paretosearch.training import build_model
-from paretosearch.training.surgery import analyze
+from paretosearch.training.surgery import Surgeon
 
 
 def prepare(space: Space, console: Console) -> None:
@@ -26,8 +28,9 @@ def prepare(space: Space, console: Console) -> None:
     Raises:
         DataError: If a data set is not to be had.
         RecipeError: If a network does not fit the images, a pooling does not fit the network, a batch is larger
-            than what there is to train on, or a Method shall change channels that nothing may change.
+            than what there is to train on, a Method could never act, or the network is not made for one.
     """
+    possible = _possible_methods(space)
     for dataset, image_size in product(space.values_of("dataset"), space.values_of("image_size")):
         images = _load(str(dataset), int(image_size), console)
         _check_batches(space, len(images.train))
@@ -35,14 +38,37 @@ def prepare(space: Space, console: Console) -> None:
             changed = {"dataset": dataset, "image_size": image_size, "network": network, "pooling": pooling}
             recipe = space.recipe({**space.corner, **changed})
             model = build_model(recipe, images, methods.active(recipe))
-            _check_channels(space, model, str(network), images)
+            example = torch.zeros(2, images.channels, images.image_size, images.image_size)
+            for method in possible:
+                method.check_anatomy(Surgeon(model, example), str(network))
 
 
-def _check_channels(space: Space, model: nn.Module, network: str, images: data.ImageSet) -> None:
-    reshaping = [method.name for method in methods.CATALOGUE if method.reshapes and space.may_use(method.name)]
-    if reshaping:
-        example = torch.zeros(2, images.channels, images.image_size, images.image_size)
-        analyze(model, example).require_free(reshaping[0], network)
+def _possible_methods(space: Space) -> list[Method]:
+    """Make every Method that the space may turn on, once for each value of its switch, or say why it could not act."""
+    return [
+        _possible(space, activation, list(genomes))
+        for activation in space.activations
+        if activation.canonical is not None and space.may_use(activation.method)
+        for _, genomes in groupby(_corners(space, activation), key=lambda genome: genome.get(activation.key))
+    ]
+
+
+def _corners(space: Space, activation: Activation) -> Iterator[dict[str, Value]]:
+    """Give the genomes at the ends of all axes that a Method may look at, and in which it is on."""
+    own = [f"{activation.method}.{name}" for name in activation.parameters]
+    others = [other.key for other in space.activations if other.canonical is not None]
+    keys = dict.fromkeys([activation.key, "epochs", "batch_size", *others, *own])
+    return (genome for genome in space.corners(keys) if activation.is_active({**space.fixed, **genome}))
+
+
+def _possible(space: Space, activation: Activation, genomes: list[dict[str, Value]]) -> Method:
+    for genome in genomes:
+        recipe = space.recipe(genome)
+        if activation.method in recipe.methods:
+            return methods.by_name(activation.method)(**recipe.methods[activation.method])
+    recipe = space.spelled(genomes[-1])
+    methods.active(recipe)
+    raise AssertionError(f"{activation.method} is left out of {recipe}, and it can act there")
 
 
 def _check_batches(space: Space, images: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from paretosearch.axis import Axis, Value
 from paretosearch.errors import RecipeError, suggest
@@ -13,6 +14,7 @@ from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
+from paretosearch.methods.net2net import Net2Net
 from paretosearch.methods.one_cycle import OneCycle
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
@@ -22,7 +24,8 @@ from paretosearch.space import Activation
 
 __all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
 
-#: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it.
+#: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it,
+#: what changes the shape before what must follow.
 CATALOGUE: tuple[type[Method], ...] = (
     NativePooling,
     MaxPooling,
@@ -32,6 +35,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     OneCycle,
     Constant,
     LabelSmoothing,
+    Net2Net,
     PruneTrain,
     DynamicBatch,
 )
@@ -59,14 +63,16 @@ def active(recipe: Recipe) -> tuple[Method, ...]:
         The Methods in the order of the catalogue.
 
     Raises:
-        RecipeError: If a Method or a parameter is unknown, a parameter is outside its range, or two Methods take
-            the same slot.
+        RecipeError: If a Method or a parameter is unknown, a parameter is outside its range, two Methods take
+            the same slot, or a Method could never act.
     """
     parameters: dict[str, Mapping[str, Value]] = {_of_slot(recipe, slot).name: {} for slot in NAMED_SLOTS}
     parameters |= {by_name(name).name: values for name, values in recipe.methods.items()}
     made = (method(**parameters[method.name]) for method in CATALOGUE if method.name in parameters)
     on = tuple(method for method in made if method.switch is None or getattr(method, method.switch) != method.off)
     _check_slots(on)
+    for method in on:
+        method.check(recipe)
     return on
 
 
@@ -104,4 +110,9 @@ def _activation(method: type[Method]) -> Activation:
         return Activation(method.name, method.slot.value, method.name, on=True, parameters=keys)
     assert method.switch is not None
     assert method.off is not None
-    return Activation(method.name, f"{method.name}.{method.switch}", method.off, on=False, parameters=keys)
+    switch = f"{method.name}.{method.switch}"
+    return Activation(method.name, switch, method.off, on=False, parameters=keys, canonical=partial(_canonical, method))
+
+
+def _canonical(method: type[Method], recipe: Recipe) -> Mapping[str, Value] | None:
+    return method(**recipe.methods[method.name]).canonical(recipe)

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from paretosearch import copies
+from paretosearch import copies, growth
 from paretosearch.axis import Choice, Int, Real, Value
 from paretosearch.channels import Branch, ChannelMap, ChannelSpace, round_up
 from paretosearch.errors import RecipeError
 from paretosearch.group_lasso import GroupLasso, weights
 from paretosearch.method import Method
 from paretosearch.recipe import Recipe
-from paretosearch.run import Run
+from paretosearch.run import Anatomy, Run
 from paretosearch.surgery import Remap, RemoveBranch, Surgery
 
 #: Steps between two proximal steps, each of which shrinks by so many times as much.
@@ -70,16 +70,24 @@ class PruneTrain(Method):
         self._strength: Tensor | None = None  # the paper's lambda
         self._penalty: Tensor | None = None  # at the end of the last epoch
         self._parameters = 0  # then
+        self._begins = 0  # epochs before which nothing is pruned
         self._rest_until = 0.0
         self._owed = 0.0  # learning rate of the steps since the last proximal one
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before anything could be pruned."""
-        if self.interval >= recipe.epochs:
-            raise RecipeError(
-                f"prunetrain.interval = {self.interval} is no shorter than the training of {recipe.epochs} epochs, so "
-                f"nothing would be pruned; lower it, or turn pruning off with prunetrain.penalty_ratio = 0"
-            )
+        begins, epochs = growth.pruning_begins(recipe), recipe.epochs
+        if (epochs - 1) // self.interval * self.interval > begins:
+            return
+        start = f" in which pruning begins after {begins}" if begins else ""
+        raise RecipeError(
+            f"prunetrain.interval = {self.interval} is too long for a training of {epochs} epochs{start}: nothing "
+            "would be pruned before the last one; lower it, or turn pruning off with prunetrain.penalty_ratio = 0"
+        )
+
+    def check_anatomy(self, anatomy: Anatomy, network: str) -> None:
+        """Refuse a network of which nothing can be cut."""
+        anatomy.channels.require_free(self.name, network)
 
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
         """Adapt the penalty if the network has grown."""
@@ -92,8 +100,8 @@ class PruneTrain(Method):
         return ()
 
     def _learn(self, run: Run) -> None:
-        self._channels = run.anatomy.channels
-        self._channels.require_free(self.name, run.recipe.network)
+        self.check_anatomy(run.anatomy, run.recipe.network)
+        self._channels, self._begins = run.anatomy.channels, growth.pruning_begins(run.recipe)
         self._lasso = GroupLasso(run.model, self._channels)
 
     def after_backward(self, run: Run) -> None:
@@ -118,13 +126,13 @@ class PruneTrain(Method):
             self._owed = 0.0
 
     def _acts(self, run: Run) -> bool:
-        return self._rest_until <= run.progress < self.until
+        return run.epoch >= self._begins and self._rest_until <= run.progress < self.until
 
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
         """Cut what is dead, every few epochs but the last, since that would save nothing."""
         self._shrink()  # what is dead is exactly zero then, and nowhere else
         due = run.epoch % self.interval == 0 and run.epoch < run.recipe.epochs
-        if due and run.progress >= self._rest_until:
+        if due and run.epoch > self._begins and run.progress >= self._rest_until:
             yield from self._reconfigure(run)
             self._learn(run)
         self._penalty, self._parameters = self._lasso.penalty(), _parameters(run.model)

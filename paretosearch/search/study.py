@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from paretosearch.axis import Axis, Choice, Real, Value
+from paretosearch.axis import Choice, Real, SearchAxis, Value
 from paretosearch.errors import ParetosearchError, StoreError
 from paretosearch.search.samplers import SAMPLERS, SeededByTrial
 from paretosearch.space import Space
@@ -163,7 +163,7 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         return Search(study, storage, space)
 
 
-def distribution(axis: Axis) -> BaseDistribution:
+def distribution(axis: SearchAxis) -> BaseDistribution:
     """Say an axis in Optuna's words; values that can be listed stay readable as they are."""
     values = axis.values()
     if values is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from paretosearch import methods
-from paretosearch.axis import Axis, Choice, Int, Real, Value
+from paretosearch.axis import Axis, Choice, Int, Real, SearchAxis, Text, Value, refusal
 from paretosearch.errors import StudyFileError, suggest
 from paretosearch.recipe import FIELDS, Recipe
 from paretosearch.space import Space
@@ -82,8 +82,8 @@ def _read_recipe(source: Source, table: dict[str, Any], allowed: Mapping[str, Ax
     return fixed
 
 
-def _read_space(source: Source, table: dict[str, Any], allowed: Mapping[str, Axis]) -> dict[str, Axis]:
-    axes: dict[str, Axis] = {}
+def _read_space(source: Source, table: dict[str, Any], allowed: Mapping[str, Axis]) -> dict[str, SearchAxis]:
+    axes: dict[str, SearchAxis] = {}
     for path, name, spec in _entries(source, ("space",), table, allowed):
         with source.at(*path):
             axes[name] = _axis(spec, allowed[name])
@@ -115,12 +115,12 @@ def _flat(section: KeyPath, table: dict[str, Any], owners: set[str]) -> Iterator
             yield (*section, key), key, value
 
 
-def _axis(spec: Any, allowed: Axis) -> Axis:
+def _axis(spec: Any, allowed: Axis) -> SearchAxis:
     if isinstance(spec, list):
         return Choice(tuple(checked(value, allowed) for value in spec))
     if not isinstance(spec, dict):
         raise StudyFileError(f"{shown(spec)} is no list of values and no range {{ low = …, high = … }}")
-    if isinstance(allowed, Choice):
+    if isinstance(allowed, Choice | Text):
         raise StudyFileError(f"takes a list of values, not a range; each is {allowed}")
     return _range(_table(spec), allowed)
 
@@ -133,7 +133,7 @@ def _table(spec: dict[str, Any]) -> _Range:
         raise StudyFileError(f"{'.'.join(path)}: {message}") from None
 
 
-def _range(given: _Range, allowed: Real | Int) -> Axis:
+def _range(given: _Range, allowed: Real | Int) -> SearchAxis:
     low, high = checked(given.low, allowed, name="low = "), checked(given.high, allowed, name="high = ")
     if isinstance(allowed, Real):
         if given.log2:
@@ -157,10 +157,10 @@ def checked(value: Any, allowed: Axis, hint: str = "", name: str = "") -> Value:
         StudyFileError: If the value is not allowed.
     """
     if not allowed.contains(value):
-        raise StudyFileError(f"{name}{shown(value)} is not {allowed}{hint}")
+        raise StudyFileError(f"{name}{shown(value)} {refusal(allowed, value)}{hint}")
     one_spelling: Value = float(value) + 0.0 if isinstance(allowed, Real) else value  # 0, 0.0 and -0.0 are one value
     return one_spelling
 
 
-def _only_value(axis: Axis) -> Value:
+def _only_value(axis: SearchAxis) -> Value:
     return axis.options[0] if isinstance(axis, Choice) else axis.low

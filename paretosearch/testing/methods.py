@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from paretosearch import nets
-from paretosearch.axis import Axis, Choice, Value
+from paretosearch.axis import Axis, Choice, Text, Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import NAMED_SLOTS, Method
 from paretosearch.recipe import Recipe
@@ -162,7 +162,7 @@ def check_training(method: type[Method], network: str) -> None:
     """Check that a network trains and evaluates with the Method."""
     training = TinyTraining((turned_on(method),), network)
     before = [p.detach().clone() for p in training.run.model.parameters()]
-    logits = training.epoch().logits()
+    logits = training.epoch().epoch().logits()
     assert logits.shape == (BATCH, CLASSES)
     assert logits.isfinite().all()
     assert all(p.isfinite().all() for p in training.run.model.parameters())
@@ -187,7 +187,7 @@ def check_checkpoint(method: type[Method]) -> None:
 
 def check_pair(first: type[Method], second: type[Method]) -> None:
     """Check that a network trains with two Methods at once, in the order of the catalogue."""
-    assert TinyTraining((turned_on(first), turned_on(second))).epoch().logits().isfinite().all()
+    assert TinyTraining((turned_on(first), turned_on(second))).epoch().epoch().logits().isfinite().all()
 
 
 def _images(size: int) -> tuple[Tensor, Tensor]:
@@ -196,12 +196,14 @@ def _images(size: int) -> tuple[Tensor, Tensor]:
 
 
 def _inside(axis: Axis) -> tuple[Value, ...]:
+    if isinstance(axis, Text):
+        return axis.examples
     return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
 
 
 def _outside(axis: Axis) -> tuple[Value, ...]:
     strange = ("no such value", float("nan"))
-    return strange if isinstance(axis, Choice) else (*strange, axis.low - 1, axis.high + 1)
+    return strange if isinstance(axis, Choice | Text) else (*strange, axis.low - 1, axis.high + 1)
 
 
 def _refuses(method: type[Method], key: str, value: Value) -> bool:

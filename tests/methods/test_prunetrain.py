@@ -230,8 +230,8 @@ def test_an_interval_longer_than_the_training_is_refused() -> None:
     with pytest.raises(RecipeError) as error:
         PruneTrain(penalty_ratio=0.2, interval=10).check(Recipe("random", "resnet8", epochs=10))
     assert str(error.value) == (
-        "prunetrain.interval = 10 is no shorter than the training of 10 epochs, so nothing would be pruned; "
-        "lower it, or turn pruning off with prunetrain.penalty_ratio = 0"
+        "prunetrain.interval = 10 is too long for a training of 10 epochs: nothing would be pruned before the last "
+        "one; lower it, or turn pruning off with prunetrain.penalty_ratio = 0"
     )
 
 

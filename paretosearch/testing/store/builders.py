@@ -90,7 +90,10 @@ def full_outcome() -> Outcome:
         energy_joules=6789.0,
         noisy=True,
         epochs=tuple(epoch(number) for number in (1, 2, 3)),
-        surgeries=(SurgeryResult(1, "prune", 64, 48, 0.25), SurgeryResult(2, "widen", 48, 96, 0.5, {"similarity": 0.75})),
+        surgeries=(
+            SurgeryResult(1, "prune", 64, 48, 0.25),
+            SurgeryResult(2, "widen", 48, 96, 0.5, {"similarity": 0.75}),
+        ),
     )
 
 

@@ -16,6 +16,7 @@ from paretosearch.training.surgery.analysis import analyze
 from paretosearch.training.surgery.deepen import insert_identity
 from paretosearch.training.surgery.remap import remap
 from paretosearch.training.surgery.removal import remove_branch
+from paretosearch.training.surgery.stages import stages
 
 
 class Surgeon:
@@ -42,6 +43,11 @@ class Surgeon:
         if self._channels is None:
             self._channels = analyze(self.model, self.images)
         return self._channels
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The modules behind which `insert_identity` can stand, the last one for each size of the maps."""
+        return stages(self.model, self.channels, self.images)
 
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space since it last grew."""
