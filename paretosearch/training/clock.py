@@ -10,9 +10,10 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 
@@ -141,6 +142,14 @@ class Clock:
     def _synchronize(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that was measured so far, as JSON can hold it."""
+        return {"events": self._events, "phases": [asdict(phase) for phase in self._phases]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what another process measured."""
+        self._events, self._phases = state["events"], [Phase(**phase) for phase in state["phases"]]
 
     @property
     def train_seconds(self) -> float:

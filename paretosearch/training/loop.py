@@ -20,6 +20,7 @@ from paretosearch.method import Method
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.run import Loss, Run, Step, StepCost
+from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
 from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
 from paretosearch.training.precision import Precision
@@ -48,6 +49,8 @@ def train(
     device: torch.device,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
     with_test: bool = False,
+    checkpoint: Checkpoint | None = None,
+    keep: Callable[[Checkpoint], None] | None = None,
 ) -> Trained:
     """Train a Recipe.
 
@@ -57,16 +60,23 @@ def train(
         device: Where.
         on_epoch: Called after every epoch, off the clock; what it raises ends the training.
         with_test: Look at the test split at the end. A search must not.
+        checkpoint: Where to go on; None begins anew. On a CPU the result is that of a training without a stop, bit by
+            bit, but for the seconds.
+        keep: Called after every epoch but the last with the state then, off the clock; it must write it, or copy it.
 
     Returns:
         The Outcome with `train_seconds` by the training clock, and the trained network.
 
     Raises:
-        RecipeError: If the network, a Method or the batch size does not fit the images.
+        RecipeError: If the network, a Method or the batch size does not fit the images, or the checkpoint is of another
+            Recipe.
         DeviceError: If the device cannot do the number format.
         DivergedError: If the loss is not finite at the end of an epoch.
     """
-    return _Training(recipe, images, device, on_epoch).go(with_test)
+    training = Training(recipe, images, device, on_epoch)
+    if checkpoint is not None:
+        restore(training, checkpoint)
+    return training.go(with_test, keep)
 
 
 def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:
@@ -80,8 +90,15 @@ def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> n
     return reduce(lambda net, method: method.edit_model(net), active, model)
 
 
-class _Training:
-    """The parts of one training, and the loop over them."""
+class Training:
+    """The parts of one training, and the loop over them.
+
+    Args:
+        recipe: What to train.
+        images: Its data set.
+        device: Where.
+        on_epoch: Called after every epoch.
+    """
 
     def __init__(
         self, recipe: Recipe, images: ImageSet, device: torch.device, on_epoch: Callable[[EpochResult], None]
@@ -91,7 +108,8 @@ class _Training:
         self.methods = methods.active(recipe)
         self.precision = Precision(recipe.number_format, device)
         self.precision.set_flags()
-        self.clock, self.memory, self.joules = Clock(device), PeakMemory(device), energy_joules(device)
+        self.clock, self.memory = Clock(device), PeakMemory(device)
+        self.joules, self.joules_before = energy_joules(device), 0.0
         generator = torch.Generator().manual_seed(recipe.seed)
         self.batches = self._batches(recipe, generator)
         self.validation = self._in_order(images.validation)
@@ -108,6 +126,7 @@ class _Training:
         image_shape = images.channels, images.image_size, images.image_size
         self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
         self.effort = Effort()
+        self.results: list[EpochResult] = []
 
     def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
         split = self.images.train
@@ -120,13 +139,20 @@ class _Training:
         augment = recipe.augmentation == "standard"
         return Batches(Split(pixels, labels), self.images, self.device, recipe.batch_size, augment, generator)
 
-    def go(self, with_test: bool) -> Trained:
-        results: list[EpochResult] = []
+    def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
+        """Train what is left of the epochs."""
         while self.run.epoch < self.run.recipe.epochs:
             loss = self._epoch()
-            results.append(self._result(loss))
-            self.on_epoch(results[-1])
-        return Trained(self._outcome(tuple(results), with_test), self._eval_model())
+            self.results.append(self._result(loss))
+            if keep is not None and self.run.epoch < self.run.recipe.epochs:
+                keep(taken(self))
+            self.on_epoch(self.results[-1])
+        return Trained(self._outcome(tuple(self.results), with_test), self._eval_model())
+
+    def spent_joules(self) -> float | None:
+        """Energy of the device since the training began; None where it cannot be read."""
+        joules = energy_joules(self.device)
+        return None if joules is None or self.joules is None else self.joules_before + joules - self.joules
 
     def _epoch(self) -> float:
         """Train one epoch; gives the mean loss, read once at its end."""
@@ -220,7 +246,7 @@ class _Training:
         )
 
     def _outcome(self, results: tuple[EpochResult, ...], with_test: bool) -> Outcome:
-        last, joules = results[-1], energy_joules(self.device)
+        last = results[-1]
         outcome = Outcome(
             "complete",
             train_seconds=self.clock.train_seconds,
@@ -231,7 +257,7 @@ class _Training:
             parameters=last.parameters,
             peak_memory_bytes=self.memory.sample(),
             images_per_second=self.effort.images / self.clock.train_seconds,
-            energy_joules=None if joules is None or self.joules is None else joules - self.joules,
+            energy_joules=self.spent_joules(),
             noisy=self.clock.noisy,
             epochs=results,
             surgeries=tuple(self.shape.results),

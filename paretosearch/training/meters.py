@@ -70,6 +70,10 @@ class PeakMemory:
         self._seen = max(self._seen, self._now())
         return self._seen
 
+    def reach(self, seen: int) -> None:
+        """Count what a process before this one has seen."""
+        self._seen = max(self._seen, seen)
+
     def _now(self) -> int:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -114,3 +115,11 @@ class Precision:
         skipped = int(self._skipped.item())
         self._skipped.zero_()
         return skipped
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the loss scale, with what decides when it changes."""
+        return self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it back."""
+        self._scaler.load_state_dict(state)

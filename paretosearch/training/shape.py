@@ -51,6 +51,10 @@ class Shape:
             self._flops = flops_per_image(self._run.model, self._image_shape, self._run.device)
         return self._flops
 
+    def take_back(self, results: list[SurgeryResult]) -> None:
+        """Go on behind changes that an earlier process made, and a Surgeon has repeated."""
+        self.results, self._flops = results, None
+
     def change(self, asked: Iterator[Surgery]) -> None:
         """Do what is asked for until nothing more is; asking is on the clock as well."""
         changed = False

@@ -1,0 +1,104 @@
+"""A training that is continued from a checkpoint ends as one that was never stopped, bit by bit."""
+
+import io
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from paretosearch.errors import RecipeError
+from paretosearch.outcome import EpochResult
+from paretosearch.recipe import Recipe
+from paretosearch.testing.images import image_set
+from paretosearch.training import Trained, train
+
+#: Cuts channels, grows twice, and doubles the batch if that is faster.
+CHANGING = Recipe(
+    "stripes",
+    "resnet8",
+    epochs=6,
+    batch_size=32,
+    reference_batch_size=32,
+    learning_rate=0.05,
+    augmentation="standard",
+    pooling="stochastic",
+    channel_multiple=4,
+    methods={
+        "prunetrain": {"penalty_ratio": 0.8, "interval": 1, "form": "proximal", "threshold": 0.02},
+        "net2net": {"schedule": "widen@0.5x1.5+deepen@0.7"},
+    },
+    seed=5,
+)
+
+
+class _KilledError(Exception):
+    pass
+
+
+def go(recipe: Recipe, **options: Any) -> Trained:
+    return train(recipe, image_set(per_class=32), torch.device("cpu"), **options)
+
+
+@cache
+def unbroken(recipe: Recipe) -> Trained:
+    return go(recipe)
+
+
+def killed_after(epoch: int, recipe: Recipe) -> bytes:
+    """Train until an epoch is done; gives the last checkpoint as it lies on a disk."""
+    kept: list[bytes] = []
+
+    def keep(checkpoint: object) -> None:
+        file = io.BytesIO()
+        torch.save(checkpoint, file)
+        kept.append(file.getvalue())
+
+    def end(result: EpochResult) -> None:
+        if result.epoch == epoch:
+            raise _KilledError
+
+    with pytest.raises(_KilledError):
+        go(recipe, keep=keep, on_epoch=end)
+    assert len(kept) == epoch
+    return kept[-1]
+
+
+def continued(checkpoint: bytes, recipe: Recipe) -> Trained:
+    torch.manual_seed(99)  # whatever another process drew
+    return go(recipe, checkpoint=torch.load(io.BytesIO(checkpoint), weights_only=True))
+
+
+def without_seconds(results: tuple[Any, ...]) -> list[Any]:
+    clocked = ("train_seconds", "step_seconds", "step_seconds_iqr", "seconds")
+    return [replace(r, **{name: 0.0 for name in clocked if hasattr(r, name)}) for r in results]
+
+
+def test_the_training_to_be_broken_changes_its_shape_in_every_way() -> None:
+    kinds = {surgery.kind for surgery in unbroken(CHANGING).outcome.surgeries}
+    assert kinds >= {"prune", "widen", "deepen"}
+    assert any(s.channels_after < s.channels_before for s in unbroken(CHANGING).outcome.surgeries)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4, 5])
+def test_a_continued_training_ends_with_the_same_bits(epoch: int) -> None:
+    one, other = unbroken(CHANGING), continued(killed_after(epoch, CHANGING), CHANGING)
+    ours, theirs = one.model.state_dict(), other.model.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert without_seconds(one.outcome.epochs) == without_seconds(other.outcome.epochs)
+    assert without_seconds(one.outcome.surgeries) == without_seconds(other.outcome.surgeries)
+    assert one.outcome.training_flops == other.outcome.training_flops
+
+
+def test_the_clock_goes_on_where_it_was() -> None:
+    other = continued(killed_after(3, CHANGING), CHANGING).outcome
+    third, fourth = other.epochs[2:4]
+    assert 0 < third.train_seconds < fourth.train_seconds < (other.train_seconds or 0)
+
+
+def test_a_checkpoint_of_another_recipe_is_refused() -> None:
+    checkpoint = killed_after(1, CHANGING)
+    with pytest.raises(RecipeError, match="of another Recipe"):
+        continued(checkpoint, replace(CHANGING, learning_rate=0.06))
