@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from paretosearch.cli.options import Cpu, DeviceClass, Gpus, Json, Storage, Study
+from paretosearch.cli.options import Cpu, DeviceClass, Gpus, ImageSize, Json, Network, Storage, Study
 from paretosearch.errors import UsageError
 from paretosearch.outcome import EpochResult
 
@@ -169,11 +169,19 @@ def _epoch_line(epoch: EpochResult, epochs: int) -> str:
     return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
 
 
-def methods(as_json: Json = False) -> None:
-    """List every method: what it does, its parameters, its slot, its paper."""
-    from paretosearch.api.listing import methods_json, methods_table
+def methods(network: Network = None, image_size: ImageSize = None, as_json: Json = False) -> None:
+    """List every method: what it does, its parameters, its slot, its paper; with --network, what can change in that."""
+    if network is None:
+        from paretosearch.api.listing import methods_json, methods_table
 
-    _print_json(methods_json()) if as_json else Console().print(methods_table())
+        if image_size is not None:
+            raise UsageError("--image-size is for looking at a network; say which one with --network NAME")
+        _print_json(methods_json()) if as_json else Console().print(methods_table())
+    else:
+        from paretosearch.api.anatomy import anatomy_json, anatomy_table, examine
+
+        findings = examine(network, image_size)
+        _print_json(anatomy_json(findings)) if as_json else Console().print(anatomy_table(findings))
 
 
 def doctor(storage: Storage = None, as_json: Json = False) -> None:

@@ -33,3 +33,18 @@ Cpu = Annotated[
 DeviceClass = Annotated[
     str | None, typer.Option("--device-class", help="Class of devices, if there are several.", show_default=False)
 ]
+Network = Annotated[
+    str | None,
+    typer.Option("--network", help="Show what can change in this network.", metavar="NAME", show_default=False),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        "--image-size",
+        min=1,
+        max=1024,  # as in a Recipe
+        help="Edge of the network's images in pixels. [dim](default: the smallest of 32, 64, 224 that it takes)[/]",
+        metavar="N",
+        show_default=False,
+    ),
+]

@@ -148,3 +148,8 @@ def test_a_command_line_that_cannot_be_meant(run: Run) -> None:
 def test_a_batch_that_is_larger_than_the_data_is_said_before_any_training(run: Run, folder: Path) -> None:
     file = study(folder, "i", ("low = 8, high = 32", "low = 8, high = 512"))
     refused(run("launch", file, "--cpu", "1"), 3, "batch_size goes up to 512", "there are 96 images")
+
+
+def test_looking_at_a_network_that_there_is_not_or_at_none(run: Run) -> None:
+    refused(run("methods", "--network", "resnet19"), 3, "resnet19", "'resnet18'")
+    refused(run("methods", "--image-size", "64"), 2, "--image-size", "--network NAME")

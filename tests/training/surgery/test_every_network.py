@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from paretosearch.channels import ChannelMap, Noise, widened
-from paretosearch.testing.surgery import NETWORKS, images, network, output, relative_change, silence
-from paretosearch.training.surgery import analyze, remap
+from paretosearch.testing.surgery import NETWORKS, images, network, output, silence
+from paretosearch.training.surgery import analyze, insert_identity, remap
+from paretosearch.training.surgery.stages import stages
 
 X = images(2)
 Change = Callable[[nn.Module, ChannelMap], ChannelMap]
@@ -51,7 +52,17 @@ def silence_the_rest(model: nn.Module, channels: ChannelMap) -> None:
         silence(model, channels, channels.spaces[name], gone)
 
 
-CHANGES: dict[str, Change] = {"widen": widen, "permute": permute, "prune": prune}
+def deepen(model: nn.Module, channels: ChannelMap) -> ChannelMap:
+    generator = torch.Generator().manual_seed(5)
+    for stage in stages(model, channels, X):
+        insert_identity(model, channels, stage, X, generator)
+        channels = analyze(model, X)
+    return channels
+
+
+CHANGES: dict[str, Change] = {"widen": widen, "permute": permute, "prune": prune, "deepen": deepen}
+#: Those that leave every space as large as it was.
+OF_THE_SAME_SIZE = ("permute", "deepen")
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
@@ -61,16 +72,20 @@ def patient(request: pytest.FixtureRequest) -> tuple[str, nn.Module, ChannelMap]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_outputs_stay_as_they_were(patient: tuple[str, nn.Module, ChannelMap], change: str) -> None:
+def test_outputs_stay_as_they_were(
+    patient: tuple[str, nn.Module, ChannelMap], change: str, note_change: Callable[[Tensor, Tensor], float]
+) -> None:
     name, model, channels = patient
     assert len(channels.spaces) - len(channels.free) == 2, "only the images and the logits are fixed"
     for mode, (dtype, limit) in LIMITS.items():
         changed = copy.deepcopy(model).to(dtype).train(mode == "training")
         if change == "prune":
             silence_the_rest(changed, channels)
-        before = output(changed, X)
+        before, parameters = output(changed, X), len(list(changed.parameters()))
         after_map = CHANGES[change](changed, channels)
-        error = relative_change(before, output(changed, X))
+        error = note_change(before, output(changed, X))
         print(f"\n{name:24} {change:10} {mode:10} {error:.1e}")
         assert error <= limit
-        assert all(space.size != channels.spaces[space.name].size for space in after_map.free) or change == "permute"
+        sizes = [(space.size, after_map.spaces[space.name].size) for space in channels.free]
+        assert all((a == b) is (change in OF_THE_SAME_SIZE) for a, b in sizes)
+        assert (len(list(changed.parameters())) > parameters) is (change == "deepen")
