@@ -2,12 +2,15 @@
 
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from paretosearch.axis import Axis, Choice, Int, Real, Value
+from paretosearch.axis import Choice, Int, Real, SearchAxis, Value
 from paretosearch.errors import RecipeError
+from paretosearch.recipe import Recipe
 from paretosearch.space import Activation, Space
 
 ACTIVATIONS = (
@@ -77,6 +80,44 @@ def test_a_method_that_takes_no_parameters_leaves_its_name_in_its_field_alone() 
     assert "max" not in SPACE.recipe({**GENOME, "pooling": "max"}).methods
 
 
+def acting_on(needed: str | None, recipe: Recipe) -> Mapping[str, Value] | None:
+    """What a Method says that acts in long trainings only, and perhaps only beside another one."""
+    if recipe.epochs < 2 or (needed and needed not in recipe.methods):
+        return None
+    return {"strength": 1.0}
+
+
+TWO = Space(
+    fixed={"dataset": "cifar10", "network": "resnet20", "pooling": "max", "second.strength": 0.5},
+    axes={"epochs": Int(1, 3), "first.strength": Real(0.0, 2.0)},
+    activations=(
+        Activation("second", "second.strength", 0.0, False, ("strength",), partial(acting_on, "first")),
+        Activation("first", "first.strength", 0.0, False, ("strength",), partial(acting_on, None)),
+    ),
+)
+
+
+def test_a_method_that_could_not_act_is_left_out_with_what_acts_on_it() -> None:
+    def left(epochs: int, strength: float) -> set[str]:
+        return set(TWO.recipe({"epochs": epochs, "first.strength": strength}).methods)
+
+    assert left(2, 1.5) == {"first", "second"}
+    assert left(2, 0.0) == set()
+    assert left(1, 1.5) == set()
+
+
+def test_parameters_take_the_form_that_equal_trainings_share() -> None:
+    digests = {TWO.recipe({"epochs": 2, "first.strength": strength}).digest for strength in (0.5, 1.0, 1.5)}
+    assert len(digests) == 1
+    assert TWO.spelled({"epochs": 2, "first.strength": 1.5}).methods["first"] == {"strength": 1.5}
+
+
+def test_corners_are_the_ends_of_some_axes() -> None:
+    corners = list(SPACE.corners(["prune.interval", "pooling", "seed"]))
+    found = [(corner["prune.interval"], corner["pooling"], corner["batch_size"]) for corner in corners]
+    assert found == [(1, "max", 32), (1, "s3", 32), (3, "max", 32), (3, "s3", 32)]
+
+
 def test_a_value_that_no_recipe_allows_is_refused() -> None:
     with pytest.raises(RecipeError, match="batch_size = 0"):
         SPACE.recipe({**GENOME, "batch_size": 0})
@@ -135,7 +176,7 @@ def test_a_method_that_is_new_and_off_leaves_the_name_of_an_older_space_as_it_wa
 
 def test_a_fixed_parameter_of_a_method_that_may_be_on_is_part_of_the_name() -> None:
     def hash_of(grid: int, *pooling: str) -> str:
-        axes: dict[str, Axis] = {"pooling": Choice(pooling), "batch_size": Int(32, 128, log2=True)}
+        axes: dict[str, SearchAxis] = {"pooling": Choice(pooling), "batch_size": Int(32, 128, log2=True)}
         return Space({**FIXED, "s3.grid": grid, "prune.penalty": 0.0, "prune.interval": 1}, axes, ACTIVATIONS).hash
 
     def hash_of_always_on(interval: int) -> str:

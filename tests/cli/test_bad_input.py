@@ -153,3 +153,30 @@ def test_a_batch_that_is_larger_than_the_data_is_said_before_any_training(run: R
 def test_looking_at_a_network_that_there_is_not_or_at_none(run: Run) -> None:
     refused(run("methods", "--network", "resnet19"), 3, "resnet19", "'resnet18'")
     refused(run("methods", "--image-size", "64"), 2, "--image-size", "--network NAME")
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "said"),
+    [
+        ("j1", '"prunetrain.penalty_ratio" = 0.2\n"prunetrain.interval" = 3', ["interval = 3", "3 epochs", "lower it"]),
+        ("j2", '"net2net.schedule" = "widen@0.9"', ["widen@0.9 comes after the last of 3 epochs", "0.17 to 0.83"]),
+        (
+            "j3",
+            '"prunetrain.penalty_ratio" = 1.0',
+            ["j3.toml:14", "penalty_ratio", "1.0 is not a number from 0 to 0.9"],
+        ),
+        ("j4", '"net2net.schedule" = "widne"', ["j4.toml:14", "net2net.schedule", "did you mean 'widen'?"]),
+    ],
+)
+def test_a_change_of_shape_that_could_never_come(
+    run: Run, folder: Path, name: str, lines: str, said: list[str]
+) -> None:
+    file = study(folder, name, ("[recipe]", f"[recipe]\n{lines}"))
+    refused(run("launch", file, "--cpu", "1"), 3, *said)
+
+
+def test_pruning_of_a_network_of_which_nothing_can_be_cut(run: Run, folder: Path) -> None:
+    pruned = '[recipe]\n"prunetrain.penalty_ratio" = 0.2\n"prunetrain.interval" = 1'
+    swin = ('"convnet"', '"torchvision:swin_t"')
+    file = study(folder, "k", ("[recipe]", pruned), swin, ('["max", "stochastic", "s3"]', '["native"]'))
+    refused(run("launch", file, "--cpu", "1"), 3, "prunetrain needs channels that may change", "swin_t", "permute")

@@ -110,3 +110,51 @@ def test_every_activation_names_a_field_or_a_parameter_that_exists():
     slots = {slot.value for slot in NAMED_SLOTS}
     for activation in methods.activations():
         assert activation.key in (slots if activation.on else methods.parameters())
+
+
+def canonical(epochs=10, **values):
+    """Give the canonical Recipe of a space in which all that changes shapes may be on."""
+    given = {
+        "prunetrain.penalty_ratio": 0.2,
+        "prunetrain.interval": 2,
+        "net2net.schedule": "none",
+        "dynamic_batch.largest": 256,
+        **{key.replace("__", "."): value for key, value in values.items()},
+    }
+    defaults = {key: axis.default for key, axis in methods.parameters().items()}
+    plain = {"dataset": "random", "network": "resnet8", "pooling": "native", "schedule": "one_cycle"}
+    return Space({**plain, **defaults, **given, "epochs": epochs}, {}, methods.activations()).recipe({})
+
+
+def test_pruning_that_never_comes_is_no_pruning():
+    assert canonical(prunetrain__interval=10) == canonical(prunetrain__penalty_ratio=0.0)
+    assert "prunetrain" in canonical(prunetrain__interval=9).methods
+
+
+def test_growth_that_never_comes_is_no_growth():
+    assert canonical(epochs=1, net2net__schedule="widen+deepen") == canonical(epochs=1)
+    assert "net2net" in canonical(epochs=2, net2net__schedule="widen+deepen").methods
+
+
+def test_a_schedule_has_one_spelling_and_prunes_only_where_something_is_pruned():
+    def schedule(text, **values):
+        return canonical(net2net__schedule=text, **values).methods["net2net"]["schedule"]
+
+    assert schedule("deepen@0.5+widen@0.3x1.5") == "widen+deepen"
+    assert schedule("widen+prune") == "widen+prune"
+    assert schedule("widen+prune", prunetrain__penalty_ratio=0.0) == "widen"
+    assert schedule("widen+prune", prunetrain__interval=9) == "widen+prune"
+    assert schedule("widen@0.94+prune", prunetrain__interval=9) == "widen@0.94"
+
+
+def test_a_batch_that_nothing_enlarges_stays():
+    assert "dynamic_batch" in canonical().methods
+    assert "dynamic_batch" not in canonical(prunetrain__interval=10).methods
+    assert "dynamic_batch" in canonical(prunetrain__interval=10, net2net__schedule="widen").methods
+
+
+def test_every_canonical_recipe_can_be_trained():
+    for schedule in ("none", "widen", "widen+prune"):
+        for interval in (1, 2, 5):
+            for epochs in (1, 2, 5):
+                methods.active(canonical(epochs, net2net__schedule=schedule, prunetrain__interval=interval))

@@ -30,8 +30,10 @@ def stages(model: nn.Module, channel_map: ChannelMap, images: Tensor) -> tuple[s
     members = dict(_members(model))
     blocks = [branch.block for branch in channel_map.branches if branch.block in members]
     places = blocks or [name for name, module in members.items() if _ends_in_relu(module)]
-    seen = _map_sizes(model, places, images)
-    last = {size: name for name, size in seen}  # of one inside the other the outer is done last
+    last: dict[tuple[int, ...], str] = {}
+    for name, size in _map_sizes(model, places, images):  # of one inside the other the outer is done last
+        last.pop(size, None)
+        last[size] = name
     return tuple(last.values())
 
 
