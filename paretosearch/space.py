@@ -131,6 +131,13 @@ class Space:
         counts = [axis.count for axis in self.axes.values()]
         return None if None in counts else math.prod(count for count in counts if count is not None)
 
+    def has(self, genome: Genome) -> bool:
+        """Whether every value of a genome, of this or of a larger space, can be had."""
+        return all(
+            self.axes[key].contains(value) if key in self.axes else self.fixed.get(key) == value
+            for key, value in genome.items()
+        )
+
     def may_use(self, method: str) -> bool:
         """Whether a genome could turn a Method on."""
         return any(a.method == method and self._may_be_active(a) for a in self.activations)

@@ -118,6 +118,18 @@ def test_corners_are_the_ends_of_some_axes() -> None:
     assert found == [(1, "max", 32), (1, "s3", 32), (3, "max", 32), (3, "s3", 32)]
 
 
+def test_a_space_has_a_genome_whose_values_are_all_its_own() -> None:
+    assert SPACE.has(GENOME)
+    assert not SPACE.has({**GENOME, "batch_size": 256})
+    narrowed = replace(
+        SPACE,
+        fixed={**FIXED, "pooling": "max"},
+        axes={name: axis for name, axis in SPACE.axes.items() if name != "pooling"},
+    )
+    assert not narrowed.has(GENOME)
+    assert narrowed.has({**GENOME, "pooling": "max"})
+
+
 def test_a_value_that_no_recipe_allows_is_refused() -> None:
     with pytest.raises(RecipeError, match="batch_size = 0"):
         SPACE.recipe({**GENOME, "batch_size": 0})

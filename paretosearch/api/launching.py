@@ -88,6 +88,11 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
         space = registered(file, store, devices[0], console)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
+        for name, genome in file.first.items():
+            if space.has(genome):
+                search.begin_with(name, genome)
+            else:
+                console.print(f"[first.{name}] is left out: its number format is", markup=False)
         for device in devices:
             store.add_device(device)
         counts = search.counts()

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from paretosearch.axis import Choice, Real, SearchAxis, Value
 from paretosearch.errors import ParetosearchError, StoreError
 from paretosearch.search.samplers import SAMPLERS, SeededByTrial
-from paretosearch.space import Space
+from paretosearch.space import Genome, Space
 
 METRICS = ("train_seconds", "accuracy")
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
@@ -62,6 +62,20 @@ class Search:
         self._study_id = storage.get_study_id_from_name(study.study_name)
         # Every axis in every trial: NSGA-II would draw an axis at random that some trial of the past has not.
         self._distributions = {name: distribution(axis) for name, axis in space.axes.items()}
+
+    def begin_with(self, name: str, genome: Genome) -> None:
+        """Ask for a genome of the space before the sampler is asked, unless the study has such a Trial.
+
+        Args:
+            name: What to call the Trial, kept beside it.
+            genome: A value for every axis.
+
+        Raises:
+            StoreError: If the database does not take it.
+        """
+        values = {key: genome[key] for key in self._distributions}
+        with _store_errors():
+            self._study.enqueue_trial(values, user_attrs={"first": name}, skip_if_exists=True)
 
     def ask(self) -> Asked:
         """Begin a Trial.

@@ -42,7 +42,7 @@ def make_space(source: Source, top: Mapping[str, Value], recipe: dict[str, Any],
     Raises:
         StudyFileError: If a key is unknown or stands twice, or a value is not allowed.
     """
-    allowed = _allowed()
+    allowed = allowed_values()
     fixed, axes = _read_recipe(source, recipe, allowed), _read_space(source, space, allowed)
     for name in axes:
         if name in fixed:
@@ -59,8 +59,8 @@ def make_space(source: Source, top: Mapping[str, Value], recipe: dict[str, Any],
     )
 
 
-def _allowed() -> dict[str, Axis]:
-    """Give the widest range of everything that [recipe] and [space] may name."""
+def allowed_values() -> dict[str, Axis]:
+    """Give the widest range of everything that a table of values may name."""
     slots: dict[str, list[Value]] = {}
     for activation in methods.activations():
         if activation.on:
@@ -75,7 +75,7 @@ def _defaults(allowed: Mapping[str, Axis]) -> dict[str, Value]:
 
 def _read_recipe(source: Source, table: dict[str, Any], allowed: Mapping[str, Axis]) -> dict[str, Value]:
     fixed: dict[str, Value] = {}
-    for path, name, value in _entries(source, ("recipe",), table, allowed):
+    for path, name, value in entries(source, ("recipe",), table, allowed):
         with source.at(*path):
             hint = "; lists and ranges belong in [space]" if isinstance(value, list | dict) else ""
             fixed[name] = checked(value, allowed[name], hint)
@@ -84,13 +84,13 @@ def _read_recipe(source: Source, table: dict[str, Any], allowed: Mapping[str, Ax
 
 def _read_space(source: Source, table: dict[str, Any], allowed: Mapping[str, Axis]) -> dict[str, SearchAxis]:
     axes: dict[str, SearchAxis] = {}
-    for path, name, spec in _entries(source, ("space",), table, allowed):
+    for path, name, spec in entries(source, ("space",), table, allowed):
         with source.at(*path):
             axes[name] = _axis(spec, allowed[name])
     return axes
 
 
-def _entries(
+def entries(
     source: Source, section: KeyPath, table: dict[str, Any], allowed: Mapping[str, Axis]
 ) -> Iterator[tuple[KeyPath, str, Any]]:
     """Give the path, the name and the value of every entry; ``a.b`` may be one key or a key in a table."""

@@ -15,6 +15,7 @@ from paretosearch.axis import Value
 from paretosearch.errors import StudyFileError, suggest
 from paretosearch.recipe import FIELDS
 from paretosearch.studyfile.axes import checked, make_space
+from paretosearch.studyfile.first import make_first
 from paretosearch.studyfile.source import Source
 from paretosearch.studyfile.tables import Table, complaint, shown
 from paretosearch.studyfile.values import Budget, SearchOptions, StudyFile
@@ -35,6 +36,7 @@ class _Page(Table):
     search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler and population")
     recipe: dict[str, Any] = Field(default={}, description="a table of fixed values")
     space: dict[str, Any] = Field(description="a table of what to search")
+    first: dict[str, Any] = Field(default={}, description="a table of tables of values to begin with")
 
 
 def shipped() -> tuple[str, ...]:
@@ -73,6 +75,7 @@ def _study(source: Source, page: _Page) -> StudyFile:
     with source.at("seed"):
         seed = checked(page.seed, FIELDS["seed"])
     top: dict[str, Value] = {"dataset": dataset, "network": page.network, "seed": seed}
+    space = make_space(source, top, page.recipe, page.space)
     return StudyFile(
         name=page.name,
         dataset=dataset,
@@ -80,7 +83,8 @@ def _study(source: Source, page: _Page) -> StudyFile:
         seed=page.seed,
         budget=page.budget,
         search=page.search,
-        space=make_space(source, top, page.recipe, page.space),
+        space=space,
+        first=make_first(source, page.first, space),
         text=source.text,
         path=source.path,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -10,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from paretosearch.axis import Int
 from paretosearch.errors import UsageError
-from paretosearch.space import Space
+from paretosearch.space import Genome, Space
 from paretosearch.studyfile.tables import Table, complaint
 
 Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random"]
@@ -61,6 +62,7 @@ class StudyFile:
         budget: When the search ends.
         search: Who asks.
         space: What varies, and the value of everything that does not.
+        first: Genomes to train before the sampler is asked, by name.
         text: The file, as it was read.
         path: Where it was read from, absolute.
     """
@@ -72,6 +74,7 @@ class StudyFile:
     budget: Budget
     search: SearchOptions
     space: Space
+    first: Mapping[str, Genome]
     text: str
     path: Path
 

@@ -34,6 +34,21 @@ def test_a_trial_that_is_told_holds_its_objectives_and_its_note(opened: Opener, 
     assert trial.params == asked.genome
 
 
+def test_a_study_begins_with_what_it_is_told_to_and_only_once(opened: Opener, url: str) -> None:
+    axes = {"number_format": "bf16", "batch_size": 64, "learning_rate": 0.1, "label_smoothing.alpha": 0.0}
+    genomes = {"short": {**axes, "epochs": 1}, "long": {**axes, "epochs": 5}}
+    for _ in range(2):
+        search = opened()
+        for name, genome in genomes.items():
+            search.begin_with(name, genome)
+    asked = [search.ask() for _ in range(3)]
+    assert [trial.genome for trial in asked[:2]] == list(genomes.values())
+    assert asked[2].genome not in genomes.values()
+    assert trial_of(url, 0).user_attrs == {"first": "short"}
+    search.begin_with("short", genomes["short"])
+    assert search.trials() == 3
+
+
 def test_a_trial_that_fails_says_why_and_has_no_values(opened: Opener, url: str) -> None:
     search = opened()
     search.tell(search.ask().trial, None, {"failure": "diverged", "message": "the loss is nan"})
