@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 import torch
@@ -24,9 +23,6 @@ MIN_CHANNELS = 8
 
 #: Why the channels at both ends of any network must stay.
 ENDS = ("it is the network's input", "it is the network's output")
-
-#: Channel counts that a device computes without waste, by `torch.device.type`: oneDNN's vectors, tensor cores in fp16.
-CHANNEL_MULTIPLE: Mapping[str, int] = MappingProxyType({"cpu": 16, "cuda": 8})
 
 
 @dataclass(frozen=True)

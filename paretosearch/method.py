@@ -95,7 +95,6 @@ class Method:
         space: The allowed range and default of every parameter.
         switch: Parameter that turns the Method off at its value ``off``; None for a Method that fills a named slot.
         off: That value.
-        reshapes: Whether it changes the channels of the network.
         timing: ``simulated`` where the promised saving needs hardware that does not exist here.
 
     Args:
@@ -112,7 +111,6 @@ class Method:
     space: ClassVar[Mapping[str, Axis]] = {}
     switch: ClassVar[str | None] = None
     off: ClassVar[Value | None] = None
-    reshapes: ClassVar[bool] = False
     timing: ClassVar[Literal["real", "simulated"]] = "real"
 
     def __init__(self, **parameters: Value) -> None:

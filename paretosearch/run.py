@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from paretosearch.channels import CHANNEL_MULTIPLE, ChannelMap, ChannelSpace
+from paretosearch.channels import ChannelMap, ChannelSpace
 from paretosearch.recipe import Recipe
 from paretosearch.surgery import Lineage
 
@@ -92,11 +92,6 @@ class Run:
     def mid_step_progress(self) -> float:
         """Share that is done halfway through the coming step, so that a schedule wastes no step on a rate of zero."""
         return self._share(self.epoch_step + 0.5)
-
-    @property
-    def channel_multiple(self) -> int:
-        """Number that channel counts are rounded up to a multiple of."""
-        return self.recipe.channel_multiple or CHANNEL_MULTIPLE[self.device.type]
 
     def _share(self, epoch_step: float) -> float:
         return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.epochs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from paretosearch.channels import CHANNEL_MULTIPLE, ChannelMap, ChannelSpace, Place, Segment, round_up, widened
+from paretosearch.channels import ChannelMap, ChannelSpace, Place, Segment, round_up, widened
 
 
 def keep(size: int, *channels: int) -> torch.Tensor:
@@ -44,10 +44,6 @@ def test_numbers_are_rounded_up_within_what_there_is(size: int, alive: int, mult
 
 def test_of_equally_strong_channels_the_first_stay() -> None:
     assert round_up(keep(32), torch.ones(32), multiple=8).tolist() == list(range(8))
-
-
-def test_devices_round_by_what_they_compute_at_once() -> None:
-    assert CHANNEL_MULTIPLE == {"cpu": 16, "cuda": 8}
 
 
 def test_a_wider_space_starts_with_the_old_channels() -> None:

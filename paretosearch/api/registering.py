@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from rich.console import Console
 
-from paretosearch.channels import CHANNEL_MULTIPLE
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, StudyFileError
 from paretosearch.fleet import formats
-from paretosearch.methods import CATALOGUE
 from paretosearch.space import Space
 from paretosearch.store import Store, StudyRecord
 from paretosearch.studyfile import StudyFile, differences, narrowed
@@ -25,7 +22,7 @@ def registered(file: StudyFile, store: Store, device: Device, console: Console) 
     """Register a study, or check that it is the one in the store; gives the space that its devices can search."""
     known = store.study(file.name)
     if known is None:
-        space = _usable(_with_channel_multiple(file.space, device), device, console)
+        space = _usable(file.space, device, console)
         store.add_study(_record(file, space, device))
         return space
     if known.space_hash != file.space.hash:
@@ -44,15 +41,7 @@ def registered(file: StudyFile, store: Store, device: Device, console: Console) 
             f"study {file.name!r} was measured on {known.device_class} and this device is {device.device_class}, "
             f"whose times cannot be compared; give the study file a new name"
         )
-    return narrowed(_with_channel_multiple(file.space, device), "number_format", known.space["number_formats"])
-
-
-def _with_channel_multiple(space: Space, device: Device) -> Space:
-    """Write out what suits the device, so that a Recipe makes the same network wherever it is trained again."""
-    reshapes = any(method.reshapes and space.may_use(method.name) for method in CATALOGUE)
-    if not reshapes or space.fixed.get("channel_multiple") != 0:
-        return space
-    return replace(space, fixed={**space.fixed, "channel_multiple": CHANNEL_MULTIPLE[device.kind]})
+    return narrowed(file.space, "number_format", known.space["number_formats"])
 
 
 def _usable(space: Space, device: Device, console: Console) -> Space:

@@ -48,7 +48,6 @@ class Net2Net(Method):
         "learning_rate_factor": Real(0.01, 1.0, default=1.0),
         "rewarm": Real(0.0, 10.0, default=1.0),
     }
-    reshapes = True
     switch = "schedule"
     off = growth.NONE
 

@@ -53,7 +53,6 @@ class PruneTrain(Method):
         "rest": Real(0.0, 0.5, default=0.05),
         "until": Real(0.1, 1.0, default=1.0),
     }
-    reshapes = True
     switch = "penalty_ratio"
     off = 0.0
 
@@ -149,7 +148,7 @@ class PruneTrain(Method):
         """Choose the channels to keep in every space that becomes smaller."""
         strengths = channel_strengths(run.model, run.anatomy.channels)
         free = {space.name: space for space in run.anatomy.channels.free}
-        kept = {name: round_up(strengths[name] > 0, strengths[name], run.channel_multiple) for name in free}
+        kept = {name: round_up(strengths[name] > 0, strengths[name], run.recipe.channel_multiple) for name in free}
         plan = {name: index for name, index in kept.items() if len(index) < free[name].size}
         every = torch.cat([strengths[name] for name in free])
         weakest = every[every > 0].min().item() if every.any() else 0.0
