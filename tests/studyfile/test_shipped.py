@@ -14,7 +14,15 @@ from paretosearch.axis import Choice, Real, Value
 from paretosearch.space import Space
 from paretosearch.studyfile import load, shipped
 
-AXES_OF_EVERY_STUDY = {"number_format", "batch_size", "learning_rate", "pooling"}
+AXES_OF_EVERY_STUDY = {
+    "number_format",
+    "batch_size",
+    "pooling",
+    "prunetrain.penalty_ratio",
+    "prunetrain.interval",
+    "net2net.schedule",
+    "learning_rate",
+}
 
 
 def a_genome(space: Space, last: bool) -> dict[str, Value]:
@@ -28,7 +36,7 @@ def a_genome(space: Space, last: bool) -> dict[str, Value]:
 
 
 def test_the_studies_of_the_design_are_there() -> None:
-    assert shipped() == ("cifar10", "cifar100", "fashion_mnist", "image_folder", "quickstart")
+    assert shipped() == ("cifar10", "cifar100", "fashion_mnist", "image_folder", "net2net_prunetrain", "quickstart")
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -76,3 +84,18 @@ def test_the_studies_are_found_where_a_wheel_puts_them(tmp_path: Path) -> None:
     ).stdout.splitlines()
     assert tuple(names.split()) == shipped()
     assert Path(path) == tmp_path / "paretosearch" / "_studies" / "quickstart.toml"
+
+
+def test_the_study_of_growth_and_pruning_begins_with_its_controls() -> None:
+    study = load("net2net_prunetrain")
+    recipes = {name: study.space.recipe(genome) for name, genome in study.first.items()}
+    widths = {name: recipe.width for name, recipe in recipes.items()}
+    methods_of = {name: set(recipe.methods) for name, recipe in recipes.items()}
+    assert (widths["small-only"], widths["large-only"]) == (0.5, 1.0)
+    assert methods_of["small-only"] == methods_of["large-only"] == {"one_cycle"}
+    assert methods_of["prunetrain-only"] == {"one_cycle", "prunetrain"}
+    assert methods_of["net2net-only"] == {"one_cycle", "net2net"}
+    assert methods_of["grow-then-prune"] == {"one_cycle", "net2net", "prunetrain"}
+    shorter = [recipe.epochs for recipe in recipes.values() if recipe.methods == recipes["large-only"].methods]
+    assert len(shorter) == 5
+    assert len({recipe.digest for recipe in recipes.values()}) == len(recipes)
