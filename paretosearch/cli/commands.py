@@ -147,6 +147,7 @@ def train(
     """Train one Recipe, look at the test split, keep the weights."""
     from paretosearch.api.fronts import chosen_recipe
     from paretosearch.api.training import train as run
+    from paretosearch.report.shapes import shape_lines
     from paretosearch.report.words import words
 
     chosen = chosen_recipe(recipe, trial, study, storage, seed)
@@ -157,6 +158,8 @@ def train(
         print(outcome.to_json())
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
+    for line in shape_lines(chosen, outcome):
+        console.print(line, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(
         f"{seconds:.1f} s, validation accuracy {100 * accuracy:.2f} %, "
