@@ -21,6 +21,9 @@ NONE = "none"
 #: Schedules that a search does well to choose from.
 PRESETS = (NONE, "widen", "deepen", "widen+deepen", "widen+prune")
 
+#: Schedules to show to those who are to write one.
+EXAMPLES = (*PRESETS, "widen@0.2x2+deepen@0.4")
+
 #: What an event means that says no more than its kind: when, and how much. Pruning begins with the event before it.
 DEFAULTS: Mapping[Kind, tuple[float, float]] = MappingProxyType({"widen": (0.3, 1.5), "deepen": (0.5, 1)})
 

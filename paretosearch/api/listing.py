@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from paretosearch.methods import CATALOGUE
+from paretosearch.report.words import value_text
 
 
 def methods_json() -> list[dict[str, Any]]:
@@ -25,9 +26,13 @@ def methods_json() -> list[dict[str, Any]]:
 
 
 def methods_table() -> Table:
-    """Describe every Method as a table."""
-    table = Table("method", "what it does", "slot", "parameters", "paper", box=None, pad_edge=False)
+    """Describe every Method, with its parameters and their defaults below it."""
+    table = Table("method, parameter = default", "what it does, what is allowed", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for method in methods_json():
-        parameters = "\n".join(f"{name}: {p['range']}" for name, p in method["parameters"].items())
-        table.add_row(method["name"], method["summary"], method["slot"] or "", parameters, method["paper"])
+        slot = f" ({method['slot']})" if method["slot"] else ""
+        paper = f"[dim]; {method['paper']}[/]" if method["paper"] else ""
+        table.add_row(f"[bold]{method['name']}[/]{slot}", method["summary"] + paper)
+        for name, parameter in method["parameters"].items():
+            table.add_row(f"  {name} = {value_text(parameter['default'])}", str(parameter["range"]))
     return table

@@ -43,7 +43,7 @@ class Net2Net(Method):
     summary = "grow the network while training, keeping its function"
     paper = "Chen et al. 2016, arXiv:1511.05641"
     space = {
-        "schedule": Text("growth schedule", growth.PRESETS, growth.NONE, growth.problem),
+        "schedule": Text("growth schedule", growth.EXAMPLES, growth.NONE, growth.problem),
         "noise": Real(0.0, 1.0, default=0.3),
         "learning_rate_factor": Real(0.01, 1.0, default=1.0),
         "rewarm": Real(0.0, 10.0, default=1.0),

@@ -1,0 +1,24 @@
+"""The list of methods reads on a narrow terminal."""
+
+from rich.console import Console
+
+from paretosearch.api.listing import methods_json, methods_table
+from paretosearch.methods import CATALOGUE
+
+
+def test_every_method_and_parameter_is_whole_at_80_columns() -> None:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(methods_table())
+    text = captured.get()
+    assert "…" not in text
+    for method in CATALOGUE:
+        assert method.name in text
+        assert all(f"  {name} = " in text for name in method.space)
+
+
+def test_the_list_says_what_a_study_file_may_hold() -> None:
+    described = {method["name"]: method for method in methods_json()}
+    assert described["s3"]["slot"] == "pooling"
+    assert described["prunetrain"]["parameters"]["interval"]["default"] == 2
+    assert "widen@0.2x2+deepen@0.4" in described["net2net"]["parameters"]["schedule"]["range"]
