@@ -47,8 +47,9 @@ GROWTH: Mapping[str, Any] = {**COMMON, "epochs": 20, "learning_rate": 0.2}
 WARM_UP = {"one_cycle": {"warmup": 0.1}}
 
 
-def _pruned(form: str) -> dict[str, Any]:
-    return {"methods": {**WARM_UP, "prunetrain": {"penalty_ratio": 0.25, "interval": 2, "form": form}}}
+def _pruned(form: str, **parameters: Any) -> dict[str, Any]:
+    prunetrain = {"penalty_ratio": 0.25, "interval": 2, "form": form, **parameters}
+    return {"methods": {**WARM_UP, "prunetrain": prunetrain}}
 
 
 def _grown(**parameters: Any) -> dict[str, Any]:
@@ -60,6 +61,7 @@ ARMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "pruning": {
         "dense": {**PRUNING, "methods": WARM_UP},
         "proximal": {**PRUNING, **_pruned("proximal")},
+        "proximal to 0.6": {**PRUNING, **_pruned("proximal", until=0.6)},
         "subgradient": {**PRUNING, **_pruned("subgradient")},
     },
     "growth": {
@@ -110,20 +112,25 @@ def show() -> None:
         for line in lines:
             if line["comparison"] == comparison:
                 found[line["arm"]].append(line)
-        base = next((arm for arm in arms if arm in found), None)
-        if base is None:
+        if not found:
             continue
-        print(f"\n{comparison} ({found[base][0]['device']}, torch {found[base][0]['torch']})")
-        print(f"{'':20}{'n':>3}{'accuracy':>10}{'seconds':>9}{'TFLOPs':>8}   against {base}")
+        first = next(iter(arms))
+        some = next(iter(found.values()))[0]
+        print(f"\n{comparison} ({some['device']}, torch {some['torch']}), means; compared on the same seeds")
+        print(f"{'':20}{'n':>3}{'accuracy':>10}{'seconds':>9}{'TFLOPs':>8}   against {first}")
         for arm in (arm for arm in arms if arm in found):
-            print(_row(arm, found[arm], found[base]))
+            print(_row(arm, found[arm], found[first] if arm != first else []))
 
 
-def _row(arm: str, lines: list[dict[str, Any]], base: list[dict[str, Any]]) -> str:
+def _row(arm: str, lines: list[dict[str, Any]], all_base: list[dict[str, Any]]) -> str:
     accuracy, seconds, flops = (_mean(lines, key) for key in ("accuracy", "train_seconds", "training_flops"))
     row = f"{arm:20}{len(lines):3}{100 * accuracy:8.2f} %{seconds:9.1f}{flops / 1e12:8.2f}"
-    if lines is base:
+    seeds = {line["seed"] for line in lines} & {line["seed"] for line in all_base}
+    if not seeds:
         return row
+    base = [line for line in all_base if line["seed"] in seeds]
+    lines = [line for line in lines if line["seed"] in seeds]
+    accuracy, seconds, flops = (_mean(lines, key) for key in ("accuracy", "train_seconds", "training_flops"))
     points = 100 * (accuracy - _mean(base, "accuracy"))
     time_saved = 1 - seconds / _mean(base, "train_seconds")
     flops_saved = 1 - flops / _mean(base, "training_flops")
@@ -143,6 +150,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--show", action="store_true", help="train nothing")
     asked = parser.parse_args()
+    unknown = [arm for arm in asked.arms or () if not asked.comparison or arm not in ARMS[asked.comparison]]
+    if unknown:
+        parser.error(f"there is no arm {unknown[0]!r}; choose of {', '.join(ARMS[asked.comparison or 'pruning'])}")
     if asked.comparison and not asked.show:
         RESULTS.parent.mkdir(exist_ok=True)
         torch.set_flush_denormal(True)

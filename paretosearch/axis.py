@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import ClassVar, TypeGuard
 
 from paretosearch.errors import StudyFileError
 
@@ -173,7 +173,7 @@ class Text:
     def values(self) -> None:
         """There is no end of texts."""
 
-    count: None = None
+    count: ClassVar[None] = None
 
     def __str__(self) -> str:
         return f"a {self.what} such as {', '.join(self.examples)}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Literal, cast, get_args
 
@@ -92,15 +93,41 @@ def problem(text: str) -> str | None:
     return None
 
 
+def settled(events: tuple[Event, ...], epochs: int) -> tuple[Event, ...]:
+    """Give the events that a training has room for, at the same time if they happen after the same epoch.
+
+    Args:
+        events: A schedule.
+        epochs: Length of the training.
+
+    Returns:
+        The events inside, each at the default of its kind or else at the share with the fewest digits that is the
+        nearest to its epoch's.
+    """
+    return tuple(replace(event, at=_one_share(event, epochs)) for event in events if event.is_inside(epochs))
+
+
+def _one_share(event: Event, epochs: int) -> float:
+    near = [round(event.epoch(epochs) / epochs, digits) for digits in range(1, 7)]
+    wishes = [DEFAULTS[event.kind][0], *near] if event.kind in DEFAULTS else near
+    return next(at for at in wishes if replace(event, at=at).epoch(epochs) == event.epoch(epochs))
+
+
 def spell(events: tuple[Event, ...]) -> str:
     """Write events in the one way in which a Recipe has them: in order, without what is a default."""
     written: list[str] = []
     for i, event in enumerate(events):
         at, amount = _default(event.kind, list(events[:i]))
-        when = "" if event.at == at else f"@{event.at:g}"
-        much = "" if event.amount == amount else f"x{event.amount:g}"
+        when = "" if event.at == at else f"@{_decimal(event.at)}"
+        much = "" if event.amount == amount else f"x{_decimal(event.amount)}"
         written.append(f"{event.kind}{when}{much}")
     return "+".join(written) or NONE
+
+
+def _decimal(number: float) -> str:
+    """Write a number so that it reads back equal, without an exponent."""
+    text = f"{Decimal(repr(float(number))):f}"
+    return text.rstrip("0").rstrip(".")
 
 
 def shares(epochs: int) -> tuple[float, float]:
@@ -111,6 +138,12 @@ def shares(epochs: int) -> tuple[float, float]:
 def schedule_of(recipe: Recipe) -> tuple[Event, ...]:
     """Give the schedule of a Recipe; no event if its network does not grow."""
     return parse(str(recipe.methods.get("net2net", {}).get("schedule", NONE)))
+
+
+def growth_epochs(recipe: Recipe) -> tuple[int, ...]:
+    """List the numbers of epochs that are done when the network of a Recipe grows, in order."""
+    events = schedule_of(recipe)
+    return tuple(sorted({event.epoch(recipe.epochs) for event in events if event.kind != "prune"}))
 
 
 def pruning_begins(recipe: Recipe) -> int:

@@ -123,6 +123,13 @@ class Method:
                 raise RecipeError(f"{self.name}.{key} = {value!r} {refusal(axis, value)}")
             setattr(self, key, float(value) if isinstance(axis, Real) else value)
 
+    @classmethod
+    def default(cls, parameter: str) -> Value:
+        """Give the value of a parameter that nobody names."""
+        value = cls.space[parameter].default
+        assert value is not None
+        return value
+
     def check(self, recipe: Recipe) -> None:
         """Look for a reason why the Method could never act in the training of a Recipe.
 

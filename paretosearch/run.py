@@ -66,6 +66,7 @@ class Run:
         step: Optimizer steps done in all epochs.
         learning_rate: Learning rate of the coming step: the schedule sets it anew on every batch, others may scale it.
         loss: Loss of the step in progress without the terms of Methods, detached, a scalar; from `add_loss` on.
+        stepped: Whether the optimizer has made the step in progress, 1 or 0, a scalar; for `after_step`.
     """
 
     recipe: Recipe
@@ -82,6 +83,7 @@ class Run:
     step: int = 0
     learning_rate: float = 0.0
     loss: Tensor | None = None
+    stepped: Tensor | None = None
 
     @property
     def progress(self) -> float:

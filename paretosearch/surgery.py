@@ -56,7 +56,7 @@ class Surgery:
     """A change of shape, described.
 
     Args:
-        kind: ``prune``, ``remove``, ``widen`` or ``deepen``.
+        kind: ``prune``, ``remove``, ``widen``, ``deepen``, or ``batch`` for a batch size that followed the shape.
         operations: What to do, in order; none where a Method looked and left everything as it is.
         figures: What the Method noticed on the occasion, for the record.
     """
@@ -71,17 +71,15 @@ class Lineage:
     """What became of a space's channels since it last grew.
 
     Args:
-        size: Number of channels it had then; at the start of the training if it never grew.
         origins: The channel before that growth that each channel comes from, int64 (C,).
     """
 
-    size: int
     origins: Tensor
 
     @classmethod
     def fresh(cls, size: int) -> Lineage:
         """Make the lineage of channels that are no copies."""
-        return cls(size, torch.arange(size))
+        return cls(torch.arange(size))
 
     @property
     def copied(self) -> Tensor:
@@ -91,4 +89,4 @@ class Lineage:
     def after(self, index: Tensor) -> Lineage:
         """Give the lineage of the channels that a remap makes: the old channel of every new one (C',)."""
         grown = bool((torch.bincount(index) > 1).any())
-        return Lineage(len(index), index) if grown else Lineage(self.size, self.origins[index])
+        return Lineage(index if grown else self.origins[index])

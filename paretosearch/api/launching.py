@@ -92,7 +92,7 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
             if space.has(genome):
                 search.begin_with(name, genome)
             else:
-                console.print(f"[first.{name}] is left out: its number format is", markup=False)
+                console.print(f"[first.{name}] is left out, as its number format is", markup=False, soft_wrap=True)
         for device in devices:
             store.add_device(device)
         counts = search.counts()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -78,6 +79,10 @@ class DynamicBatch(Method):
 
     def _choose(self, run: Run) -> Iterator[Surgery]:
         old, now = run.batch_size, run.step_cost(run.batch_size)
+        if now.seconds == math.inf:
+            self._take(run, _shrunk(run))
+            yield Surgery("batch", (), {"tried": old, "batch_size": run.batch_size})
+            return
         tried = min(2 * old, self.largest, run.steps_per_epoch * old)
         if tried <= old:
             return
@@ -85,8 +90,11 @@ class DynamicBatch(Method):
         size = fitting((old, now), (tried, then))
         speedup = size / old * now.seconds / (then if size == tried else run.step_cost(size)).seconds
         if size < old or speedup >= WORTH_IT:
-            run.batch_size, self._before, self._since = size, float(old), run.epoch
+            self._take(run, size)
         yield Surgery("batch", (), {"tried": size, "speedup": speedup, "batch_size": run.batch_size})
+
+    def _take(self, run: Run, size: int) -> None:
+        self._before, self._since, run.batch_size = float(run.batch_size), run.epoch, size
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Scale the learning rate as the batch was scaled, over one epoch."""
@@ -105,11 +113,19 @@ class DynamicBatch(Method):
         self._parameters, self._before, self._since = state["parameters"], state["before"], state["since"]
 
 
+def _shrunk(run: Run) -> int:
+    """Halve a batch that does not fit until it does; one image must."""
+    size = run.batch_size
+    while size > 1 and run.step_cost(size).seconds == math.inf:
+        size //= 2
+    return size
+
+
 def fitting(small: tuple[int, StepCost], large: tuple[int, StepCost]) -> int:
     """Give the largest batch size that fits, by a line through two measured ones (methods-structure, section 1.4).
 
     Args:
-        small: A batch size and what its steps cost.
+        small: A batch size that fits, and what its steps cost.
         large: A larger one.
 
     Returns:
@@ -117,7 +133,9 @@ def fitting(small: tuple[int, StepCost], large: tuple[int, StepCost]) -> int:
     """
     (least, cheap), (most, dear) = small, large
     slope = (dear.peak_bytes - cheap.peak_bytes) / (most - least)
-    if cheap.memory_bytes is None or slope <= 0:
+    if cheap.memory_bytes is None or (slope <= 0 and dear.seconds < math.inf):
         return most
+    if slope <= 0:
+        return least
     room = (FILL * cheap.memory_bytes - (cheap.peak_bytes - slope * least)) / slope
     return most if room >= most else max(min(QUANTUM, least), int(room // QUANTUM) * QUANTUM)

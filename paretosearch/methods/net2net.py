@@ -72,11 +72,15 @@ class Net2Net(Method):
                 )
 
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
-        """Spell the schedule in one way, without a pruning that does not happen."""
+        """Spell what happens in one way, without what does not."""
         prunes = "prunetrain" in recipe.methods
-        events = tuple(event for event in self._events if prunes or event.kind != "prune")
-        parameters = {**recipe.methods[self.name], "schedule": growth.spell(events)}
-        return parameters if Net2Net(**parameters).acts(recipe) else None
+        happen = growth.settled(self._events, recipe.epochs)
+        events = tuple(event for event in happen if prunes or event.kind != "prune")
+        kinds = {event.kind for event in events}
+        if not kinds - {"prune"}:
+            return None
+        inert = {} if "widen" in kinds else {"noise": self.default("noise")}
+        return {**recipe.methods[self.name], **inert, "schedule": growth.spell(events)}
 
     def check_anatomy(self, anatomy: Anatomy, network: str) -> None:
         """Refuse a network that has nothing to widen or no place for a layer, if that is asked for."""

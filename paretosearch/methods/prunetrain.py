@@ -36,7 +36,9 @@ class PruneTrain(Method):
         penalty_ratio: Share of the penalty in the first batch's loss; 0 turns pruning off.
         interval: Epochs from one reconfiguration to the next.
         form: ``subgradient`` adds the penalty to the loss, as the paper does; ``proximal`` shrinks the weights after
-            the step instead, and reaches exact zeros.
+            the step instead, and reaches exact zeros. It is the default because it prunes sooner: of resnet20 on
+            10 000 images of Fashion-MNIST in 60 epochs, ratio 0.25, it removed 42 % of the training's operations
+            and the other 27 %, at 91.4 % and 91.1 % accuracy (benchmarks/results/shapes.jsonl, one seed).
         threshold: Largest absolute weight of a channel that counts as zero.
         rest: Share of the training without penalty after the network grew.
         until: Share of the training after which there is no penalty any more.
@@ -48,7 +50,7 @@ class PruneTrain(Method):
     space = {
         "penalty_ratio": Real(0.0, 0.9, default=0.0),
         "interval": Int(1, 1000, default=2),
-        "form": Choice(("subgradient", "proximal"), default="subgradient"),
+        "form": Choice(("subgradient", "proximal"), default="proximal"),
         "threshold": Real(1e-8, 0.1, default=1e-4, log=True),
         "rest": Real(0.0, 0.5, default=0.05),
         "until": Real(0.1, 1.0, default=1.0),
@@ -71,18 +73,25 @@ class PruneTrain(Method):
         self._parameters = 0  # then
         self._begins = 0  # epochs before which nothing is pruned
         self._rest_until = 0.0
-        self._owed = 0.0  # learning rate of the steps since the last proximal one
+        self._owed: Tensor | None = None  # learning rate of the steps since the last proximal one
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before anything could be pruned."""
-        begins, epochs = growth.pruning_begins(recipe), recipe.epochs
-        if (epochs - 1) // self.interval * self.interval > begins:
-            return
-        start = f" in which pruning begins after {begins}" if begins else ""
-        raise RecipeError(
-            f"prunetrain.interval = {self.interval} is too long for a training of {epochs} epochs{start}: nothing "
-            "would be pruned before the last one; lower it, or turn pruning off with prunetrain.penalty_ratio = 0"
-        )
+        epochs, begins = recipe.epochs, growth.pruning_begins(recipe)
+        grown = growth.growth_epochs(recipe)
+
+        def rested(epoch: int) -> float:
+            return max((g + self.rest * epochs for g in grown if g < epoch), default=0.0)
+
+        start = max(begins, *(g + self.rest * epochs for g in grown if g <= begins), 0.0)
+        due = [e for e in range(self.interval, epochs, self.interval) if e > start and e >= rested(e)]
+        if not due or start >= self.until * epochs:
+            raise RecipeError(_nothing_to_do(self, epochs, start))
+
+    def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
+        """Leave out how long to rest where nothing grows."""
+        inert = {} if growth.growth_epochs(recipe) else {"rest": self.default("rest")}
+        return {**recipe.methods[self.name], **inert} if self.acts(recipe) else None
 
     def check_anatomy(self, anatomy: Anatomy, network: str) -> None:
         """Refuse a network of which nothing can be cut."""
@@ -114,15 +123,17 @@ class PruneTrain(Method):
     def after_step(self, run: Run) -> None:
         """Shrink the channels by as much as momentum would make of the penalty's gradient."""
         if self.form == "proximal" and self._acts(run):
-            self._owed += run.learning_rate / (1 - run.recipe.momentum)
+            assert run.stepped is not None
+            owed = run.learning_rate / (1 - run.recipe.momentum) * run.stepped
+            self._owed = owed if self._owed is None else self._owed + owed
             if (run.epoch_step + 1) % PROXIMAL_STEPS == 0:
                 self._shrink()
 
     def _shrink(self) -> None:
-        if self._owed:
+        if self._owed is not None:
             assert self._strength is not None
             self._lasso.shrink(self._owed * self._strength)
-            self._owed = 0.0
+            self._owed = None
 
     def _acts(self, run: Run) -> bool:
         return run.epoch >= self._begins and self._rest_until <= run.progress < self.until
@@ -151,8 +162,9 @@ class PruneTrain(Method):
         kept = {name: round_up(strengths[name] > 0, strengths[name], run.recipe.channel_multiple) for name in free}
         plan = {name: index for name, index in kept.items() if len(index) < free[name].size}
         every = torch.cat([strengths[name] for name in free])
-        weakest = every[every > 0].min().item() if every.any() else 0.0
-        return plan, {"dead": int((every == 0).sum()), "weakest": weakest, **copies.figures(run, plan)}
+        alive = every[every > 0]
+        weakest = alive.min().item() if len(alive) else 0.0
+        return plan, {"dead": len(every) - len(alive), "weakest": weakest, **copies.figures(run, plan)}
 
     def state_dict(self) -> dict[str, Any]:
         """Give the coefficient, which must not be found anew, and what tells that the network grew."""
@@ -163,6 +175,18 @@ class PruneTrain(Method):
         """Take them back."""
         self._strength, self._penalty = state["strength"], state["penalty"]
         self._parameters, self._rest_until = state["parameters"], state["rest_until"]
+
+
+def _nothing_to_do(method: PruneTrain, epochs: int, start: float) -> str:
+    """Say why no channel is ever cut."""
+    off = "or turn pruning off with prunetrain.penalty_ratio = 0"
+    after = f" in which pruning begins after {start:.3g}" if start else ""
+    if start >= method.until * epochs:
+        return f"prunetrain.until = {method.until:g} is over in a training of {epochs} epochs{after}; raise it, {off}"
+    return (
+        f"prunetrain.interval = {method.interval} is too long for a training of {epochs} epochs{after}: nothing would "
+        f"be pruned before the last one; lower it, {off}"
+    )
 
 
 def _parameters(model: nn.Module) -> int:

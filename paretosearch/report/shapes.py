@@ -48,7 +48,7 @@ def _changed(surgery: SurgeryResult) -> bool:
 
 def _idle_pruning(recipe: Recipe, surgeries: tuple[SurgeryResult, ...]) -> list[str]:
     prunings = [surgery for surgery in surgeries if surgery.kind == "prune"]
-    if not prunings or any(map(_changed, prunings)):
+    if not prunings or any(_changed(surgery) for surgery in surgeries if surgery.kind in ("prune", "remove")):
         return []
     last = prunings[-1].figures
     if last["dead"]:

@@ -120,6 +120,7 @@ class TinyTraining:
         for method in self.methods:
             method.after_backward(run)
         run.optimizer.step()
+        run.stepped = torch.ones(())
         run.optimizer.zero_grad()
         for method in self.methods:
             method.after_step(run)

@@ -167,10 +167,10 @@ class Training:
                 step_done()
         self.effort.add(run.steps_per_epoch * run.batch_size, self.shape.flops_per_image)
         run.epoch, run.epoch_step = run.epoch + 1, 0
-        self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         loss = total.item() / run.steps_per_epoch
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
+        self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         return loss
 
     def _follow_batch_size(self) -> None:
@@ -199,7 +199,7 @@ class Training:
         self.precision.backward(sum(terms, start=loss), run.optimizer)
         for method in self.methods:
             method.after_backward(run)
-        self.precision.step(run.optimizer)
+        run.stepped = self.precision.step(run.optimizer)
         run.optimizer.zero_grad(set_to_none=True)
         for method in self.methods:
             method.after_step(run)

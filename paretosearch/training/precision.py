@@ -100,15 +100,21 @@ class Precision:
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch does not annotate Tensor.backward
         self._scaler.unscale_(optimizer)
 
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Update the weights, or skip where a gradient is not finite; counts the skips on the device."""
+    def step(self, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Update the weights, or skip where a gradient is not finite; counts the skips on the device.
+
+        Returns:
+            1 if the step was made and 0 if not, a scalar on the device.
+        """
         if not self._format.scaled:
             optimizer.step()
-            return
+            return self._one
         before = self._scaler.scale(self._one)
         self._scaler.step(optimizer)
         self._scaler.update()
-        self._skipped += self._scaler.scale(self._one) < before  # the scale falls when a step is skipped, and only then
+        skipped = self._scaler.scale(self._one) < before  # the scale falls when a step is skipped, and only then
+        self._skipped += skipped
+        return 1.0 - skipped.float()
 
     def take_skipped(self) -> int:
         """Read and reset the number of skipped steps; waits for the device."""

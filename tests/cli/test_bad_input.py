@@ -57,10 +57,16 @@ def test_a_number_format_that_no_device_here_has(run: Run, folder: Path) -> None
 
 
 def test_a_format_that_a_device_lacks_is_left_out_of_the_space_with_a_line(run: Run, folder: Path) -> None:
-    file = study(folder, "e", ("[space]", '[space]\nnumber_format = ["fp32", "tf32"]'), ("trials = 6", "trials = 1"))
+    file = study(
+        folder,
+        "e",
+        ("[space]", '[first.fast]\nnumber_format = "tf32"\n[space]\nnumber_format = ["fp32", "tf32"]'),
+        ("trials = 6", "trials = 1"),
+    )
     result = run("launch", file, "--cpu", "1")
     assert result.returncode == 0, result.stderr
     assert "number format tf32 is left out" in result.stdout
+    assert "[first.fast] is left out, as its number format is" in result.stdout
 
 
 @pytest.mark.parametrize("classes", [0, 1])

@@ -144,7 +144,30 @@ def test_a_schedule_has_one_spelling_and_prunes_only_where_something_is_pruned()
     assert schedule("widen+prune") == "widen+prune"
     assert schedule("widen+prune", prunetrain__penalty_ratio=0.0) == "widen"
     assert schedule("widen+prune", prunetrain__interval=9) == "widen+prune"
-    assert schedule("widen@0.94+prune", prunetrain__interval=9) == "widen@0.94"
+    assert schedule("widen@0.94+prune", prunetrain__interval=9) == "widen@0.9"
+    assert schedule("widen@0.00001+deepen@0.123456789x2") == "deepen@0.1x2"
+
+
+def test_equal_trainings_have_equal_digests():
+    def digest(**values):
+        return canonical(**values).digest
+
+    assert digest(net2net__schedule="widen@0.29") == digest(net2net__schedule="widen@0.31")
+    assert digest(epochs=8, net2net__schedule="widen@0.2x2+prune") == digest(
+        epochs=8, net2net__schedule="widen@0.3x2+prune"
+    )
+    assert digest(net2net__schedule="deepen", net2net__noise=0.1) == digest(net2net__schedule="deepen")
+    assert digest(net2net__schedule="widen", net2net__noise=0.1) != digest(net2net__schedule="widen")
+    assert digest(prunetrain__rest=0.3) == digest()
+    assert digest(prunetrain__rest=0.3, net2net__schedule="widen") != digest(net2net__schedule="widen")
+
+
+def test_an_event_that_never_comes_leaves_the_others():
+    assert (
+        canonical(2, net2net__schedule="widen+prune@0.8", prunetrain__interval=1).methods["net2net"]["schedule"]
+        == "widen"
+    )
+    assert canonical(4, net2net__schedule="widen@0.5+deepen@0.9").methods["net2net"]["schedule"] == "widen@0.5"
 
 
 def test_a_batch_that_nothing_enlarges_stays():

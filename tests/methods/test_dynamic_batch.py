@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -97,6 +99,20 @@ def test_the_batch_fits_the_memory(peak: float, larger_peak: float, fits: int) -
 def test_a_batch_that_does_not_fit_any_more_becomes_smaller_at_any_speed() -> None:
     small, large = StepCost(1.0, int(7.8 * GIB), 8 * GIB), StepCost(9.0, int(12 * GIB), 8 * GIB)
     assert fitting((128, small), (256, large)) == 96
+
+
+def test_a_batch_that_does_not_fit_at_all_is_halved_until_it_does() -> None:
+    for largest in (BATCH, 4 * BATCH):
+        tiny = training(largest)
+        tiny.run.step_cost = lambda batch: StepCost(1.0 if batch <= 3 else math.inf, GIB, GIB)
+        assert choose(tiny) == {"tried": BATCH, "batch_size": 2}
+        assert tiny.run.batch_size == 2
+
+
+def test_what_cannot_be_measured_is_not_taken() -> None:
+    tiny = training()
+    tiny.run.step_cost = lambda batch: StepCost(1.0 if batch <= BATCH else math.inf, GIB, GIB)
+    assert choose(tiny) == {"tried": BATCH, "speedup": 1.0, "batch_size": BATCH}
 
 
 @pytest.mark.parametrize(

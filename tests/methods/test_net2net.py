@@ -200,7 +200,7 @@ def test_a_network_without_a_place_for_a_layer_is_refused() -> None:
 
 
 def test_pruning_waits_for_the_growth_that_it_follows() -> None:
-    prunetrain = PruneTrain(penalty_ratio=0.25, interval=1)
+    prunetrain = PruneTrain(penalty_ratio=0.25, interval=1, form="subgradient")
     tiny = TinyTraining((Net2Net(schedule="widen@0.5x2+prune"), prunetrain), "convnet")
     schedule = {"net2net": {"schedule": "widen@0.5x2+prune"}}
     tiny.run.recipe = Recipe("random", "convnet", epochs=4, methods=schedule, learning_rate=0.05)

@@ -9,7 +9,7 @@ from torch import Tensor
 from paretosearch.channels import ChannelSpace, Noise, widened
 from paretosearch.errors import RecipeError
 from paretosearch.group_lasso import GroupLasso
-from paretosearch.methods.prunetrain import PruneTrain
+from paretosearch.methods.prunetrain import PROXIMAL_STEPS, PruneTrain
 from paretosearch.recipe import Recipe
 from paretosearch.surgery import Remap, Surgery
 from paretosearch.testing.methods import TinyTraining
@@ -187,7 +187,7 @@ def test_both_forms_shrink_by_the_same_in_the_long_run() -> None:
 
 
 def test_growth_scales_the_coefficient_and_begins_a_rest() -> None:
-    tiny = training(rest=0.25).epoch()
+    tiny = training(form="subgradient", rest=0.25).epoch()
     method = prunetrain(tiny)
     before, strength = method.state_dict()["penalty"], method.state_dict()["strength"]
     free = tiny.surgeon.channels.free
@@ -217,7 +217,7 @@ def test_a_continued_training_is_not_taken_for_one_that_grew() -> None:
 
 
 def test_no_penalty_acts_in_the_last_part() -> None:
-    tiny = training(until=0.5)
+    tiny = training(form="subgradient", until=0.5)
     tuple(prunetrain(tiny).on_epoch_start(tiny.run))
     tiny.run.loss, tiny.run.epoch = torch.tensor(1.0), 2
     for p in tiny.run.model.parameters():
@@ -233,6 +233,65 @@ def test_an_interval_longer_than_the_training_is_refused() -> None:
         "prunetrain.interval = 10 is too long for a training of 10 epochs: nothing would be pruned before the last "
         "one; lower it, or turn pruning off with prunetrain.penalty_ratio = 0"
     )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "schedule", "message"),
+    [
+        (
+            {"until": 0.3},
+            "widen@0.5+prune",
+            "prunetrain.until = 0.3 is over in a training of 20 epochs in which pruning begins after 11",
+        ),
+        (
+            {"rest": 0.5},
+            "widen@0.6+prune",
+            "prunetrain.until = 1 is over in a training of 20 epochs in which pruning begins after 22",
+        ),
+        (
+            {"rest": 0.1, "interval": 10},
+            "widen@0.45+prune",
+            "prunetrain.interval = 10 is too long for a training of 20 epochs",
+        ),
+        (
+            {"rest": 0.1, "interval": 10},
+            "widen@0.45",
+            "prunetrain.interval = 10 is too long for a training of 20 epochs",
+        ),
+    ],
+)
+def test_pruning_for_which_growth_leaves_no_time_is_refused(
+    parameters: dict[str, float], schedule: str, message: str
+) -> None:
+    recipe = Recipe("random", "resnet8", epochs=20, methods={"net2net": {"schedule": schedule}})
+    with pytest.raises(RecipeError) as error:
+        PruneTrain(penalty_ratio=0.2, **parameters).check(recipe)
+    assert str(error.value).startswith(message)
+    PruneTrain(penalty_ratio=0.2).check(recipe)
+
+
+def test_a_step_that_the_loss_scale_skipped_shrinks_nothing() -> None:
+    tiny = training(form="proximal")
+    method = prunetrain(tiny)
+    tuple(method.on_epoch_start(tiny.run))
+    tiny.run.loss, tiny.run.learning_rate = torch.tensor(1.0), 0.1
+    method.after_backward(tiny.run)
+    lasso, tiny.run.epoch_step = GroupLasso(tiny.run.model, tiny.surgeon.channels), PROXIMAL_STEPS - 1
+    before = lasso.penalty()
+    tiny.run.stepped = torch.tensor(0.0)
+    method.after_step(tiny.run)
+    assert torch.equal(lasso.penalty(), before)
+    tiny.run.stepped = torch.tensor(1.0)
+    method.after_step(tiny.run)
+    assert lasso.penalty() < before
+
+
+def test_weights_that_are_no_numbers_are_no_bug_of_pruning() -> None:
+    tiny = training()
+    for p in tiny.run.model.parameters():
+        p.data.fill_(float("nan"))
+    (surgery,) = asked(tiny)
+    assert surgery.figures["weakest"] == 0.0
 
 
 def test_a_penalty_of_all_the_loss_is_refused() -> None:

@@ -7,30 +7,47 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from paretosearch.errors import RecipeError
+from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.outcome import EpochResult
 from paretosearch.recipe import Recipe
+from paretosearch.run import StepCost
 from paretosearch.testing.images import image_set
-from paretosearch.training import Trained, train
+from paretosearch.training import Trained, loop, train
 
-#: Cuts channels, grows twice, and doubles the batch if that is faster.
+#: Cuts channels and a branch, grows twice, and doubles the batch.
 CHANGING = Recipe(
     "stripes",
     "resnet8",
     epochs=6,
     batch_size=32,
     reference_batch_size=32,
-    learning_rate=0.2,
+    learning_rate=0.5,
     augmentation="standard",
     pooling="stochastic",
     channel_multiple=4,
     methods={
         "prunetrain": {"penalty_ratio": 0.9, "interval": 1, "form": "proximal", "threshold": 0.1},
         "net2net": {"schedule": "widen@0.5x1.5+deepen@0.7"},
+        "dynamic_batch": {"largest": 64},
     },
     seed=5,
 )
+
+
+def _with_a_dead_branch(_: PruneTrain, model: nn.Module) -> nn.Module:
+    for name in ("1.conv2", "1.bn2"):  # zeros behind zeros have no gradient
+        nn.init.zeros_(model.get_submodule(name).weight)  # type: ignore[arg-type]  # a parameter
+    return model
+
+
+@pytest.fixture(autouse=True)
+def _in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a step cost a second whatever its batch, so that the batch doubles; let a branch be dead."""
+    monkeypatch.setattr(loop, "step_cost", lambda *_: StepCost(1.0, 0, None))
+    monkeypatch.setattr(PruneTrain, "edit_model", _with_a_dead_branch)
 
 
 class _KilledError(Exception):
@@ -77,7 +94,8 @@ def without_seconds(results: tuple[Any, ...]) -> list[Any]:
 
 def test_the_training_to_be_broken_changes_its_shape_in_every_way() -> None:
     kinds = {surgery.kind for surgery in unbroken(CHANGING).outcome.surgeries}
-    assert kinds >= {"prune", "widen", "deepen"}
+    assert kinds >= {"prune", "remove", "widen", "deepen", "batch"}
+    assert unbroken(CHANGING).outcome.epochs[-1].batch_size == 64
     assert any(s.channels_after < s.channels_before for s in unbroken(CHANGING).outcome.surgeries)
 
 

@@ -95,6 +95,12 @@ def test_a_learning_rate_far_too_high_is_called_diverged() -> None:
         trained(replace(RECIPE, learning_rate=100.0, momentum=0.99, schedule="constant", epochs=20))
 
 
+def test_a_pruned_training_that_diverges_is_called_diverged() -> None:
+    pruned = {"prunetrain": {"penalty_ratio": 0.3, "interval": 1}}
+    with pytest.raises(DivergedError, match="training loss is (nan|inf) in epoch"):
+        trained(replace(RECIPE, learning_rate=100.0, weight_decay=1.0, schedule="constant", methods=pruned))
+
+
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(RecipeError, match="batch_size"):
         trained(replace(RECIPE, batch_size=1024))

@@ -126,7 +126,9 @@ def _squared(block: nn.Module, fork: Fork) -> nn.Module:
 
 def _start_afresh(module: nn.Module, generator: torch.Generator) -> None:
     if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        fresh = torch.empty_like(module.weight, device="cpu")  # where the generator is
+        nn.init.kaiming_normal_(fresh, mode="fan_out", nonlinearity="relu", generator=generator)
+        module.weight.data.copy_(fresh)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):
@@ -183,6 +185,7 @@ def _empty_like(weight: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _check_identity(new: nn.Module, x: Tensor, after: str) -> None:
+    new, x = copy.deepcopy(new).cpu(), x.cpu()  # where fp32 is fp32, whatever the training computes in
     with undisturbed(new, training=False):
         y = new(x.clone())
     if y.shape != x.shape or (y - x).abs().max() > 100 * torch.finfo(x.dtype).eps * x.abs().max():

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from paretosearch.channels import ChannelMap, Noise, Shadow, widened
 from paretosearch.errors import SurgeryError
 from paretosearch.testing.surgery import images, network, output, relative_change
-from paretosearch.training.surgery import analyze, remap
+from paretosearch.training.surgery import Surgeon, analyze, remap
 
 #: One of each kind of structure: stream, concatenation would be too large here, depthwise is in the traps.
 SMALL = ("convnet", "resnet8", "vgg11")
@@ -349,3 +349,16 @@ def test_surgery_works_on_a_gpu() -> None:
     channels = analyze(model, X)
     remap(model, channels, random_widening(channels), optimizer, noise=Noise(0.3, torch.Generator().manual_seed(0)))
     assert relative_change(before, output(model, X.cuda())) <= 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["resnet8", "convnet"])
+def test_a_network_on_a_gpu_can_become_deeper(name: str) -> None:
+    torch.backends.cudnn.allow_tf32 = True  # which rounds more than an identity may
+    model = network(name).cuda().eval()
+    surgeon = Surgeon(model, X.cuda())
+    before = output(model, X.cuda())
+    for stage in surgeon.stages:
+        surgeon.insert_identity(stage, torch.Generator().manual_seed(0))
+    assert {p.device.type for p in model.parameters()} == {"cuda"}
+    assert relative_change(before, output(model, X.cuda())) <= 1e-2
