@@ -54,8 +54,8 @@ def insert_identity(
     parent = model.get_submodule(parent_name)
     if not isinstance(parent, nn.Sequential) or key not in parent._modules:
         raise SurgeryError(f"nothing can be inserted behind {after!r}: it is no member of an nn.Sequential")
-    x = _output_of(model, after, images)
     branch = next((branch for branch in channel_map.branches if branch.block == after), None)
+    x = _output_of(model, after, images if branch is None else images[:2])  # statistics need them all
     if branch is not None:
         new, likes = _zero_block(model, channel_map, branch, generator)
     else:
