@@ -213,7 +213,7 @@ def round_up(kept: Tensor, strength: Tensor, multiple: int, min_channels: int = 
 
 
 def widened(size: int, wanted: int, generator: torch.Generator) -> Tensor:
-    """Choose the channels to copy when a space grows (Chen et al. 2016, arXiv:1511.05641, section 2.2).
+    """Choose the channels to copy when a space grows (Chen et al. 2016, arXiv:1511.05641).
 
     Args:
         size: Channels there are.

@@ -51,7 +51,7 @@ class GroupLasso:
     as in the paper, what the images and the classes decide, depthwise convolutions, biases and normalisation; and every
     other space that must not change, because a penalty there would cost accuracy and save no time.
 
-    Paper: Lym et al. 2019, arXiv:1901.09290, section 4.1.
+    Paper: Lym et al. 2019, arXiv:1901.09290.
 
     Args:
         model: The network.

@@ -34,7 +34,7 @@ class DynamicBatch(Method):
     On a GPU the batch must fit the memory, by a line through the peaks of two batch sizes; where the network has grown
     it becomes smaller if it must. The learning rate follows the batch by the same ratio, over one epoch.
 
-    Paper: Lym et al. 2019, arXiv:1901.09290, section 4.3, which enlarges as far as the memory goes. Whether that saves
+    Paper: Lym et al. 2019, arXiv:1901.09290, which enlarges as far as the memory goes. Whether that saves
     time is measured here because on most devices memory is not what limits small images.
 
     Args:

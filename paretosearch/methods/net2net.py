@@ -28,7 +28,7 @@ class Net2Net(Method):
     nothing over the copies lets them become different. A deeper one has, in every stage, a new residual block that ends
     in zeros, or a convolution that passes on what it gets. Either computes what the network did before.
 
-    Paper: Chen et al. 2016, arXiv:1511.05641, sections 2.2 to 2.4; the noise is ours (there it is on the copies
+    Paper: Chen et al. 2016, arXiv:1511.05641; the noise is ours (there it is on the copies
     themselves, and changes the function).
 
     Args:

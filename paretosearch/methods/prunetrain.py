@@ -30,7 +30,7 @@ class PruneTrain(Method):
     goes when it has no channel left. When the network grows during the training, the coefficient is scaled to keep the
     penalty's share, and the copies get some time to become different.
 
-    Paper: Lym et al. 2019, arXiv:1901.09290, sections 4.1 to 4.3.
+    Paper: Lym et al. 2019, arXiv:1901.09290.
 
     Args:
         penalty_ratio: Share of the penalty in the first batch's loss; 0 turns pruning off.

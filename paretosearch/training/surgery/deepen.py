@@ -32,7 +32,7 @@ def insert_identity(
     Behind a residual block: another such block with fresh weights, whose branch ends in zeros; this is exact in
     training and in evaluation. Behind anything else that ends in a ReLU: a 3x3 convolution that computes the identity,
     batch norm (if the network has it) that undoes itself, a ReLU; this is exact in evaluation, and in training for a
-    batch with the statistics of ``images``. Paper: Chen et al. 2016, arXiv:1511.05641, section 2.3.
+    batch with the statistics of ``images``. Paper: Chen et al. 2016, arXiv:1511.05641.
 
     The map of the network is no longer valid: analyse it again.
 

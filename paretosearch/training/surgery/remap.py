@@ -40,7 +40,7 @@ def remap(
 
     An index without some channels prunes them, one with repeats widens, another order permutes. Weights, biases,
     normalisation with its statistics, optimizer state and shadows move together; a widened network computes the same
-    function, gradients and moments move to those of the new shape (Chen et al. 2016, arXiv:1511.05641, section 2.2).
+    function, gradients and moments move to those of the new shape (Chen et al. 2016, arXiv:1511.05641).
     Parameters stay the same objects. If anything does not fit, nothing is changed.
 
     There must be no loss left over from an earlier step: its graph remembers the old shapes.
