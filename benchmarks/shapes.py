@@ -62,6 +62,7 @@ ARMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "dense": {**PRUNING, "methods": WARM_UP},
         "proximal": {**PRUNING, **_pruned("proximal")},
         "proximal to 0.6": {**PRUNING, **_pruned("proximal", until=0.6)},
+        "proximal to 0.4": {**PRUNING, **_pruned("proximal", until=0.4)},
         "subgradient": {**PRUNING, **_pruned("subgradient")},
     },
     "growth": {

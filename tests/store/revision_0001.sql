@@ -39,7 +39,7 @@ CREATE TABLE ps_attempt (
 	CONSTRAINT fk_ps_attempt_study FOREIGN KEY(study) REFERENCES ps_study (name), 
 	CONSTRAINT fk_ps_attempt_device FOREIGN KEY(device) REFERENCES ps_device (uuid)
 );
-INSERT INTO "ps_attempt" VALUES(1,'old',0,1,'cpu-here-0','cpu:Some CPUx2','{"augmentation": "standard", "batch_size": 128, "channel_multiple": 0, "dataset": "mnist", "epochs": 12, "image_size": 0, "learning_rate": 0.1, "learning_rate_rule": "linear", "methods": {"label_smoothing": {"alpha": 0.1}}, "momentum": 0.9, "network": "convnet", "number_format": "fp32", "pooling": "native", "reference_batch_size": 128, "schedule": "one_cycle", "seed": 0, "train_images": 0, "weight_decay": 0.0005, "width": 1.0}','2aa0d3432da5c26c',0,'2026-11-25 03:18:47.245599','2026-11-25 03:18:47.253494',3.77253499999596897396e-03,1,'complete',NULL,'','',30.25,31.5,0.875,0.8125,4.50359962737049700004e+15,9007199254740993,271117,11811160064,1234.5,6789.0,1);
+INSERT INTO "ps_attempt" VALUES(1,'old',0,1,'cpu-here-0','cpu:Some CPUx2','{"augmentation": "standard", "batch_size": 128, "dataset": "mnist", "epochs": 12, "image_size": 0, "learning_rate": 0.1, "learning_rate_rule": "linear", "methods": {"label_smoothing": {"alpha": 0.1}}, "momentum": 0.9, "network": "convnet", "number_format": "fp32", "pooling": "native", "reference_batch_size": 128, "schedule": "one_cycle", "seed": 0, "train_images": 0, "weight_decay": 0.0005, "width": 1.0}','2aa0d3432da5c26c',0,'2026-11-25 03:18:47.245599','2026-11-25 03:18:47.253494',3.77253499999596897396e-03,1,'complete',NULL,'','',30.25,31.5,0.875,0.8125,4.50359962737049700004e+15,9007199254740993,271117,11811160064,1234.5,6789.0,1);
 CREATE TABLE ps_device (
 	uuid TEXT NOT NULL, 
 	kind TEXT NOT NULL, 
