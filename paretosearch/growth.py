@@ -140,10 +140,9 @@ def schedule_of(recipe: Recipe) -> tuple[Event, ...]:
     return parse(str(recipe.methods.get("net2net", {}).get("schedule", NONE)))
 
 
-def growth_epochs(recipe: Recipe) -> tuple[int, ...]:
-    """List the numbers of epochs that are done when the network of a Recipe grows, in order."""
-    events = schedule_of(recipe)
-    return tuple(sorted({event.epoch(recipe.epochs) for event in events if event.kind != "prune"}))
+def growth_epochs(events: tuple[Event, ...], epochs: int) -> tuple[int, ...]:
+    """List the numbers of epochs that are done when a network grows, in order, in a training of so many epochs."""
+    return tuple(sorted({event.epoch(epochs) for event in events if event.kind != "prune"}))
 
 
 def pruning_begins(recipe: Recipe) -> int:

@@ -117,8 +117,7 @@ class Net2Net(Method):
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Lower the learning rate after every growth, and let it rise from zero again."""
-        grown = sorted({event.epoch(run.recipe.epochs) for event in self._events if event.kind != "prune"})
-        grown = [epoch for epoch in grown if epoch <= run.epoch]
+        grown = [epoch for epoch in growth.growth_epochs(self._events, run.recipe.epochs) if epoch <= run.epoch]
         if grown:
             since = run.epoch - grown[-1] + (run.epoch_step + 0.5) / run.steps_per_epoch
             warmth = min(1.0, since / self.rewarm) if self.rewarm else 1.0

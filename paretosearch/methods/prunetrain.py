@@ -78,7 +78,7 @@ class PruneTrain(Method):
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before anything could be pruned."""
         epochs, begins = recipe.epochs, growth.pruning_begins(recipe)
-        grown = growth.growth_epochs(recipe)
+        grown = growth.growth_epochs(growth.schedule_of(recipe), epochs)
 
         def rested(epoch: int) -> float:
             return max((g + self.rest * epochs for g in grown if g < epoch), default=0.0)
@@ -90,7 +90,7 @@ class PruneTrain(Method):
 
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Leave out how long to rest where nothing grows."""
-        inert = {} if growth.growth_epochs(recipe) else {"rest": self.default("rest")}
+        inert = {} if growth.schedule_of(recipe) else {"rest": self.default("rest")}
         return {**recipe.methods[self.name], **inert} if self.acts(recipe) else None
 
     def check_anatomy(self, anatomy: Anatomy, network: str) -> None:
