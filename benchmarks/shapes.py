@@ -52,8 +52,8 @@ def _pruned(form: str, **parameters: Any) -> dict[str, Any]:
     return {"methods": {**WARM_UP, "prunetrain": prunetrain}}
 
 
-def _grown(**parameters: Any) -> dict[str, Any]:
-    return {"width": 0.5, "methods": {"net2net": {"schedule": "widen@0.3x2", **parameters}}}
+def _grown(width: float = 0.5, schedule: str = "widen@0.3x2", **parameters: Any) -> dict[str, Any]:
+    return {"width": width, "methods": {"net2net": {"schedule": schedule, **parameters}}}
 
 
 #: Arms of each comparison; the first one is what the others are compared with.
@@ -70,6 +70,15 @@ ARMS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "small": {**GROWTH, "width": 0.5},
         "widened": {**GROWTH, **_grown()},
         "widened, rate x0.3": {**GROWTH, **_grown(learning_rate_factor=0.3)},
+    },
+    "growth of a quarter": {
+        "large": {**GROWTH, "width": 0.5},
+        "small": {**GROWTH, "width": 0.25},
+        "widened": {**GROWTH, **_grown(0.25)},
+        "widened, noise 1": {**GROWTH, **_grown(0.25, noise=1.0)},
+        "widened, no rewarm": {**GROWTH, **_grown(0.25, rewarm=0.0)},
+        "widened at 0.15": {**GROWTH, **_grown(0.25, "widen@0.15x2")},
+        "widened, rate x0.3": {**GROWTH, **_grown(0.25, learning_rate_factor=0.3)},
     },
 }
 

@@ -185,6 +185,24 @@ class Method:
         """Change what a training step does."""
         return step
 
+    # What steps are like. A step may be recorded and repeated as it was, so what happens in one must depend on tensors
+    # that are changed in place and on what these two say, and on nothing else.
+
+    def pattern(self, run: Run) -> str:
+        """Name what the Method does in the steps of the coming epoch, if that is not the same in all epochs."""
+        return ""
+
+    def variant(self, run: Run) -> str:
+        """Name what the Method does in the coming step, if that is not the same in all steps of an epoch."""
+        return ""
+
+    @property
+    def may_operate(self) -> bool:
+        """Whether the Method may ask for a change of shape."""
+        mine = type(self)
+        starts, ends = Method.on_epoch_start, Method.on_epoch_end
+        return mine.on_epoch_start is not starts or mine.on_epoch_end is not ends
+
     # Train, in this order.
 
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:

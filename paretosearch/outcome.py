@@ -15,6 +15,10 @@ FailureClass = Literal["infrastructure", "out_of_memory", "diverged", "invalid",
 FAILURE_CLASSES: tuple[FailureClass, ...] = ("infrastructure", "out_of_memory", "diverged", "invalid", "bug")
 
 
+#: What an Outcome has many of, which the store keeps in tables of their own.
+SEQUENCES = ("epochs", "surgeries", "phases")
+
+
 @dataclass(frozen=True)
 class EpochResult:
     """State of a training after an epoch.
@@ -68,6 +72,33 @@ class SurgeryResult:
 
 
 @dataclass(frozen=True)
+class PhaseResult:
+    """Steps of a training that were all alike.
+
+    Args:
+        epoch: Epochs done when they began.
+        steps: How many they are.
+        batch_size: Images per step.
+        tier: How they were run: ``eager`` op by op, ``compile`` by torch.compile, ``graph`` as a CUDA graph.
+        pattern: What Methods did in them that they do not always do.
+        seconds: Seconds of all of them on the training clock.
+        step_seconds: Median seconds of one that was not the first few.
+        step_seconds_iqr: Interquartile range of the same.
+        changes: What happened to the network's shape since the phase before, as a Surgeon can do it again.
+    """
+
+    epoch: int
+    steps: int
+    batch_size: int
+    tier: str
+    pattern: str
+    seconds: float
+    step_seconds: float
+    step_seconds_iqr: float
+    changes: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How one Attempt ended.
 
@@ -89,6 +120,7 @@ class Outcome:
         noisy: Whether mean and median of the steps differ by more than 5 %, warm-up aside: somebody disturbed them.
         epochs: One result an epoch.
         surgeries: Changes of shape, in order.
+        phases: Its steps, in order.
     """
 
     status: Literal["complete", "failed", "stopped"]
@@ -108,6 +140,7 @@ class Outcome:
     noisy: bool = False
     epochs: tuple[EpochResult, ...] = ()
     surgeries: tuple[SurgeryResult, ...] = ()
+    phases: tuple[PhaseResult, ...] = ()
 
     @property
     def objectives(self) -> tuple[float, float]:
@@ -131,10 +164,18 @@ class Outcome:
             plain = json.loads(text)
             plain["epochs"] = tuple(EpochResult(**epoch) for epoch in plain.get("epochs", ()))
             plain["surgeries"] = tuple(SurgeryResult(**surgery) for surgery in plain.get("surgeries", ()))
+            plain["phases"] = tuple(_phase(phase) for phase in plain.get("phases", ()))
             outcome = cls(**plain)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ParetosearchError(f"this is no Outcome: {error}") from None
         return checked(outcome)
+
+
+def _phase(plain: dict[str, Any]) -> PhaseResult:
+    return PhaseResult(**{**plain, "changes": tuple(plain["changes"])})
+
+
+_Record = Outcome | EpochResult | SurgeryResult | PhaseResult
 
 
 def failed(failure: FailureClass, message: str, detail: str = "") -> Outcome:
@@ -153,11 +194,9 @@ def checked(outcome: Outcome) -> Outcome:
         raise ParetosearchError(f"an Outcome is complete, failed or stopped, not {outcome.status!r}")
     if outcome.status == "failed" and outcome.failure not in FAILURE_CLASSES:
         raise ParetosearchError(f"{outcome.failure!r} is no class of failure (allowed: {', '.join(FAILURE_CLASSES)})")
-    _check_values(outcome)
-    for epoch in outcome.epochs:
-        _check_values(epoch)
-    for surgery in outcome.surgeries:
-        _check_values(surgery)
+    records: tuple[_Record, ...] = (outcome, *outcome.epochs, *outcome.surgeries, *outcome.phases)
+    for record in records:
+        _check_values(record)
     if outcome.status == "complete":
         for name in ("train_seconds", "wall_seconds", "accuracy"):
             if getattr(outcome, name) is None:
@@ -172,18 +211,18 @@ def _check_order(epochs: tuple[EpochResult, ...]) -> None:
         raise ParetosearchError(f"epochs {done} are not in order")
 
 
-def _check_values(record: Outcome | EpochResult | SurgeryResult) -> None:
+def _check_values(record: _Record) -> None:
     for f in fields(record):
         _check(f, getattr(record, f.name))
 
 
 def _check(f: Field[Any], value: object) -> None:
-    if f.name in ("status", "failure", "epochs", "surgeries") or (value is None and f.default is None):
+    if f.name in ("status", "failure", *SEQUENCES, "changes") or (value is None and f.default is None):
         return
     if f.name == "figures":
         _check_figures(value)
         return
-    if f.name in ("message", "detail", "kind"):
+    if f.name in ("message", "detail", "kind", "tier", "pattern"):
         if not isinstance(value, str):
             raise ParetosearchError(f"{f.name} = {value!r} is no text")
         return

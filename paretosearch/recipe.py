@@ -31,13 +31,14 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
         "augmentation": Choice(("standard", "none")),
         "number_format": Choice(NUMBER_FORMATS),
         "channel_multiple": Int(1, 256),
+        "compile": Choice(("off", "default", "max-autotune")),
         "seed": Int(0, 2**31 - 1),
     }
 )
 
 #: Fields that came later, with the value at which a Recipe means what it meant before. At this value they take no part
 #: in digests nor in the hash of a space, so that what is in a database stays known.
-CAME_LATER: Mapping[str, Value] = MappingProxyType({"channel_multiple": 8})
+CAME_LATER: Mapping[str, Value] = MappingProxyType({"channel_multiple": 8, "compile": "off"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Recipe:
         schedule: Name of the learning-rate schedule Method.
         channel_multiple: Pruning rounds channel counts up to a multiple of this. 8 suits the tensor cores of a GPU in
             fp16, and is never slower than 16 on a CPU (benchmarks/channels.py).
+        compile: Mode of `torch.compile`, whose time counts; ``off`` starts at once.
         methods: Parameters of every other active Method, and of the pooling and the schedule where they have any.
         seed: Seed of initial weights, order and augmentation.
 
@@ -87,6 +89,7 @@ class Recipe:
     pooling: str = "native"
     schedule: str = "one_cycle"
     channel_multiple: int = 8
+    compile: str = "off"
     methods: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     seed: int = 0
 

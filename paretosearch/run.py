@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -65,6 +65,7 @@ class Run:
         epoch_step: Optimizer steps done in this epoch.
         step: Optimizer steps done in all epochs.
         learning_rate: Learning rate of the coming step: the schedule sets it anew on every batch, others may scale it.
+        rate: The same on the device, a scalar, from then on: what happens in a step must read this one.
         loss: Loss of the step in progress without the terms of Methods, detached, a scalar; from `add_loss` on.
         stepped: Whether the optimizer has made the step in progress, 1 or 0, a scalar; for `after_step`.
     """
@@ -84,6 +85,10 @@ class Run:
     learning_rate: float = 0.0
     loss: Tensor | None = None
     stepped: Tensor | None = None
+    rate: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rate = torch.zeros((), device=self.device)
 
     @property
     def progress(self) -> float:

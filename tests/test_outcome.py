@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from paretosearch.errors import ParetosearchError
-from paretosearch.outcome import FAILURE_CLASSES, EpochResult, FailureClass, Outcome, SurgeryResult, checked, failed
+from paretosearch.outcome import (
+    FAILURE_CLASSES,
+    SEQUENCES,
+    EpochResult,
+    FailureClass,
+    Outcome,
+    PhaseResult,
+    SurgeryResult,
+    checked,
+    failed,
+)
 
 EPOCH = EpochResult(
     epoch=1,
@@ -30,6 +40,7 @@ OUTCOME = Outcome(
     training_flops=10**15,
     epochs=(EPOCH, replace(EPOCH, epoch=2, train_seconds=5.0, accuracy=0.75)),
     surgeries=(SurgeryResult(1, "prune", 64, 48, 0.02),),
+    phases=(PhaseResult(0, 100, 128, "eager", "", 5.0, 0.05, 0.001, ({"do": "resize", "sizes": {"stem": 48}},)),),
 )
 NUMBERS = [f.name for f in fields(Outcome) if f.name not in {"status", "failure", "message", "detail", "noisy"}]
 
@@ -47,7 +58,7 @@ def test_the_objectives_are_seconds_then_accuracy() -> None:
     assert OUTCOME.objectives == (5.0, 0.75)
 
 
-@pytest.mark.parametrize("name", [name for name in NUMBERS if name not in {"epochs", "surgeries"}])
+@pytest.mark.parametrize("name", [name for name in NUMBERS if name not in SEQUENCES])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), -1, "3", [], 10**400])
 def test_no_number_that_is_impossible_gets_through(name: str, value: object) -> None:
     with pytest.raises(ParetosearchError, match=name):
@@ -61,10 +72,10 @@ def test_an_accuracy_is_a_share(name: str) -> None:
         Outcome.from_json(with_value(name, 1.001))
 
 
-@pytest.mark.parametrize("record", ["epochs", "surgeries"])
+@pytest.mark.parametrize("record", SEQUENCES)
 def test_the_numbers_of_epochs_and_surgeries_are_looked_at_too(record: str) -> None:
     plain = json.loads(OUTCOME.to_json())
-    name = {"epochs": "train_seconds", "surgeries": "seconds"}[record]
+    name = {"epochs": "train_seconds", "surgeries": "seconds", "phases": "step_seconds"}[record]
     plain[record][-1][name] = float("nan")
     with pytest.raises(ParetosearchError, match=f"{name} = nan"):
         Outcome.from_json(json.dumps(plain))

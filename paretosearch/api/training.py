@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from paretosearch.device import Device
 from paretosearch.errors import UsageError
 from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
@@ -44,22 +45,33 @@ def train(
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
     """
-    if gpus is None and cpu is None:
-        gpus, cpu = ("0", None) if device_choice.gpus() else (None, "1")
     if out is not None:
         _make_folder(out)
-    _prepare(recipe)
-    reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
-    with ExitStack() as held:
-        held.callback(reservation.release)
-        if len(reservation.devices) > 1:
-            raise UsageError("train takes one device: --gpus 0, or --cpu 1x4 for one slot of four cores")
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="paretosearch-")))
-        fleet = held.enter_context(closing(LocalFleet(reservation.devices, folder)))
-        outcome = _run(fleet, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), folder, on_epoch)
+    prepare(recipe)
+    with one_device("train", gpus, cpu) as device:
+        outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), on_epoch)
     if out is not None and outcome.status == "complete":
         (out / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
     return outcome
+
+
+@contextmanager
+def one_device(command: str, gpus: str | None, cpu: str | None) -> Iterator[Device]:
+    """Take one device for a while; with neither wish the first GPU, else one core.
+
+    Raises:
+        UsageError: If more than one is asked for; ``command`` says who asks.
+        DeviceError: If it does not exist or is in use.
+    """
+    if gpus is None and cpu is None:
+        gpus, cpu = ("0", None) if device_choice.gpus() else (None, "1")
+    reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
+    try:
+        if len(reservation.devices) > 1:
+            raise UsageError(f"{command} takes one device: --gpus 0, or --cpu 1x4 for one slot of four cores")
+        yield reservation.devices[0]
+    finally:
+        reservation.release()
 
 
 def _make_folder(out: Path) -> None:
@@ -71,13 +83,24 @@ def _make_folder(out: Path) -> None:
         raise UsageError(f"cannot write in the folder {out}")
 
 
-def _prepare(recipe: Recipe) -> None:
+def prepare(recipe: Recipe) -> None:
     """Say what is wrong with the names in a Recipe, and get its data, before a device is taken."""
     from paretosearch import data, methods, nets
 
     nets.check_name(recipe.network)
     methods.active(recipe)
     data.load(recipe.dataset, recipe.image_size)
+
+
+def run_alone(
+    device: Device, assignment: Assignment, on_epoch: Callable[[EpochResult], None] = lambda _: None
+) -> Outcome:
+    """Run one assignment, numbered `ATTEMPT`, in a Worker of its own; gives its Outcome, complete or failed."""
+    with (
+        tempfile.TemporaryDirectory(prefix="paretosearch-") as folder,
+        closing(LocalFleet([device], Path(folder))) as fleet,
+    ):
+        return _run(fleet, assignment, Path(folder), on_epoch)
 
 
 def _run(fleet: Fleet, assignment: Assignment, folder: Path, on_epoch: Callable[[EpochResult], None]) -> Outcome:

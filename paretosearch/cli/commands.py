@@ -20,7 +20,7 @@ SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
-    for command in (launch, status, front, export, dashboard, train, methods, doctor):
+    for command in (launch, status, front, export, dashboard, train, retime, methods, doctor):
         app.command()(command)
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
@@ -170,6 +170,33 @@ def train(
 def _epoch_line(epoch: EpochResult, epochs: int) -> str:
     accuracy = f"accuracy {100 * epoch.accuracy:.2f} %"
     return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
+
+
+def retime(
+    trial: Annotated[int, typer.Option("--trial", min=0, help="Trial to time again.")],
+    study: Annotated[
+        str | None, typer.Option("--study", help="Study of the trial; the newest one if left out.", show_default=False)
+    ] = None,
+    gpus: Gpus = None,
+    cpu: Cpu = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Find what a finished trial takes here, in seconds and without training it."""
+    from paretosearch.api.retiming import retime as run
+    from paretosearch.report.retimed import phases_table, retimed_json, retimed_line
+
+    found = run(trial, study, gpus, cpu, storage)
+    if found.here.status != "complete":
+        raise UsageError(f"trial {trial} cannot be timed here ({found.here.failure}): {found.here.message}")
+    shown = found.recorded, found.device_class, found.here, found.here_class
+    if as_json:
+        _print_json(retimed_json(trial, *shown))
+        return
+    Console().print(phases_table(found.recorded, found.here))
+    print(f"trial {trial}: {retimed_line(*shown)}")
+    if found.here.noisy:
+        print("the steps were disturbed here; time it again when nothing else runs")
 
 
 def methods(network: Network = None, image_size: ImageSize = None, as_json: Json = False) -> None:

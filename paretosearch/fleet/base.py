@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult
+from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 
 
@@ -22,6 +22,7 @@ class Assignment:
         recipe: What to train.
         with_test: Whether to look at the test split at the end; a search must not.
         keep: Folder for the weights and the Recipe; None keeps neither.
+        replay: How the training went elsewhere, to be timed here without training; None trains.
     """
 
     attempt: int
@@ -29,17 +30,20 @@ class Assignment:
     recipe: Recipe
     with_test: bool = False
     keep: Path | None = None
+    replay: Outcome | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""
         keep = None if self.keep is None else str(self.keep.absolute())
-        return {**self.__dict__, "recipe": self.recipe.to_json(), "keep": keep}
+        replay = None if self.replay is None else self.replay.to_json()
+        return {**self.__dict__, "recipe": self.recipe.to_json(), "keep": keep, "replay": replay}
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Assignment:
         """Rebuild an Assignment from `to_plain`, after a trip through JSON."""
         keep = None if plain["keep"] is None else Path(plain["keep"])
-        return cls(**{**plain, "recipe": Recipe.from_json(plain["recipe"]), "keep": keep})
+        replay = None if plain["replay"] is None else Outcome.from_json(plain["replay"])
+        return cls(**{**plain, "recipe": Recipe.from_json(plain["recipe"]), "keep": keep, "replay": replay})
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 #: A Worker leaves after this many Attempts, so that nothing it slowly leaks lives for days.
 ATTEMPTS_OF_A_WORKER = 200
 
+#: More than torch hands to one thread at a time, so that a test of so many for each reaches all of them.
+ENTRIES_OF_A_THREAD = 1 << 17
+
 #: What torch says of too little memory in errors that are no OutOfMemoryError.
 OUT_OF_MEMORY = ("can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -92,6 +95,18 @@ def _touch(device: Device) -> None:
     import torch
 
     torch.zeros(1, device=torch_device(device)).item()
+    if flushes_denormals() is False:
+        raise DeviceError(f"not every thread of {device.label} flushes denormals to zero, so pruning would look slow")
+
+
+def flushes_denormals() -> bool | None:
+    """Whether all threads of this process flush denormals to zero; None if the processor cannot."""
+    import torch
+
+    if not torch.set_flush_denormal(True):
+        return None
+    smallest = torch.full((torch.get_num_threads() * ENTRIES_OF_A_THREAD,), 2.0**-126)
+    return not bool((smallest * 0.5).any())
 
 
 class _Mail:
@@ -148,13 +163,15 @@ class _Worker:
             return failed(failure_class(error), f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def _trained(self, assignment: Assignment) -> Outcome:
-        from paretosearch.training import train
+        from paretosearch.training import replay, train
 
         _release_memory()
-        recipe = assignment.recipe
+        recipe, device = assignment.recipe, torch_device(self._device)
         self._last_epoch = recipe.epochs
         images = _images(recipe.dataset, recipe.image_size)
-        trained = train(recipe, images, torch_device(self._device), self._epoch, assignment.with_test)
+        if assignment.replay is not None:
+            return replay(recipe, images, device, assignment.replay)
+        trained = train(recipe, images, device, self._epoch, assignment.with_test)
         if assignment.keep is not None:
             _keep(trained.model, recipe, assignment.keep)
         return trained.outcome

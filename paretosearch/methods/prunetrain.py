@@ -73,7 +73,7 @@ class PruneTrain(Method):
         self._parameters = 0  # then
         self._begins = 0  # epochs before which nothing is pruned
         self._rest_until = 0.0
-        self._owed: Tensor | None = None  # learning rate of the steps since the last proximal one
+        self._owed = torch.zeros(())  # learning rate of the steps since the last proximal one
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before anything could be pruned."""
@@ -83,10 +83,11 @@ class PruneTrain(Method):
         def rested(epoch: int) -> float:
             return max((g + self.rest * epochs for g in grown if g < epoch), default=0.0)
 
-        start = max(begins, *(g + self.rest * epochs for g in grown if g <= begins), 0.0)
-        due = [e for e in range(self.interval, epochs, self.interval) if e > start and e >= rested(e)]
-        if not due or start >= self.until * epochs:
-            raise RecipeError(_nothing_to_do(self, epochs, start))
+        acting = [e for e in range(begins, epochs) if rested(e + 1) <= e + 0.5 < self.until * epochs]
+        due = [e for e in range(self.interval, epochs, self.interval) if acting and e > acting[0] and e >= rested(e)]
+        if not due:
+            start = max(begins, *(g + self.rest * epochs for g in grown if g <= begins), 0.0)
+            raise RecipeError(_nothing_to_do(self, epochs, start, bool(acting)))
 
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Leave out how long to rest where nothing grows."""
@@ -111,6 +112,7 @@ class PruneTrain(Method):
         self.check_anatomy(run.anatomy, run.recipe.network)
         self._channels, self._begins = run.anatomy.channels, growth.pruning_begins(run.recipe)
         self._lasso = GroupLasso(run.model, self._channels)
+        self._owed = torch.zeros((), device=run.device)
 
     def after_backward(self, run: Run) -> None:
         """Add the penalty's gradient; on the first batch, find its coefficient."""
@@ -124,23 +126,31 @@ class PruneTrain(Method):
         """Shrink the channels by as much as momentum would make of the penalty's gradient."""
         if self.form == "proximal" and self._acts(run):
             assert run.stepped is not None
-            owed = run.learning_rate / (1 - run.recipe.momentum) * run.stepped
-            self._owed = owed if self._owed is None else self._owed + owed
-            if (run.epoch_step + 1) % PROXIMAL_STEPS == 0:
+            self._owed += run.rate / (1 - run.recipe.momentum) * run.stepped
+            if self.variant(run):
                 self._shrink()
 
     def _shrink(self) -> None:
-        if self._owed is not None:
-            assert self._strength is not None
+        if self._strength is not None:
             self._lasso.shrink(self._owed * self._strength)
-            self._owed = None
+            self._owed.zero_()
 
     def _acts(self, run: Run) -> bool:
-        return run.epoch >= self._begins and self._rest_until <= run.progress < self.until
+        middle = (run.epoch + 0.5) / run.recipe.epochs  # what ends within an epoch ends at its nearer end
+        return run.epoch >= self._begins and self._rest_until <= middle < self.until
+
+    def pattern(self, run: Run) -> str:
+        return "with its penalty" if self._acts(run) else ""
+
+    def variant(self, run: Run) -> str:
+        """Say in which steps the channels shrink."""
+        due = self.form == "proximal" and self._acts(run) and (run.epoch_step + 1) % PROXIMAL_STEPS == 0
+        return "shrink" if due else ""
 
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
         """Cut what is dead, every few epochs but the last, since that would save nothing."""
-        self._shrink()  # what is dead is exactly zero then, and nowhere else
+        if self.form == "proximal":
+            self._shrink()  # what is dead is exactly zero then, and nowhere else
         due = run.epoch % self.interval == 0 and run.epoch < run.recipe.epochs
         if due and run.epoch > self._begins and run.progress >= self._rest_until:
             yield from self._reconfigure(run)
@@ -177,11 +187,11 @@ class PruneTrain(Method):
         self._parameters, self._rest_until = state["parameters"], state["rest_until"]
 
 
-def _nothing_to_do(method: PruneTrain, epochs: int, start: float) -> str:
+def _nothing_to_do(method: PruneTrain, epochs: int, start: float, acts: bool) -> str:
     """Say why no channel is ever cut."""
     off = "or turn pruning off with prunetrain.penalty_ratio = 0"
     after = f" in which pruning begins after {start:.3g}" if start else ""
-    if start >= method.until * epochs:
+    if not acts:
         return f"prunetrain.until = {method.until:g} is over in a training of {epochs} epochs{after}; raise it, {off}"
     return (
         f"prunetrain.interval = {method.interval} is too long for a training of {epochs} epochs{after}: nothing would "

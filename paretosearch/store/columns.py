@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +50,17 @@ class Whole(TypeDecorator[int]):
     def process_result_value(self, value: float | None, dialect: Dialect) -> int | None:
         """Give an int."""
         return None if value is None else int(value)
+
+
+class Changes(TypeDecorator[tuple[Mapping[str, Any], ...]]):
+    """Changes of a network's shape, in order."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> tuple[Mapping[str, Any], ...]:
+        """Give a tuple."""
+        return tuple(value)
 
 
 class RecipeJson(TypeDecorator[Recipe]):

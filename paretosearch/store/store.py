@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from paretosearch.device import Device
 from paretosearch.errors import StoreError
-from paretosearch.outcome import EpochResult, Outcome, SurgeryResult
+from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, PhaseResult, SurgeryResult
 from paretosearch.recipe import Recipe
 from paretosearch.store import queries
 from paretosearch.store.engine import default_url, open_engine, trouble, writer
@@ -24,7 +24,7 @@ from paretosearch.store.front import Front, Point
 from paretosearch.store.history import read_front, record_change
 from paretosearch.store.migrate import require_tables, upgrade
 from paretosearch.store.records import AttemptRecord, Counts, FrontChange, FrontEvent, StudyRecord
-from paretosearch.store.tables import AttemptRow, DeviceRow, EpochRow, FrontEventRow, StudyRow, SurgeryRow
+from paretosearch.store.tables import AttemptRow, DeviceRow, EpochRow, FrontEventRow, PhaseRow, StudyRow, SurgeryRow
 
 _UPSERT: dict[str, Callable[[Any], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -150,7 +150,7 @@ class Store:
         return attempt
 
     def finish_attempt(self, attempt: int, outcome: Outcome) -> bool:
-        """Note how an attempt ended: its row, its epochs and its surgeries.
+        """Note how an attempt ended: its row, its epochs, its surgeries and its phases.
 
         Args:
             attempt: What `start_attempt` gave.
@@ -174,6 +174,8 @@ class Store:
             session.add_all(EpochRow(attempt=attempt, **asdict(epoch)) for epoch in outcome.epochs)
             numbered = enumerate(outcome.surgeries)
             session.add_all(SurgeryRow(attempt=attempt, number=i, **asdict(surgery)) for i, surgery in numbered)
+            numbered_phases = enumerate(outcome.phases)
+            session.add_all(PhaseRow(attempt=attempt, number=i, **asdict(phase)) for i, phase in numbered_phases)
         self._begun.pop(attempt, None)
         return True
 
@@ -207,6 +209,12 @@ class Store:
         with self._reading() as session:
             of_attempt = SurgeryRow.attempt == attempt
             return queries.read(session, SurgeryResult, SurgeryRow, of_attempt, order=SurgeryRow.number)
+
+    def phases(self, attempt: int) -> tuple[PhaseResult, ...]:
+        """List the phases of an attempt that has ended, in order; none of one from before they were kept."""
+        with self._reading() as session:
+            of_attempt = PhaseRow.attempt == attempt
+            return queries.read(session, PhaseResult, PhaseRow, of_attempt, order=PhaseRow.number)
 
     def completed(self, study: str, device_class: str | None = None) -> tuple[Point, ...]:
         """List the results of a study on a class of device, its own if None, by trial number."""
@@ -275,7 +283,7 @@ class Store:
 def _fill(row: AttemptRow, outcome: Outcome) -> None:
     row.outcome = outcome.status
     for field in fields(Outcome):
-        if field.name not in ("status", "epochs", "surgeries"):
+        if field.name not in ("status", *SEQUENCES):
             setattr(row, field.name, getattr(outcome, field.name))
 
 

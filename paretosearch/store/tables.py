@@ -1,11 +1,12 @@
 """The tables of the store.
 
 A trial belongs to Optuna, whose tables are never touched: here it is named by the study and its number.
-Columns of an Outcome, its epochs and its surgeries are called as in `paretosearch.outcome`.
+Columns of an Outcome, its epochs, its surgeries and its phases are called as in `paretosearch.outcome`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, synonym
 
 from paretosearch.recipe import Recipe
-from paretosearch.store.columns import AnyText, RecipeJson, Utc, Whole
+from paretosearch.store.columns import AnyText, Changes, RecipeJson, Utc, Whole
 
 PREFIX = "ps_"
 
@@ -175,6 +176,24 @@ class SurgeryRow(Base):
     channels_after: Mapped[int]
     seconds: Mapped[float]
     figures: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+
+
+class PhaseRow(Base):
+    """Steps of an attempt that were all alike."""
+
+    __tablename__ = "ps_phase"
+
+    attempt: Mapped[int] = mapped_column(ForeignKey("ps_attempt.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int]
+    steps: Mapped[int]
+    batch_size: Mapped[int]
+    tier: Mapped[str]
+    pattern: Mapped[str]
+    seconds: Mapped[float]
+    step_seconds: Mapped[float]
+    step_seconds_iqr: Mapped[float]
+    changes: Mapped[tuple[Mapping[str, Any], ...]] = mapped_column(Changes)
 
 
 class FrontEventRow(Base):

@@ -107,6 +107,7 @@ class TinyTraining:
         torch.manual_seed(run.step)  # a training that is continued draws what an unbroken one does
         for method in self.methods:
             x, y = method.on_batch(run, x, y)
+        run.rate.fill_(run.learning_rate)
         for group in run.optimizer.param_groups:
             group["lr"] = run.learning_rate
         self.step(run, x, y)

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import chain
+from itertools import chain, islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from paretosearch import methods, nets
+from paretosearch import methods
 from paretosearch.channels import Shadow
 from paretosearch.data import Batches, ImageSet, Split, subset
 from paretosearch.errors import DivergedError
-from paretosearch.method import Method
-from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.outcome import EpochResult, Outcome, PhaseResult
 from paretosearch.recipe import Recipe
 from paretosearch.run import Loss, Run, Step, StepCost
+from paretosearch.training.build import build_model, build_optimizer
 from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
+from paretosearch.training.compiled import Forward
+from paretosearch.training.evaluation import accuracy
 from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
+from paretosearch.training.phases import Setting
 from paretosearch.training.precision import Precision
 from paretosearch.training.shape import Shape
 from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
+from paretosearch.training.tiers import TRIAL_STEPS, Recorder, Stepper, fit_to_shape, recorder_for
 
 #: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images.
 EVALUATION_BATCH = 500
@@ -79,17 +83,6 @@ def train(
     return training.go(with_test, keep)
 
 
-def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:
-    """Build a Recipe's network for a data set, with what the Methods make of it, on the CPU.
-
-    Raises:
-        RecipeError: If the network does not fit the images, or a Method does not fit the network.
-    """
-    shape = {"channels": images.channels, "image_size": images.image_size}
-    model = nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
-    return reduce(lambda net, method: method.edit_model(net), active, model)
-
-
 class Training:
     """The parts of one training, and the loop over them.
 
@@ -98,10 +91,16 @@ class Training:
         images: Its data set.
         device: Where.
         on_epoch: Called after every epoch.
+        recorder: Records steps as graphs; None is the device's own, which a CPU does not have.
     """
 
     def __init__(
-        self, recipe: Recipe, images: ImageSet, device: torch.device, on_epoch: Callable[[EpochResult], None]
+        self,
+        recipe: Recipe,
+        images: ImageSet,
+        device: torch.device,
+        on_epoch: Callable[[EpochResult], None] = lambda _: None,
+        recorder: Recorder | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         self.images, self.device, self.on_epoch = images, device, on_epoch
@@ -117,9 +116,11 @@ class Training:
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
         plain_loss: Loss = F.cross_entropy
         self.loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, plain_loss)
-        optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, _sgd(model, recipe))
+        optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))
         plain_step: Step = self._ordinary_step
-        self.step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
+        step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
+        self.forward = Forward(model, recipe.compile)
+        self.stepper = Stepper(step, None if self.forward.is_compiled else recorder or recorder_for(device))
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
@@ -142,7 +143,7 @@ class Training:
     def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
         """Train what is left of the epochs."""
         while self.run.epoch < self.run.recipe.epochs:
-            loss = self._epoch()
+            loss = self.epoch()
             self.results.append(self._result(loss))
             if keep is not None and self.run.epoch < self.run.recipe.epochs:
                 keep(taken(self))
@@ -154,17 +155,18 @@ class Training:
         joules = energy_joules(self.device)
         return None if joules is None or self.joules is None else self.joules_before + joules - self.joules
 
-    def _epoch(self) -> float:
+    def epoch(self) -> float:
         """Train one epoch; gives the mean loss, read once at its end."""
         run = self.run
         run.model.train()
         self.shape.change(chain.from_iterable(method.on_epoch_start(run) for method in self.methods))
-        self._follow_batch_size()
+        self.follow()
         total = torch.zeros((), device=self.device)
-        with self.clock.steps() as step_done:
-            for x, y in self.batches:
-                total += self._batch(x, y)
-                step_done()
+        batches = iter(self.batches)
+        if self.stepper.is_on_trial:
+            self.steps(islice(batches, TRIAL_STEPS), total)
+            self.stepper.decide(self.clock.phases[-1].step_seconds, self._steps_alike())
+        self.steps(batches, total)
         self.effort.add(run.steps_per_epoch * run.batch_size, self.shape.flops_per_image)
         run.epoch, run.epoch_step = run.epoch + 1, 0
         loss = total.item() / run.steps_per_epoch
@@ -173,27 +175,55 @@ class Training:
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         return loss
 
-    def _follow_batch_size(self) -> None:
-        """Give batches of the size that a Method may have set."""
+    def follow(self) -> None:
+        """Take over what Methods have changed between epochs: the batch size, the shape, what they do in a step."""
         run = self.run
         if run.batch_size != self.batches.batch_size:
             self.batches.resize(run.batch_size)
             run.steps_per_epoch = len(self.batches)
-            self.clock.new_phase()
+        setting = replace(self._setting(), tier="eager")
+        before = self.clock.phases[-1].setting if self.clock.phases else None
+        if before is None or replace(before, tier="eager") != setting:
+            self.stepper.forget()
+        if before is None or (before.changes, before.batch_size) != (setting.changes, setting.batch_size):
+            self.forward.forget()
+            fit_to_shape(self.device, self._steps_alike())
+
+    def _setting(self) -> Setting:
+        patterns = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
+        tier = "compile" if self.forward.is_compiled else self.stepper.tier
+        return Setting(self.run.batch_size, len(self.shape.surgeon.history), tier, ", ".join(patterns))
+
+    def _steps_alike(self) -> int:
+        """Give how many steps will at least be like the coming one."""
+        run = self.run
+        in_epoch = run.steps_per_epoch - run.epoch_step
+        if any(method.may_operate for method in self.methods):
+            return in_epoch
+        return in_epoch + run.steps_per_epoch * (run.recipe.epochs - run.epoch - 1)
+
+    def steps(self, batches: Iterable[tuple[Tensor, Tensor]], total: Tensor) -> None:
+        """Train on batches, adding up the loss."""
+        self.clock.set(self._setting(), self.run.epoch)
+        with self.clock.steps() as step_done:
+            for x, y in batches:
+                total += self._batch(x, y)
+                step_done()
 
     def _batch(self, x: Tensor, y: Tensor) -> Tensor:
         run = self.run
         for method in self.methods:
             x, y = method.on_batch(run, x, y)
+        run.rate.fill_(run.learning_rate)
         for group in run.optimizer.param_groups:
-            group["lr"] = run.learning_rate
-        loss = self.step(run, x, y)
+            group["lr"] = run.rate if self.stepper.records else run.learning_rate
+        loss = self.stepper(run, x, y, tuple(method.variant(run) for method in self.methods))
         run.step, run.epoch_step = run.step + 1, run.epoch_step + 1
         return loss
 
     def _ordinary_step(self, run: Run, x: Tensor, y: Tensor) -> Tensor:
         with self.precision.autocast():
-            loss = self.loss(run.model(x), y)
+            loss = self.loss(self.forward(x), y)
         run.loss = loss.detach()
         terms = [term for method in self.methods if (term := method.add_loss(run)) is not None]
         self.precision.backward(sum(terms, start=loss), run.optimizer)
@@ -218,14 +248,9 @@ class Training:
     def _in_order(self, split: Split) -> Batches:
         return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH)
 
-    def _accuracy(self, batches: Batches, count: int) -> float:
-        """Share of ``count`` images that is classified correctly, in the Recipe's own number format."""
-        model = self._eval_model().eval()
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        with torch.no_grad(), self.precision.autocast():
-            for x, y in batches:
-                correct += (model(x).argmax(1) == y).sum()
-        return correct.item() / count
+    def _accuracy(self, split: Split) -> float:
+        batches = self.validation if split is self.images.validation else self._in_order(split)
+        return accuracy(self._eval_model(), batches, len(split), self.precision)
 
     def _result(self, loss: float) -> EpochResult:
         run = self.run
@@ -234,7 +259,7 @@ class Training:
         return EpochResult(
             epoch=run.epoch,
             train_seconds=self.clock.train_seconds,
-            accuracy=self._accuracy(self.validation, len(self.images.validation)),
+            accuracy=self._accuracy(self.images.validation),
             loss=loss,
             learning_rate=run.learning_rate,
             batch_size=run.batch_size,
@@ -261,23 +286,27 @@ class Training:
             noisy=self.clock.noisy,
             epochs=results,
             surgeries=tuple(self.shape.results),
+            phases=self._phases(),
         )
         if not with_test:
             return outcome
-        test = self.images.test
-        return replace(outcome, test_accuracy=self._accuracy(self._in_order(test), len(test)))
+        return replace(outcome, test_accuracy=self._accuracy(self.images.test))
 
-
-def _sgd(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Make SGD whose decay leaves biases and normalisation alone (He et al. 2019, arXiv:1812.01187, section 3.1)."""
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    nesterov = recipe.momentum > 0
-    optimizer = torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=nesterov, fused=True)
-    if recipe.momentum > 0:
-        # Left to itself the fused step makes the buffers without filling them, and an overflow in the first step of a
-        # scaled training would then keep whatever was in that memory.
-        for p in model.parameters():
-            optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
-    return optimizer
+    def _phases(self) -> tuple[PhaseResult, ...]:
+        outline = self.shape.surgeon.outline
+        ends = [phase.setting.changes for phase in self.clock.phases]
+        starts = [0, *ends]
+        return tuple(
+            PhaseResult(
+                epoch=phase.epoch,
+                steps=len(phase.steps),
+                batch_size=phase.setting.batch_size,
+                tier=phase.setting.tier,
+                pattern=phase.setting.pattern,
+                seconds=phase.seconds,
+                step_seconds=phase.step_seconds,
+                step_seconds_iqr=phase.spread,
+                changes=tuple(outline[start:end]),
+            )
+            for phase, start, end in zip(self.clock.phases, starts, ends, strict=False)
+        )

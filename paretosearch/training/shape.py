@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-import torch
-
 from paretosearch.channels import Shadow
 from paretosearch.outcome import SurgeryResult
 from paretosearch.run import Run
@@ -67,7 +65,7 @@ class Shape:
             self.results.append(replace(result, seconds=event.seconds))
             changed = changed or bool(surgery.operations)
         if changed:
-            self._settle()
+            self._flops = None
 
     def _operate(self, surgery: Surgery) -> SurgeryResult:
         before = self._channels
@@ -77,9 +75,3 @@ class Shape:
     @property
     def _channels(self) -> int:
         return sum(space.size for space in self.surgeon.channels.spaces.values())
-
-    def _settle(self) -> None:
-        self._flops = None
-        self._clock.new_phase()
-        if self._run.device.type == "cuda":
-            torch.cuda.empty_cache()  # blocks of the old shapes would stay beside those of the new ones

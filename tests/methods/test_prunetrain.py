@@ -274,7 +274,7 @@ def test_a_step_that_the_loss_scale_skipped_shrinks_nothing() -> None:
     tiny = training(form="proximal")
     method = prunetrain(tiny)
     tuple(method.on_epoch_start(tiny.run))
-    tiny.run.loss, tiny.run.learning_rate = torch.tensor(1.0), 0.1
+    tiny.run.loss, tiny.run.rate = torch.tensor(1.0), torch.tensor(0.1)
     method.after_backward(tiny.run)
     lasso, tiny.run.epoch_step = GroupLasso(tiny.run.model, tiny.surgeon.channels), PROXIMAL_STEPS - 1
     before = lasso.penalty()

@@ -21,5 +21,7 @@ def test_an_old_database_keeps_what_is_in_it(dump: Path, tmp_path: Path) -> None
         (attempt,) = store.attempts("old")
         assert attempt.outcome == "complete"
         assert [epoch.epoch for epoch in store.epochs(attempt.id)] == [1, 2, 3]
-        assert store.surgeries(attempt.id) == (SurgeryResult(1, "prune", 64, 48, 0.25, {}),)
+        figures = {} if dump.stem == "revision_0001" else {"weakest": 0.5}
+        assert store.surgeries(attempt.id) == (SurgeryResult(1, "prune", 64, 48, 0.25, figures),)
+        assert store.phases(attempt.id) == ()
         assert [point.trial for point in store.front("old").points] == [0]

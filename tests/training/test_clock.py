@@ -1,9 +1,13 @@
 """The training clock counts what a Recipe causes and shrugs off what others cause."""
 
+import json
+
 import pytest
 import torch
 
 from paretosearch.training.clock import Clock
+from paretosearch.training.phases import Setting
+from paretosearch.training.rundelay import RunDelay
 
 
 class Hands:
@@ -16,14 +20,32 @@ class Hands:
         return self.seconds
 
 
+class Waiting(RunDelay):
+    """A process that is kept from its core only when it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited = 0.0
+
+    def seconds(self) -> float:
+        return self.waited
+
+
 @pytest.fixture
 def hands() -> Hands:
     return Hands()
 
 
 @pytest.fixture
-def clock(hands: Hands) -> Clock:
-    return Clock(torch.device("cpu"), hands)
+def waiting() -> Waiting:
+    return Waiting()
+
+
+@pytest.fixture
+def clock(hands: Hands, waiting: Waiting) -> Clock:
+    clock = Clock(torch.device("cpu"), hands, waiting)
+    clock.set(Setting(batch_size=32), epoch=0)
+    return clock
 
 
 def run(clock: Clock, hands: Hands, seconds: list[float]) -> None:
@@ -70,9 +92,59 @@ def test_an_event_counts_as_it_is(clock: Clock, hands: Hands) -> None:
 
 def test_each_phase_has_its_own_median(clock: Clock, hands: Hands) -> None:
     run(clock, hands, [0.03] * 30)
-    clock.new_phase()
+    clock.set(Setting(batch_size=64), epoch=3)
     run(clock, hands, [0.06] * 10)
     assert clock.train_seconds == pytest.approx(30 * 0.03 + 10 * 0.06)
+    assert [(phase.epoch, len(phase.steps)) for phase in clock.phases] == [(0, 30), (3, 10)]
+
+
+def test_the_same_setting_goes_on_with_its_phase(clock: Clock, hands: Hands) -> None:
+    run(clock, hands, [0.03] * 30)
+    clock.set(Setting(batch_size=32), epoch=1)
+    run(clock, hands, [0.03] * 30)
+    assert [len(phase.steps) for phase in clock.phases] == [60]
+
+
+def test_what_a_change_of_shape_makes_the_next_steps_take_longer_counts(clock: Clock, hands: Hands) -> None:
+    run(clock, hands, [0.03] * 50)
+    clock.set(Setting(batch_size=32, changes=1), epoch=1)
+    run(clock, hands, [0.5] + [0.03] * 49)
+    assert clock.train_seconds == pytest.approx(99 * 0.03 + 0.5)
+
+
+def test_compiling_counts_in_the_first_phase_too(hands: Hands, waiting: Waiting) -> None:
+    clock = Clock(torch.device("cpu"), hands, waiting)
+    clock.set(Setting(batch_size=32, tier="compile"), epoch=0)
+    run(clock, hands, [20.0] + [0.03] * 49)
+    assert clock.train_seconds == pytest.approx(49 * 0.03 + 20)
+
+
+def test_time_in_which_another_process_has_the_core_does_not_count(
+    clock: Clock, hands: Hands, waiting: Waiting
+) -> None:
+    with clock.steps() as step_done:
+        for step in range(40):
+            hands.seconds += 0.03 + 0.02 * (step % 2)  # half of the steps are disturbed, which no median survives
+            waiting.waited += 0.02 * (step % 2)
+            step_done()
+    with clock.event() as event:
+        hands.seconds += 0.5
+        waiting.waited += 0.4
+    assert event.seconds == pytest.approx(0.1)
+    assert clock.train_seconds == pytest.approx(40 * 0.03 + 0.1)
+    assert clock.wall_seconds == pytest.approx(40 * 0.04 + 0.5)
+    assert clock.noisy
+
+
+def test_a_clock_goes_on_from_its_state(clock: Clock, hands: Hands, waiting: Waiting) -> None:
+    run(clock, hands, [0.03] * 30)
+    clock.set(Setting(batch_size=32, changes=1, pattern="something"), epoch=2)
+    waiting.waited += 0.5
+    run(clock, hands, [0.06] * 30)
+    other = Clock(torch.device("cpu"), hands, waiting)
+    other.load_state_dict(json.loads(json.dumps(clock.state_dict())))
+    assert other.phases == clock.phases
+    assert (other.train_seconds, other.wall_seconds) == (clock.train_seconds, clock.wall_seconds)
 
 
 def test_steps_below_the_timer_are_averaged_in_blocks_before_the_median(clock: Clock, hands: Hands) -> None:
@@ -93,6 +165,8 @@ def test_a_single_step_is_a_training_too(clock: Clock, hands: Hands) -> None:
 
 
 def test_no_step_takes_no_time(clock: Clock) -> None:
+    with clock.steps():
+        pass
     assert clock.train_seconds == 0
     assert clock.wall_seconds == 0
     assert not clock.noisy

@@ -10,6 +10,7 @@ from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
 from paretosearch.training import Trained, train
+from paretosearch.training.build import build_optimizer
 
 CPU = torch.device("cpu")
 RECIPE = Recipe("stripes", "convnet", epochs=3, batch_size=32, reference_batch_size=32, learning_rate=0.05, seed=3)
@@ -108,9 +109,7 @@ def test_a_batch_larger_than_the_data_is_refused() -> None:
 
 def test_norms_and_biases_do_not_decay() -> None:
     # With no gradient signal left (learning rate times decay only), decayed weights shrink and the others stay.
-    from paretosearch.training.loop import _sgd
-
     model = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    groups = _sgd(model, replace(RECIPE, weight_decay=0.01)).param_groups
+    groups = build_optimizer(model, replace(RECIPE, weight_decay=0.01)).param_groups
     assert [len(g["params"]) for g in groups] == [1, 3]
     assert [g["weight_decay"] for g in groups] == [0.01, 0.0]

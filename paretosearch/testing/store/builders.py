@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome, SurgeryResult
+from paretosearch.outcome import EpochResult, Outcome, PhaseResult, SurgeryResult
 from paretosearch.recipe import Recipe
 from paretosearch.store import Store, StudyRecord
 from paretosearch.store.engine import open_engine
@@ -75,6 +75,10 @@ def epoch(number: int) -> EpochResult:
     return EpochResult(number, 1.5 * number, 0.1 * number, 2.0 / number, 0.05, 128, 1000 + number, 5000, 0.01, 0.001, 1)
 
 
+#: A change of shape, as a Surgeon outlines it.
+RESIZED = {"do": "resize", "sizes": {"stem": 48}}
+
+
 def full_outcome() -> Outcome:
     """Make an Outcome in which nothing is missing and every value is another."""
     return complete(
@@ -93,6 +97,10 @@ def full_outcome() -> Outcome:
         surgeries=(
             SurgeryResult(1, "prune", 64, 48, 0.25),
             SurgeryResult(2, "widen", 48, 96, 0.5, {"similarity": 0.75}),
+        ),
+        phases=(
+            PhaseResult(0, 200, 128, "eager", "", 20.5, 0.1025, 0.001),
+            PhaseResult(1, 100, 64, "graph", "some method shrinks", 9.0, 0.09, 0.002, (RESIZED,)),
         ),
     )
 

@@ -102,6 +102,7 @@ class FaultSuite:
         check_all_or_nothing(store, lambda s: s.finish_attempt(attempt, outcome), 3)
         assert store.epochs(attempt) == outcome.epochs
         assert store.surgeries(attempt) == outcome.surgeries
+        assert store.phases(attempt) == outcome.phases
 
     def test_a_change_of_the_front_is_noted_whole_or_not_at_all(self, store: Store) -> None:
         study = new_study(store)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from paretosearch.errors import StoreError
-from paretosearch.outcome import Outcome, failed
+from paretosearch.outcome import SEQUENCES, Outcome, failed
 from paretosearch.store import Counts, Store
 from paretosearch.testing.store.builders import (
     CPU,
@@ -93,10 +93,11 @@ class RecordSuite:
         assert start <= record.started <= record.ended <= datetime.now(UTC)
         assert record.outcome == outcome.status
         for field in fields(Outcome):
-            if field.name not in ("status", "epochs", "surgeries"):
+            if field.name not in ("status", *SEQUENCES):
                 assert getattr(record, field.name) == getattr(outcome, field.name), field.name
         assert store.epochs(attempt) == outcome.epochs
         assert store.surgeries(attempt) == outcome.surgeries
+        assert store.phases(attempt) == outcome.phases
 
     def test_a_completed_trial_comes_back_as_a_point(self, store: Store) -> None:
         study, outcome = new_study(store), full_outcome()

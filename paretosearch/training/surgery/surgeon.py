@@ -99,13 +99,18 @@ class Surgeon:
         self.history.append({"do": "remove_branch", "block": block, "constant": kept})
         return gone
 
+    @property
+    def outline(self) -> list[dict[str, Any]]:
+        """What was done, without saying to which channels: enough for another network of the same shapes."""
+        return [_sizes(event) for event in self.history]
+
     def replay(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Bring a network as it was built into the shape that another one has got; its state dict then fits.
 
         An optimizer gets the same parameters in the same order, so that its state fits as well.
 
         Args:
-            history: What was done to the other.
+            history: What was done to the other, or its outline, after which the shapes fit and nothing else.
 
         Raises:
             SurgeryError: If the history is of another network, or is none.
@@ -119,12 +124,21 @@ class Surgeon:
     def _repeat(self, event: Mapping[str, Any]) -> None:
         if event["do"] == "remap":
             self.remap({name: torch.tensor(index, dtype=torch.int64) for name, index in event["plan"].items()})
+        elif event["do"] == "resize":
+            spaces = self.channels.spaces
+            self.remap({name: torch.arange(size) % spaces[name].size for name, size in event["sizes"].items()})
         elif event["do"] == "insert_identity":
             self.insert_identity(event["after"], torch.Generator())
         elif event["do"] == "remove_branch":
             self.remove_branch(event["block"], event["constant"])
         else:
             raise KeyError(event["do"])
+
+
+def _sizes(event: Mapping[str, Any]) -> dict[str, Any]:
+    if event["do"] != "remap":
+        return dict(event)
+    return {"do": "resize", "sizes": {name: len(index) for name, index in event["plan"].items()}}
 
 
 def _makers(space: ChannelSpace) -> list[tuple[str, str]]:

@@ -1,0 +1,96 @@
+"""Times a finished trial of a study again, without training it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, fields
+from typing import Any
+
+from paretosearch.api.fronts import open_study
+from paretosearch.api.training import ATTEMPT, one_device, prepare, run_alone
+from paretosearch.errors import UsageError
+from paretosearch.fleet.base import Assignment
+from paretosearch.outcome import SEQUENCES, Outcome
+from paretosearch.store import Store
+from paretosearch.store.records import AttemptRecord
+
+
+@dataclass(frozen=True)
+class Retimed:
+    """A trial's seconds as they were recorded, and as they are here.
+
+    Args:
+        trial: Its number.
+        device_class: Class of the device that trained it.
+        recorded: How its training went.
+        here_class: Class of the device that it was timed on.
+        here: The same training with the seconds of that device; a failed Outcome if it cannot be timed there.
+    """
+
+    trial: int
+    device_class: str
+    recorded: Outcome
+    here_class: str
+    here: Outcome
+
+
+def retime(
+    trial: int,
+    study: str | None = None,
+    gpus: str | None = None,
+    cpu: str | None = None,
+    storage: str | None = None,
+) -> Retimed:
+    """Find the training seconds that a finished trial takes on a device of this machine, in a few seconds.
+
+    Args:
+        trial: Number of the trial.
+        study: Name of its study; None is the newest one.
+        gpus: Index of one GPU.
+        cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
+        storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
+
+    Returns:
+        What was recorded, and what was measured.
+
+    Raises:
+        UsageError: If there is no such study, or its trial has no result or no phases, or two devices are asked for.
+        DataError: If the data set is not to be had.
+        DeviceError: If the device does not exist or is in use.
+    """
+    store, name = open_study(study, storage)
+    with closing(store):
+        attempt = _finished(store, name, trial)
+        recorded = _outcome(store, attempt)
+    prepare(attempt.recipe)
+    with one_device("retime", gpus, cpu) as device:
+        here = run_alone(device, Assignment(ATTEMPT, trial, attempt.recipe, replay=recorded))
+    return Retimed(trial, attempt.device_class, recorded, device.device_class, here)
+
+
+def _finished(store: Store, study: str, trial: int) -> AttemptRecord:
+    attempts = store.attempts(study, trial)
+    if not attempts:
+        raise UsageError(f"study {study!r} has no trial {trial}; see: paretosearch front {study}")
+    complete = [attempt for attempt in attempts if attempt.outcome == "complete"]
+    if not complete:
+        raise UsageError(
+            f"trial {trial} of study {study!r} has no result to time again; see: paretosearch status {study}"
+        )
+    return complete[0]
+
+
+def _outcome(store: Store, attempt: AttemptRecord) -> Outcome:
+    plain: dict[str, Any] = {
+        field.name: getattr(attempt, field.name)
+        for field in fields(Outcome)
+        if field.name not in ("status", *SEQUENCES)
+    }
+    plain |= {name: getattr(store, name)(attempt.id) for name in SEQUENCES}
+    outcome = Outcome("complete", **plain)
+    if not outcome.phases:
+        raise UsageError(
+            f"trial {attempt.trial} was trained by a version that kept no phases, so it cannot be timed again; "
+            f"train it once more: paretosearch train --trial {attempt.trial} --study {attempt.study}"
+        )
+    return outcome

@@ -1,0 +1,168 @@
+"""How a training step is run: op by op, or as a recorded graph of the whole step where that pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from paretosearch.run import Run, Step
+from paretosearch.training.phases import Tier
+
+#: Steps of a setting that are run op by op before it is decided whether to record: enough for a median.
+TRIAL_STEPS = 16
+
+#: Share of a step that a graph saves: where the host is what the device waits for, and where it is not. The first is
+#: careful, the 1.3 to 5 times of performance.md B1 being others' figures; the second are the gaps between kernels.
+SAVED_WHERE_LAUNCH_BOUND, SAVED_ELSEWHERE = 0.3, 0.02
+
+#: From this share of a step on which the host needs to launch it, the host is what the device waits for.
+LAUNCH_BOUND = 0.9
+
+#: Recording runs the step's Python once, without waiting for the device, and builds the graph, which takes as long
+#: again; the first is done for each variant of a step, of which there are few.
+RECORDINGS, RECORDING_SECONDS = 4, 0.05
+
+
+#: cuDNN times its algorithms for every convolution that is new to it, for fewer steps than this in vain.
+SEARCH_STEPS = 500
+
+
+class Recorder(Protocol):
+    """Makes a graph of what a function does on the device."""
+
+    def record(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        """Give what does it again, on the same memory, and the tensor that then holds the result."""
+
+
+class CudaRecorder:
+    """Records CUDA graphs, which share their memory since no two of them run at once."""
+
+    def __init__(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def record(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            result = function()
+        return graph.replay, result
+
+
+def recorder_for(device: torch.device) -> Recorder | None:
+    """Give what records steps on a device; None where nothing does."""
+    return CudaRecorder() if device.type == "cuda" else None
+
+
+def worth_recording(steps: int, step_seconds: float, host_seconds: float) -> bool:
+    """Say whether recording a step pays.
+
+    Args:
+        steps: How often it will be made.
+        step_seconds: Seconds that it takes op by op.
+        host_seconds: Seconds in which the host launches it.
+    """
+    launch_bound = host_seconds >= LAUNCH_BOUND * step_seconds
+    saved = step_seconds * (SAVED_WHERE_LAUNCH_BOUND if launch_bound else SAVED_ELSEWHERE)
+    return steps * saved > RECORDINGS * host_seconds + RECORDING_SECONDS
+
+
+@dataclass
+class _Graph:
+    replay: Callable[[], None]
+    loss: Tensor
+
+
+class Stepper:
+    """Makes training steps.
+
+    A graph does again what the recorded step did, on the same memory: what is different from step to step must be in
+    tensors, and what a Method decides in Python must be in its `variant`, of each of which there is a graph.
+
+    Args:
+        step: Makes one op by op.
+        recorder: Records them; None where nothing does.
+
+    Attributes:
+        tier: How the coming steps are made.
+        refusal: Why recording did not work; empty as long as it does.
+    """
+
+    def __init__(self, step: Step, recorder: Recorder | None) -> None:
+        self._step, self._recorder = step, recorder
+        self._graphs: dict[tuple[str, ...], _Graph] = {}
+        self._inputs: tuple[Tensor, Tensor] | None = None
+        self._host_seconds: list[float] = []
+        self.tier: Tier = "eager"
+        self.refusal = ""
+
+    @property
+    def records(self) -> bool:
+        """Whether steps may be recorded, so that what differs between them must be in tensors."""
+        return self._recorder is not None
+
+    @property
+    def is_on_trial(self) -> bool:
+        """Whether some steps should show now if recording pays."""
+        return self._recorder is not None and self.tier == "eager" and not self.refusal
+
+    def forget(self) -> None:
+        """Go back to making steps op by op, since their shapes or what they do is not what it was."""
+        self._graphs.clear()
+        self._inputs = None
+        self._host_seconds.clear()
+        self.tier = "eager"
+
+    def decide(self, step_seconds: float, steps: int) -> bool:
+        """Record from now on, if that pays for what the trial showed; says whether it does.
+
+        Args:
+            step_seconds: Seconds of a step op by op.
+            steps: How many there will be.
+        """
+        if self._host_seconds and worth_recording(steps, step_seconds, min(self._host_seconds)):
+            self.tier = "graph"
+        return self.tier == "graph"
+
+    def __call__(self, run: Run, x: Tensor, y: Tensor, variant: tuple[str, ...]) -> Tensor:
+        """Make a step on images (N, C, H, W) and their targets; gives the loss, valid until the next step."""
+        if self.tier == "graph":
+            return self._recorded(run, x, y, variant)
+        start = time.perf_counter()
+        loss = self._step(run, x, y)
+        self._host_seconds.append(time.perf_counter() - start)
+        return loss
+
+    def _recorded(self, run: Run, x: Tensor, y: Tensor, variant: tuple[str, ...]) -> Tensor:
+        if self._inputs is None:
+            self._inputs = torch.empty_like(x), torch.empty_like(y)
+        for own, given in zip(self._inputs, (x, y), strict=True):
+            own.copy_(given)
+        graph = self._graphs.get(variant) or self._record(run, variant)
+        if graph is None:
+            return self._step(run, x, y)
+        graph.replay()
+        return graph.loss
+
+    def _record(self, run: Run, variant: tuple[str, ...]) -> _Graph | None:
+        assert self._recorder is not None
+        assert self._inputs is not None
+        x, y = self._inputs
+        try:
+            graph = _Graph(*self._recorder.record(lambda: self._step(run, x, y)))
+        except RuntimeError as error:  # nothing was done yet: the step is made op by op, as all that follow
+            self.forget()
+            self.refusal = str(error).splitlines()[0]
+            return None
+        self._graphs[variant] = graph
+        return graph
+
+
+def fit_to_shape(device: torch.device, steps: int) -> None:
+    """Prepare a device for so many steps of a new shape."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # blocks of the old shapes would stay beside those of the new ones
+        torch.backends.cudnn.benchmark = steps >= SEARCH_STEPS

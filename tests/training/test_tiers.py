@@ -1,0 +1,135 @@
+"""Recorded steps give what steps op by op give, and are recorded where that pays."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from paretosearch import methods
+from paretosearch.method import Method, Slot
+from paretosearch.outcome import Outcome
+from paretosearch.recipe import Recipe
+from paretosearch.testing.images import image_set
+from paretosearch.testing.methods import turned_on
+from paretosearch.testing.recorder import OpRecorder
+from paretosearch.training import Training, tiers
+from paretosearch.training.tiers import Recorder, worth_recording
+
+RECIPE = Recipe("stripes", "convnet", epochs=3, batch_size=8, reference_batch_size=8, learning_rate=0.02, width=0.5)
+
+#: Loses a few channels, then all that `net2net` adds, so that steps are recorded anew again and again.
+CHANGING = replace(
+    RECIPE,
+    network="resnet8",
+    epochs=4,
+    learning_rate=0.2,
+    channel_multiple=2,
+    pooling="stochastic",
+    methods={
+        "prunetrain": {"penalty_ratio": 0.8, "interval": 1, "threshold": 0.05},
+        "net2net": {"schedule": "widen@0.5x2"},
+    },
+)
+
+
+class Refusing:
+    """A device on which nothing can be recorded."""
+
+    def record(self, _: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        raise RuntimeError("operation not permitted when stream is capturing\nand a long tail")
+
+
+@pytest.fixture(autouse=True)
+def _recording_always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "worth_recording", lambda *_: True)
+
+
+def go(recipe: Recipe, recorder: Recorder | None) -> tuple[Outcome, Training]:
+    training = Training(recipe, image_set(per_class=64), torch.device("cpu"), recorder=recorder)
+    return training.go(with_test=False).outcome, training
+
+
+def results(outcome: Outcome) -> list[tuple[float, float]]:
+    return [(epoch.loss, epoch.accuracy) for epoch in outcome.epochs]
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, CHANGING], ids=["plain", "changing"])
+def test_recorded_steps_have_the_losses_of_eager_ones(recipe: Recipe) -> None:
+    recorder = OpRecorder()
+    (recorded, ours), (eager, theirs) = go(recipe, recorder), go(recipe, None)
+    assert {phase.tier for phase in recorded.phases} == {"eager", "graph"}
+    assert {phase.tier for phase in eager.phases} == {"eager"}
+    assert results(recorded) == [pytest.approx(pair, abs=1e-5) for pair in results(eager)]
+    for a, b in zip(ours.run.model.parameters(), theirs.run.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+POOLINGS = [method.name for method in methods.CATALOGUE if method.slot is Slot.POOLING]
+#: The last two act between steps alone.
+SWITCHED = [m for m in methods.CATALOGUE if m.switch is not None and m.name not in ("net2net", "dynamic_batch")]
+
+
+@pytest.mark.parametrize("method", SWITCHED, ids=lambda method: method.name)
+def test_every_method_can_be_recorded(method: type[Method]) -> None:
+    on = turned_on(method)
+    assert method.switch is not None
+    recipe = replace(RECIPE, network="resnet8", methods={method.name: {method.switch: getattr(on, method.switch)}})
+    recorder = OpRecorder()
+    (recorded, training), (eager, _) = go(recipe, recorder), go(recipe, None)
+    assert recorder.recordings > 0
+    assert not training.stepper.refusal
+    assert results(recorded) == [pytest.approx(pair, abs=1e-5) for pair in results(eager)]
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_every_pooling_can_be_recorded(pooling: str) -> None:
+    recipe = replace(RECIPE, pooling=pooling)
+    (recorded, training), (eager, _) = go(recipe, OpRecorder()), go(recipe, None)
+    assert not training.stepper.refusal
+    assert results(recorded) == [pytest.approx(pair, abs=1e-5) for pair in results(eager)]
+
+
+def test_every_shape_is_recorded_anew() -> None:
+    recorder = OpRecorder()
+    outcome, _ = go(CHANGING, recorder)
+    shapes = sum(phase.tier == "graph" for phase in outcome.phases)
+    assert shapes > 1
+    assert shapes <= recorder.recordings <= 2 * shapes  # with and without a proximal step
+
+
+def test_where_nothing_can_be_recorded_steps_go_on_one_by_one() -> None:
+    (refused, training), (eager, _) = go(RECIPE, Refusing()), go(RECIPE, None)
+    assert results(refused) == results(eager)
+    assert training.stepper.refusal == "operation not permitted when stream is capturing"
+
+
+def test_a_step_that_reads_a_number_on_the_host_is_not_recorded() -> None:
+    training = Training(RECIPE, image_set(per_class=64), torch.device("cpu"), recorder=OpRecorder())
+    plain = training.stepper._step
+
+    def reading(*arguments: object) -> Tensor:
+        loss = plain(*arguments)  # type: ignore[arg-type]
+        float(loss)
+        return loss
+
+    training.stepper._step = reading
+    outcome = training.go(with_test=False).outcome
+    assert "not permitted" in training.stepper.refusal
+    assert outcome.status == "complete"
+
+
+@pytest.mark.parametrize(
+    ("steps", "step_seconds", "host_seconds", "pays"),
+    [
+        (10_000, 0.004, 0.004, True),  # the device waits for the host
+        (20, 0.004, 0.004, False),  # too few to be worth it
+        (10_000, 0.1, 0.004, True),  # a small gain, ten thousand times
+        (40, 0.1, 0.01, False),
+    ],
+)
+def test_recording_pays_where_many_steps_wait_for_the_host(
+    steps: int, step_seconds: float, host_seconds: float, pays: bool
+) -> None:
+    assert worth_recording(steps, step_seconds, host_seconds) is pays
