@@ -12,13 +12,15 @@ READY_DEV := $(VENV)/.ready-dev
 # Programs that tests start for real, and the Debian packages that bring them.
 SYSTEM := postgresql
 
-.PHONY: help install quickstart test check system clean
+.PHONY: help install quickstart test check bench gpu system clean
 
 help:
 	@echo "make quickstart   a Pareto front from real trainings on Fashion-MNIST, in minutes, on whatever is here"
 	@echo "                  (CPU=1 for one CPU slot, TRIALS=3 for three trials)"
 	@echo "make test         all tests, with the system packages that they need"
 	@echo "make check        lint, types, import rules"
+	@echo "make bench        the engine against what a user would write, row by row (half an hour; ROWS='fp32 overhead')"
+	@echo "make gpu          the tests and the benchmark that need a GPU"
 
 install: $(READY)
 
@@ -55,6 +57,15 @@ check: $(READY_DEV)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY_DEV)
+	$(BIN)/paretosearch data fetch fashion-mnist
+	$(BIN)/python -m benchmarks.bench $(if $(ROWS),--rows $(ROWS))
+
+gpu: $(READY_DEV)
+	$(BIN)/pytest -m gpu $(ARGS)
+	$(BIN)/paretosearch data fetch fashion-mnist
+	$(BIN)/python -m benchmarks.gpu
 
 clean:
 	rm -rf $(VENV) front paretosearch.db*

@@ -12,7 +12,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -69,7 +69,8 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return self._transform(Image.fromarray(np.squeeze(self._pixels[index]))), self._labels[index]
 
 
-def _loader(images: ImageSet, workers: int, tuned: bool) -> DataLoader[tuple[Tensor, int]]:
+def loader(images: ImageSet, workers: int, tuned: bool) -> DataLoader[tuple[Tensor, int]]:
+    """Make the loader of the tutorials; a tuned one keeps its processes from epoch to epoch."""
     steps: list[Callable[[object], object]] = [
         transforms.RandomCrop(images.image_size, padding=PADDING),
         transforms.RandomHorizontalFlip(),
@@ -86,11 +87,11 @@ def plain(images: ImageSet, number_format: str, workers: int) -> list[float]:
     """Train as the tutorials do: default layout, default optimizer, the loss read in every step."""
     model = _model(images)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
-    loader = _loader(images, workers, tuned=False)
+    batches = loader(images, workers, tuned=False)
 
     def epoch() -> None:
         running_loss = 0.0
-        for x, y in loader:
+        for x, y in batches:
             optimizer.zero_grad()
             with _autocast(number_format):
                 loss = F.cross_entropy(model(x), y)
@@ -105,11 +106,11 @@ def tuned(images: ImageSet, number_format: str, workers: int) -> list[float]:
     """Train as a careful user does: channels last, fused optimizer, workers that stay, the loss read once an epoch."""
     model = _model(images).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True, fused=True)
-    loader = _loader(images, workers, tuned=True)
+    batches = loader(images, workers, tuned=True)
 
     def epoch() -> None:
         total = torch.zeros(())
-        for x, y in loader:
+        for x, y in batches:
             with _autocast(number_format):
                 loss = F.cross_entropy(model(x.to(memory_format=torch.channels_last)), y)
             loss.backward()
@@ -149,9 +150,9 @@ def _timed(epoch: Callable[[], object]) -> list[float]:
     return seconds[1:]
 
 
-def pin(cores: Iterable[int], engine: bool) -> None:
-    """Keep to some cores, with the engine's settings of torch or with torch's own."""
-    mine = tuple(cores)
+def pin(cores: int, engine: bool) -> None:
+    """Keep to the last so many cores, with a Worker's settings of torch or with torch's own."""
+    mine = tuple(sorted(os.sched_getaffinity(0))[-cores:])
     if engine:
         own_the_cores(Device("cpu", "", "", 0, "", 0, mine))
     else:
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--number-format", choices=NUMBER_FORMATS, default="fp32")
     parser.add_argument("--workers", type=int, default=0, help="processes of the DataLoader")
     asked = parser.parse_args()
-    pin(sorted(os.sched_getaffinity(0))[-asked.cores :], asked.loop == "ours")
+    pin(asked.cores, engine=asked.loop == "ours")
     seconds = LOOPS[asked.loop](data.load("fashion-mnist"), asked.number_format, asked.workers)
     print(json.dumps({"images_per_second": IMAGES * len(seconds) / sum(seconds), "epochs": seconds}))
 

@@ -8,20 +8,18 @@ import torch
 from torch import Tensor
 
 from paretosearch.data.imageset import ImageSet, Split
+from paretosearch.data.pixels import pixels_of
 from paretosearch.errors import RecipeError
 
 # Shapes: N images, B of a batch, C channels, H edge of an image, P pixels of padding.
-
-#: Images that are padded at once, to bound what is copied to the device beside the images.
-PADDED_AT_ONCE = 4096
 
 
 class Batches:
     """The batches of one epoch, again and again.
 
-    The images stay on the device as bytes. Each pass draws a new order, and with ``augment`` a window of the padded
-    image (He et al. 2016, arXiv:1512.03385, section 4.2, with reflected borders) and a mirroring, for all images at
-    once; a step then needs no draw and waits for nothing.
+    The images stay on the device as bytes, if there is room for them. Each pass draws a new order, and with ``augment``
+    a window of the padded image (He et al. 2016, arXiv:1512.03385, section 4.2, with reflected borders) and a
+    mirroring, for all images at once; a step then needs no draw and waits for nothing.
 
     Args:
         split: The images.
@@ -64,7 +62,7 @@ class Batches:
         self._edge = split.images.shape[2]
         self._pad = int(self._edge / 8 + 0.5) if augment else 0
         self._flip = augment and imageset.flip
-        self._images = padded(split.images.permute(0, 2, 3, 1), self._pad, device)
+        self._pixels = pixels_of(split, self._pad, device)
         self._scale, self._shift = (row.to(device) for row in _affine(imageset, self._edge))
 
     @classmethod
@@ -84,33 +82,38 @@ class Batches:
     def sample(self, count: int) -> Tensor:
         """Give the first ``count`` images (B, C, H, W) as they are, whatever is drawn otherwise; fewer if there are."""
         end = self._pad + self._edge
-        return self._normalised(self._images[:count, self._pad : end, self._pad : end])
+        return self._normalised(self._pixels.first(count)[:, self._pad : end, self._pad : end])
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         return self._drawn() if self._generator is not None else self._ordered()
 
     def _ordered(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            yield self._normalised(self._images[batch]), self._labels[batch]
+        order = torch.arange(len(self._labels))
+        for (images, index), batch in zip(self._pixels.take(self._split_up(order)), self._slices(), strict=True):
+            yield self._normalised(images[index]), self._labels[batch]
 
     def _drawn(self) -> Iterator[tuple[Tensor, Tensor]]:
         order, top, left, mirrored = self._draw()
-        labels = self._labels[order]
-        windows = self._images.unfold(1, self._edge, 1).unfold(2, self._edge, 1).permute(0, 1, 2, 4, 5, 3)
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            images = gather(windows, order[batch], top[batch], left[batch])
+        labels = self._labels[order.to(self._labels.device)]
+        for (images, index), batch in zip(self._pixels.take(self._split_up(order)), self._slices(), strict=True):
+            cut = gather(images, self._edge, index, top[batch], left[batch])
             if self._flip:
-                images = mirror(images, mirrored[batch])
-            yield self._normalised(images), labels[batch]
+                cut = mirror(cut, mirrored[batch])
+            yield self._normalised(cut), labels[batch]
+
+    def _slices(self) -> Iterator[slice]:
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return (slice(start, start + self.batch_size) for start in starts)
+
+    def _split_up(self, order: Tensor) -> Iterator[Tensor]:
+        return (order[batch] for batch in self._slices())
 
     def _draw(self) -> tuple[Tensor, ...]:
         n, device = len(self._labels), self._labels.device
         order = torch.randperm(n, generator=self._generator)
         corners = torch.randint(0, 2 * self._pad + 1, (2, n), generator=self._generator)
         mirrored = torch.rand(n, generator=self._generator) < 0.5
-        return order.to(device), *corners.to(device), mirrored.to(device)
+        return order, *corners.to(device), mirrored.to(device)
 
     def _normalised(self, images: Tensor) -> Tensor:
         rows = images.reshape(len(images), -1).float()
@@ -118,37 +121,12 @@ class Batches:
         return rows.view(images.shape).permute(0, 3, 1, 2)
 
 
-def padded(images: Tensor, pad: int, device: torch.device) -> Tensor:
-    """Copy images to a device with their borders reflected outwards.
-
-    Args:
-        images: Pixels (N, H, H, C), uint8.
-        pad: Pixels on each side, P, less than H.
-        device: Where to.
-
-    Returns:
-        Pixels (N, H + 2P, H + 2P, C); ``images`` itself where nothing changes.
-    """
-    if not pad:
-        return images.contiguous().to(device)
-    n, edge, _, channels = images.shape
-    out = torch.empty(n, edge + 2 * pad, edge + 2 * pad, channels, dtype=images.dtype, device=device)
-    for start in range(0, n, PADDED_AT_ONCE):
-        part = out[start : start + PADDED_AT_ONCE]
-        middle = part[:, pad:-pad]
-        middle[:, :, pad:-pad] = images[start : start + PADDED_AT_ONCE].to(device)
-        middle[:, :, :pad] = middle[:, :, pad + 1 : 2 * pad + 1].flip(2)
-        middle[:, :, -pad:] = middle[:, :, -2 * pad - 1 : -pad - 1].flip(2)
-        part[:, :pad] = part[:, pad + 1 : 2 * pad + 1].flip(1)
-        part[:, -pad:] = part[:, -2 * pad - 1 : -pad - 1].flip(1)
-    return out
-
-
-def gather(windows: Tensor, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
+def gather(images: Tensor, edge: int, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
     """Cut one window out of each image of a batch.
 
     Args:
-        windows: All windows of all images (N, 2P + 1, 2P + 1, H, H, C), a view.
+        images: Padded images (N, H + 2P, H + 2P, C).
+        edge: Edge of a window, H.
         image: Which image (B,).
         top: Row of the window's corner (B,).
         left: Column of the window's corner (B,).
@@ -156,6 +134,7 @@ def gather(windows: Tensor, image: Tensor, top: Tensor, left: Tensor) -> Tensor:
     Returns:
         Pixels (B, H, H, C), contiguous.
     """
+    windows = images.unfold(1, edge, 1).unfold(2, edge, 1).permute(0, 1, 2, 4, 5, 3)
     if windows.device.type != "cpu":
         return windows[image, top, left]
     # NumPy copies whole rows where the kernel of torch copies byte by byte: 0.5 against 1.4 us for 28x28x1, 0.9 against

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -44,6 +45,7 @@ def divide(labels: NDArray[np.int64], shares: Sequence[float]) -> list[NDArray[n
     return [np.sort(np.concatenate(part)) for part in parts]
 
 
+@lru_cache(maxsize=2)  # trials of a study take the same images again and again
 def subset(split: Split, n: int, seed: int) -> Split:
     """Take the first n images of a seeded order in which the classes take turns.
 

@@ -66,15 +66,22 @@ def build(name: str, *, classes: int, channels: int, image_size: int, width: flo
     """
     check_name(name)
     builder = _BUILDERS.get(name) or partial(torchvision_model, name=name)
-    net = builder(NetSpec(classes, channels, image_size, width))
-    _try_images(net, name, (channels, image_size, image_size))
+    spec = NetSpec(classes, channels, image_size, width)
+    net = builder(spec)
+    if (name, spec) not in _TRIED:
+        _try_images(net, name, spec)
+        _TRIED.add((name, spec))
     return net
 
 
-def _try_images(net: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+#: Networks that are known to take their images: a warm Worker should not try again.
+_TRIED: set[tuple[str, NetSpec]] = set()
+
+
+def _try_images(net: nn.Module, name: str, spec: NetSpec) -> None:
     """Run the network without any numbers, in its own way and again as a pooling Method would have it."""
     twin = _numberless(net).eval()
-    image = torch.empty(1, *shape, device="meta")
+    image = torch.empty(1, spec.channels, spec.image_size, spec.image_size, device="meta")
     places = [module for module in twin.modules() if isinstance(module, Pool)]
     try:
         with torch.no_grad():
@@ -84,7 +91,7 @@ def _try_images(net: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
             twin(image)
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        size = f"{shape[1]}x{shape[2]}"
+        size = f"{spec.image_size}x{spec.image_size}"
         raise RecipeError(f"{name} cannot take images of {size} ({reason}); set another image_size") from None
 
 

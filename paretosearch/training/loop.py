@@ -133,12 +133,13 @@ class Training:
         split = self.images.train
         if recipe.train_images:
             split = subset(split, recipe.train_images, recipe.seed)
-        pixels, labels = split.images, split.labels
         with self.clock.event():
             for method in self.methods:
-                pixels, labels = method.edit_data(pixels, labels)
+                pixels, labels = method.edit_data(split.images, split.labels)
+                if pixels is not split.images or labels is not split.labels:
+                    split = Split(pixels, labels)
         augment = recipe.augmentation == "standard"
-        return Batches(Split(pixels, labels), self.images, self.device, recipe.batch_size, augment, generator)
+        return Batches(split, self.images, self.device, recipe.batch_size, augment, generator)
 
     def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
         """Train what is left of the epochs."""

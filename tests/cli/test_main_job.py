@@ -100,7 +100,9 @@ def test_methods_and_doctor_and_help_say_something(run: Run) -> None:
     doctor = json.loads(run("doctor", "--json").stdout)
     assert {"CPU", "store", "fashion-mnist", "cpu fp32"} <= {check["what"] for check in doctor}
     help_text = run("--help").stdout
-    assert all(command in help_text for command in ("launch", "front", "export", "dashboard", "train", "doctor"))
+    assert all(
+        command in help_text for command in ("launch", "front", "export", "dashboard", "train", "retime", "doctor")
+    )
 
 
 def test_ctrl_c_stops_after_the_epoch_and_the_same_command_goes_on(folder: Path, run: Run) -> None:
@@ -145,3 +147,16 @@ def test_a_second_launch_of_a_running_study_exits_75_and_names_the_holder(folder
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode == 143
+
+
+def test_a_trial_is_timed_again_without_training_it(run: Run, folder: Path) -> None:
+    member = min(brute_force(folder))
+    again = json.loads(run("retime", "--study", "tiny", "--trial", str(member), "--cpu", "1", "--json").stdout)
+    recorded, here = again["recorded"], again["here"]
+    assert recorded["device_class"] == here["device_class"]
+    assert 0.2 < here["train_seconds"] / recorded["train_seconds"] < 5  # another program may be busy here
+    phases = [(phase["epoch"], phase["steps"]) for phase in here["phases"]]
+    assert phases == [(phase["epoch"], phase["steps"]) for phase in recorded["phases"]]
+    shown = run("retime", "--trial", str(member), "--cpu", "1")
+    assert f"trial {member}: recorded" in shown.stdout
+    assert shown.returncode == 0

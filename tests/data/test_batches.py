@@ -1,12 +1,15 @@
 """Batches of normalised images, cut and mirrored on the device."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from paretosearch.data import Batches, ImageSet, Split
-from paretosearch.data.batches import gather, mirror, padded
+from paretosearch.data import Batches, ImageSet, Split, pixels
+from paretosearch.data.batches import gather, mirror
+from paretosearch.data.pixels import Streamed, padded
 from paretosearch.errors import RecipeError
 
 CPU = torch.device("cpu")
@@ -66,7 +69,7 @@ def what_became_of(batches: Batches, split: Split, pad: int) -> dict[int, tuple[
 def test_every_image_becomes_a_window_of_its_reflected_self(
     channels: int, size: int, pad: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("paretosearch.data.batches.PADDED_AT_ONCE", 20)
+    monkeypatch.setattr("paretosearch.data.pixels.PADDED_AT_ONCE", 20)
     split = random_split(64, channels, size)
     became = what_became_of(augmented(split), split, pad)
     assert sorted(became) == list(range(64))
@@ -192,11 +195,41 @@ def test_a_gpu_gives_what_a_processor_gives() -> None:
 
 
 def test_the_path_for_processors_gives_what_the_path_for_other_devices_gives() -> None:
-    windows = padded(random_split(20, 3, 16).images.permute(0, 2, 3, 1), 2, CPU)
-    windows = windows.unfold(1, 16, 1).unfold(2, 16, 1).permute(0, 1, 2, 4, 5, 3)
+    images = padded(random_split(20, 3, 16).images.permute(0, 2, 3, 1), 2, CPU)
+    windows = images.unfold(1, 16, 1).unfold(2, 16, 1).permute(0, 1, 2, 4, 5, 3)
     image, top, left = (torch.randint(0, high, (50,), generator=seeded()) for high in (20, 5, 5))
-    cut = gather(windows, image, top, left)
+    cut = gather(images, 16, image, top, left)
     assert torch.equal(cut, windows[image, top, left])
     chosen = torch.rand(50, generator=seeded()) < 0.5
     expected = torch.where(chosen.view(-1, 1, 1, 1), cut.flip(2), cut)
     assert torch.equal(mirror(cut, chosen), expected)
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_images_that_have_no_room_on_the_device_come_in_time(monkeypatch: pytest.MonkeyPatch, augment: bool) -> None:
+    split = random_split(50, 3, 16)
+    resident = list(Batches(split, image_set(split), CPU, 16, augment, seeded()))
+    monkeypatch.setattr(pixels, "_free", lambda _: 1000)
+    batches = Batches(split, image_set(split), CPU, 16, augment, seeded())
+    assert isinstance(batches._pixels, Streamed) is augment  # as they are they lie in their file, for a processor
+    for (x, y), (expected_x, expected_y) in zip(batches, resident, strict=True):
+        assert x.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(x, expected_x)
+        assert torch.equal(y, expected_y)
+    assert torch.equal(batches.sample(5), Batches(split, image_set(split), CPU, 16, augment, seeded()).sample(5))
+
+
+def test_a_stream_reads_no_batch_that_nobody_wants() -> None:
+    split = random_split(50, 3, 16)
+    asked: list[int] = []
+
+    def batches() -> Iterator[Tensor]:
+        for start in range(0, 48, 8):
+            asked.append(start)
+            yield torch.arange(start, start + 8)
+
+    stream = Streamed(split.images.permute(0, 2, 3, 1), 2, CPU).take(batches())
+    images, index = next(stream)
+    assert torch.equal(images[index][:, 2:-2, 2:-2], split.images.permute(0, 2, 3, 1)[:8])
+    assert asked == [0, 8]  # one ahead
+    stream.close()

@@ -114,3 +114,25 @@ def test_workers_die_with_their_launcher_in_the_middle_of_a_training(folder: Pat
 def test_an_assignment_survives_the_wire(recipe: Recipe, tmp_path: Path) -> None:
     assignment = Assignment(3, 2, recipe, True, tmp_path)
     assert Assignment.from_plain(json.loads(json.dumps(assignment.to_plain()))) == assignment
+
+
+#: Two threads, and whether all of them flush; the second time they were there before it was asked for.
+FLUSHING = """
+import torch
+from paretosearch.fleet.worker import flushes_denormals
+torch.set_num_threads(2)
+early = {early}
+if not early:
+    torch.ones(1 << 20).mul(2)
+    print(flushes_denormals())
+else:
+    print(flushes_denormals())
+"""
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_thread_that_does_not_flush_denormals_is_noticed(early: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FLUSHING.format(early=early)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in ("None", str(early))  # None: the processor has no such switch

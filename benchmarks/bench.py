@@ -1,0 +1,170 @@
+"""The benchmark: what the engine does against what a user would write, and against its own limits.
+
+make bench                                    # all rows, on one core and on two; half an hour
+.venv/bin/python -m benchmarks.bench --rows fp32 overhead
+
+Every figure is the median of rounds in which the contenders take turns, each in a process of its own. The result is a
+table, and a JSON file under benchmarks/results/ with every sample, the device and the versions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from paretosearch.fleet.devices import cpu_name
+from paretosearch.fleet.process import ALLOCATOR
+
+RESULTS = Path(__file__).parent / "results"
+ROUNDS = 5
+PACKAGES = ("torch", "torchvision", "numpy", "optuna")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        name: What is measured.
+        cores: On how many cores.
+        value: The figure.
+        unit: Its unit.
+        least: What it should be at least (or at most, where less is better); None for no target.
+        aim: What we aim at.
+        more_is_better: Which way is up.
+        beside: Other figures of the same run, by name.
+        samples: All that was measured.
+    """
+
+    name: str
+    cores: int
+    value: float
+    unit: str
+    least: float | None
+    aim: float | None
+    more_is_better: bool
+    beside: dict[str, float] = field(default_factory=dict)
+    samples: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """How the figure stands to its targets."""
+        if self.least is None or self.aim is None:
+            return ""
+        for target, word in ((self.aim, "aim met"), (self.least, "target met")):
+            if self.value >= target if self.more_is_better else self.value <= target:
+                return word
+        return "MISSED"
+
+
+def child(module: str, *arguments: object, engine: bool = True) -> dict[str, Any]:
+    """Run a measure in its own process, with a Worker's allocator or with the default one."""
+    environment = {**os.environ, **(ALLOCATOR if engine else {})}
+    command = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{module}", *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def throughput(number_format: str, cores: int) -> Row:
+    """Compare images per second with the plain loop in fp32 and the tuned one in the same format."""
+    loops = {
+        "plain": ("plain", "--workers", 0),
+        "plain, 2 loader processes": ("plain", "--workers", 2),
+        f"tuned {number_format}": ("tuned", "--workers", 0, "--number-format", number_format),
+        f"ours {number_format}": ("ours", "--number-format", number_format),
+    }
+    speeds: dict[str, list[float]] = {name: [] for name in loops}
+    for _ in range(ROUNDS):
+        for name, loop in loops.items():
+            done = child("loops", *loop, "--cores", cores, engine=loop[0] == "ours")
+            speeds[name].append(done["images_per_second"])
+    middle = {name: statistics.median(speed) for name, speed in speeds.items()}
+    plain = max(middle["plain"], middle["plain, 2 loader processes"])  # the better one is the baseline
+    targets = (1.5, 1.8) if number_format == "fp32" else (2.8, 3.5)
+    ratio = middle[f"ours {number_format}"] / plain
+    return Row(f"images/s, {number_format}, to plain fp32", cores, ratio, "x", *targets, True, middle, speeds)
+
+
+def measured(
+    module: str, measure: str, key: str, name: str, unit: str, targets: tuple[float, float], up: bool = False
+) -> Callable[[int], Row]:
+    """Make a row of one measure, whose other figures stand beside it."""
+
+    def row(cores: int) -> Row:
+        found = child(module, measure, "--cores", cores)
+        beside = {other: value for other, value in found.items() if other != key and isinstance(value, int | float)}
+        samples = {other: value for other, value in found.items() if isinstance(value, list)}
+        return Row(name, cores, found[key], unit, *targets, up, beside, samples)
+
+    return row
+
+
+#: Rows by the name that --rows takes: on how many cores they are measured, and how.
+ROWS: dict[str, tuple[tuple[int, ...], Callable[[int], Row]]] = {
+    "fp32": ((1, 2), lambda cores: throughput("fp32", cores)),
+    "bf16": ((1, 2), lambda cores: throughput("bf16", cores)),
+    "overhead": ((1, 2), measured("steps", "overhead", "percent", "loop over pure steps", "%", (3, 1))),
+    "dead": ((1, 2), measured("steps", "dead_channels", "ratio", "dead and denormal to healthy", "x", (1.05, 1.02))),
+    "augmentation": ((1,), measured("steps", "augmentation", "us", "augmentation of an image", "us", (5, 2))),
+    "warm": ((1,), measured("steps", "warm_start", "ms", "Recipe to first step, warm", "ms", (50, 25))),
+    "folder": ((1,), measured("steps", "folder", "percent", "folder streamed over synthetic", "%", (3, 1))),
+    "share": (
+        (2,),
+        measured("studies", "share", "training_percent", "device time spent training", "%", (92, 97), True),
+    ),
+    "spread": ((1,), measured("studies", "spread", "percent", "spread of train_seconds, neighbour", "%", (2, 1))),
+    "replay": ((1,), measured("studies", "retiming", "percent", "replay off the training", "%", (2, 1))),
+}
+
+
+def table(rows: list[Row], about: dict[str, str]) -> str:
+    """Write the rows as text."""
+    lines = [", ".join(f"{name} {value}" for name, value in about.items()), ""]
+    lines.append(f"{'':36}{'cores':>6}{'':>3}{'figure':>10}   {'least':>7}{'aim':>7}")
+    for row in rows:
+        targets = "".join(f"{target:7g}" if target is not None else f"{'':7}" for target in (row.least, row.aim))
+        lines.append(f"{row.name:36}{row.cores:6}{'':3}{row.value:7.2f} {row.unit:3}{targets}   {row.verdict}")
+        if row.beside:
+            lines.append("    " + ", ".join(f"{name} {value:.4g}" for name, value in row.beside.items()))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure the rows that are asked for, and keep them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    parser.add_argument("--out", type=Path, default=RESULTS / "bench-cpu.json")
+    asked = parser.parse_args()
+    versions = {name: version(name) for name in PACKAGES}
+    about = {"": cpu_name(), "Python": platform.python_version(), **versions}
+    rows: list[Row] = []
+    for name in asked.rows:
+        cores, measure = ROWS[name]
+        for count in cores:
+            if count > len(os.sched_getaffinity(0)):
+                print(f"{name} on {count} cores is left out: there are fewer", file=sys.stderr)
+                continue
+            rows.append(measure(count))
+            print(table(rows[-1:], {}).splitlines()[-2 if rows[-1].beside else -1], flush=True)
+    print("\n" + table(rows, about))
+    asked.out.parent.mkdir(exist_ok=True)
+    plain = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": [asdict(row) for row in rows]}
+    asked.out.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A finished training is timed again from its record alone."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from paretosearch.errors import SurgeryError
+from paretosearch.outcome import Outcome
+from paretosearch.recipe import Recipe
+from paretosearch.testing.images import image_set
+from paretosearch.training import loop, replay, train
+from paretosearch.training.phases import Phase
+from paretosearch.training.surgery import Surgeon
+
+CPU = torch.device("cpu")
+IMAGES = image_set(per_class=64)
+RECIPE = Recipe("stripes", "convnet", epochs=2, batch_size=32, reference_batch_size=32, learning_rate=0.05)
+#: Prunes, widens, deepens and doubles its batch.
+CHANGING = replace(
+    RECIPE,
+    network="resnet8",
+    epochs=6,
+    learning_rate=0.5,
+    channel_multiple=4,
+    methods={
+        "prunetrain": {"penalty_ratio": 0.9, "interval": 1, "threshold": 0.1},
+        "net2net": {"schedule": "widen@0.5x1.5+deepen@0.7"},
+        "dynamic_batch": {"largest": 64},
+    },
+)
+
+
+def through_the_store(outcome: Outcome) -> Outcome:
+    return Outcome.from_json(outcome.to_json())
+
+
+def shapes_of(recipe: Recipe, outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Replay an Outcome; gives batch size and number of weights in every phase."""
+    seen: list[tuple[int, int]] = []
+    steps = loop.Training.steps
+
+    def watched(training: loop.Training, *arguments: object) -> None:
+        seen.append((training.run.batch_size, sum(p.numel() for p in training.run.model.parameters())))
+        steps(training, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Training, "steps", watched)
+    replay(recipe, IMAGES, CPU, through_the_store(outcome))
+    return seen
+
+
+def test_every_phase_has_the_shape_that_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    assert {"prune", "widen", "deepen"} <= {surgery.kind for surgery in outcome.surgeries}
+    weights = {epoch.epoch - 1: epoch.parameters for epoch in outcome.epochs}
+    parameters = {phase.epoch: weights[phase.epoch] for phase in outcome.phases}
+    # A prune at the end of an epoch is before its EpochResult, and behind the steps of its phase.
+    replayed = shapes_of(CHANGING, outcome, monkeypatch)
+    assert [batch for batch, _ in replayed] == [phase.batch_size for phase in outcome.phases]
+    assert replayed[-1][1] == parameters[outcome.phases[-1].epoch]
+    assert len({size for _, size in replayed}) > 3
+
+
+def test_seconds_are_those_of_here_and_the_rest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    monkeypatch.setattr(Phase, "seconds_of", lambda _, steps: 2.0 * steps)
+    again = replay(CHANGING, IMAGES, CPU, outcome)
+    steps = sum(phase.steps for phase in outcome.phases)
+    assert again.train_seconds is not None
+    assert again.train_seconds >= 2.0 * steps
+    assert [phase.seconds for phase in again.phases] == [2.0 * phase.steps for phase in outcome.phases]
+    assert (again.accuracy, again.epochs, again.surgeries) == (outcome.accuracy, outcome.epochs, outcome.surgeries)
+    assert again.wall_seconds == again.train_seconds
+    assert Outcome.from_json(again.to_json()) == again
+
+
+def test_a_replay_takes_as_many_steps_as_a_median_needs() -> None:
+    outcome = train(replace(RECIPE, epochs=20), IMAGES, CPU).outcome
+    assert [phase.steps for phase in outcome.phases] == [160]
+    (longer,) = (replace(phase, steps=1_000_000) for phase in outcome.phases)
+    again = replay(RECIPE, IMAGES, CPU, replace(outcome, phases=(longer,)))
+    assert again.phases[0].seconds == pytest.approx(1_000_000 * again.phases[0].step_seconds)
+
+
+def test_a_replay_of_another_network_is_refused() -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    with pytest.raises(SurgeryError, match="no event in the history of this network"):
+        replay(replace(CHANGING, network="convnet"), IMAGES, CPU, outcome)
+
+
+def test_an_outline_says_sizes_and_no_channels() -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    changes = [change for phase in outcome.phases for change in phase.changes]
+    assert {change["do"] for change in changes} >= {"resize", "insert_identity"}
+    assert len(json.dumps(changes)) < 5000
+
+
+def test_a_surgeon_brings_a_network_to_the_sizes_of_an_outline() -> None:
+    made = loop.Training(CHANGING, IMAGES, CPU)
+    surgeon = made.shape.surgeon
+    space = surgeon.channels.free[0]
+    surgeon.remap({space.name: torch.tensor([3, 1, 1, 0])})
+    twin = Surgeon(loop.Training(CHANGING, IMAGES, CPU).run.model, surgeon.images)
+    twin.replay(surgeon.outline)
+    assert [p.shape for p in twin.model.parameters()] == [p.shape for p in surgeon.model.parameters()]
