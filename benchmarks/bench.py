@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from paretosearch.fleet.devices import cpu_name
+from paretosearch.device import cpu_name
 from paretosearch.fleet.process import ALLOCATOR
 
 RESULTS = Path(__file__).parent / "results"

@@ -15,7 +15,7 @@ from collections import defaultdict
 import torch
 from torch import nn
 
-from paretosearch.fleet.devices import cpu_name
+from paretosearch.device import cpu_name
 
 COUNTS = range(8, 65)
 EDGES = (28, 14, 7)

@@ -24,7 +24,7 @@ import torch
 
 from paretosearch import data
 from paretosearch.data import ImageSet
-from paretosearch.fleet.devices import cpu_name
+from paretosearch.device import cpu_name
 from paretosearch.outcome import EpochResult
 from paretosearch.recipe import Recipe
 from paretosearch.training import train

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from paretosearch import nets
 from paretosearch.channels import Noise, widened
-from paretosearch.fleet.devices import cpu_name
+from paretosearch.device import cpu_name
 from paretosearch.surgery import InsertIdentity, Operation, Remap, Surgery
 from paretosearch.training.surgery import Surgeon
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import re
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 
@@ -46,3 +49,12 @@ class Device:
     def from_plain(cls, plain: dict[str, Any]) -> Device:
         """Rebuild a Device from `to_plain`, after a trip through JSON or not."""
         return cls(**{**plain, "cores": tuple(plain["cores"])})
+
+
+def cpu_name() -> str:
+    """Give the model of the CPU."""
+    try:
+        models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        models = []
+    return re.sub(r"\s+", " ", models[0]) if models else platform.processor() or platform.machine()

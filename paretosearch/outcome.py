@@ -79,7 +79,8 @@ class PhaseResult:
         epoch: Epochs done when they began.
         steps: How many they are.
         batch_size: Images per step.
-        tier: How they were run: ``eager`` op by op, ``compile`` by torch.compile, ``graph`` as a CUDA graph.
+        tier: How they were run: ``eager`` op by op, ``fused`` with batch norm and ReLU as one, ``compile`` by
+            torch.compile, ``graph`` as a CUDA graph.
         pattern: What Methods did in them that they do not always do.
         seconds: Seconds of all of them on the training clock.
         step_seconds: Median seconds of one that was not the first few.

@@ -13,7 +13,7 @@ from typing import Literal
 from rich.table import Table
 
 from paretosearch import data
-from paretosearch.device import Device
+from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, ParetosearchError
 from paretosearch.fleet import devices, formats
 from paretosearch.store import default_url, open_store, redacted
@@ -55,9 +55,19 @@ def _devices() -> Iterator[Check]:
     for gpu in found:
         yield Check(gpu.label, "good", f"{gpu.name}, {gpu.memory_bytes >> 30} GiB, {gpu.uuid}")
     cores = len(os.sched_getaffinity(0))
-    yield Check("CPU", "good", f"{devices.cpu_name()}, {cores} cores")
+    yield Check("CPU", "good", f"{cpu_name()}, {cores} cores")
+    yield _kernels()
     for label, wish in [(gpu.label, (str(gpu.index), None)) for gpu in found] + [("cpu", (None, "1"))]:
         yield from _formats(label, *wish)
+
+
+def _kernels() -> Check:
+    from paretosearch.training.fused import library
+
+    found = library()
+    if isinstance(found, str):
+        return Check("fused kernels", "note", f"{found}; trainings on the CPU take longer without them")
+    return Check("fused kernels", "good", "batch norm, shortcut and ReLU in one pass over memory")
 
 
 def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psutil
 
-from paretosearch.device import Device
+from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, LockedError, UsageError
 from paretosearch.fleet.locks import Lock, device_lock_folder
 
@@ -60,15 +58,6 @@ def _gpu(index: int) -> Device | None:
 
 def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value  # older NVML bindings give bytes
-
-
-def cpu_name() -> str:
-    """Give the model of the CPU."""
-    try:
-        models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        models = []
-    return re.sub(r"\s+", " ", models[0]) if models else platform.processor() or platform.machine()
 
 
 @dataclass(frozen=True)

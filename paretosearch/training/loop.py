@@ -22,8 +22,8 @@ from paretosearch.run import Loss, Run, Step, StepCost
 from paretosearch.training.build import build_model, build_optimizer
 from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
-from paretosearch.training.compiled import Forward
 from paretosearch.training.evaluation import accuracy
+from paretosearch.training.forward import Forward
 from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
 from paretosearch.training.phases import Setting
 from paretosearch.training.precision import Precision
@@ -119,14 +119,16 @@ class Training:
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))
         plain_step: Step = self._ordinary_step
         step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
-        self.forward = Forward(model, recipe.compile)
-        self.stepper = Stepper(step, None if self.forward.is_compiled else recorder or recorder_for(device))
+        recorder = None if recipe.compile != "off" else recorder or recorder_for(device)
+        self.stepper = Stepper(step, recorder)
+        self.forward = Forward(model, recipe.compile, fuse=device.type == "cpu" and recorder is None)
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
         image_shape = images.channels, images.image_size, images.image_size
         self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
         self.effort = Effort()
+        self._followed: Setting | None = None  # what this process has prepared for, whatever the clock has been told
         self.results: list[EpochResult] = []
 
     def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
@@ -182,17 +184,18 @@ class Training:
         if run.batch_size != self.batches.batch_size:
             self.batches.resize(run.batch_size)
             run.steps_per_epoch = len(self.batches)
-        setting = replace(self._setting(), tier="eager")
-        before = self.clock.phases[-1].setting if self.clock.phases else None
-        if before is None or replace(before, tier="eager") != setting:
+        before, setting = self._followed, replace(self._setting(), tier="eager")
+        self._followed = setting
+        if before != setting:
             self.stepper.forget()
         if before is None or (before.changes, before.batch_size) != (setting.changes, setting.batch_size):
-            self.forward.forget()
             fit_to_shape(self.device, self._steps_alike())
+            with self.clock.event():
+                self.forward.adapt()
 
     def _setting(self) -> Setting:
         patterns = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
-        tier = "compile" if self.forward.is_compiled else self.stepper.tier
+        tier = self.forward.tier if self.stepper.tier == "eager" else self.stepper.tier
         return Setting(self.run.batch_size, len(self.shape.surgeon.history), tier, ", ".join(patterns))
 
     def _steps_alike(self) -> int:
@@ -238,7 +241,7 @@ class Training:
 
     def _step_cost(self, batch_size: int) -> StepCost:
         self.memory.sample()  # the measurement resets a GPU's own maximum
-        return step_cost(self.run, self.batches, self.loss, self.precision, batch_size)
+        return step_cost(self.run, self.forward, self.batches, self.loss, self.precision, batch_size)
 
     def _shadows(self) -> Iterator[Shadow]:
         return chain.from_iterable(method.shadows() for method in self.methods)

@@ -6,8 +6,8 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: How steps are run: op by op, compiled by `torch.compile`, or as one recorded CUDA graph.
-Tier = Literal["eager", "compile", "graph"]
+#: How steps are run: op by op, with fused operations, compiled by `torch.compile`, or as one recorded CUDA graph.
+Tier = Literal["eager", "fused", "compile", "graph"]
 
 #: Steps are averaged over blocks of at least this long before the median: below it the timer and the scheduler show.
 BLOCK_SECONDS = 0.02

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from paretosearch.data import Batches
 from paretosearch.run import Loss, Run, StepCost
@@ -17,13 +19,16 @@ from paretosearch.training.surgery import undisturbed
 WARM_UP, MEASURED = 2, 5
 
 
-def step_cost(run: Run, batches: Batches, loss: Loss, precision: Precision, batch_size: int) -> StepCost:
+def step_cost(
+    run: Run, forward: Callable[[Tensor], Tensor], batches: Batches, loss: Loss, precision: Precision, batch_size: int
+) -> StepCost:
     """Run forward and backward a few times; weights, statistics and random numbers stay.
 
     The optimizer's step is not part of it: it costs the same for all batch sizes, and little.
 
     Args:
         run: The training, between two steps.
+        forward: How its network is called.
         batches: Where its images come from.
         loss: Its loss.
         precision: Its number format.
@@ -35,7 +40,7 @@ def step_cost(run: Run, batches: Batches, loss: Loss, precision: Precision, batc
     memory = _memory(run.device)
     try:
         with undisturbed(run.model, training=True), torch.enable_grad():
-            seconds = [_step(run, batches, loss, precision, batch_size) for _ in range(WARM_UP + MEASURED)]
+            seconds = [_step(run, forward, batches, loss, precision, batch_size) for _ in range(WARM_UP + MEASURED)]
     except torch.OutOfMemoryError:
         return StepCost(math.inf, memory or 0, memory)
     finally:
@@ -44,11 +49,13 @@ def step_cost(run: Run, batches: Batches, loss: Loss, precision: Precision, batc
     return StepCost(statistics.median(seconds[WARM_UP:]), peak, memory)
 
 
-def _step(run: Run, batches: Batches, loss: Loss, precision: Precision, batch_size: int) -> float:
+def _step(
+    run: Run, forward: Callable[[Tensor], Tensor], batches: Batches, loss: Loss, precision: Precision, batch_size: int
+) -> float:
     with Clock(run.device).event() as event:
         x = batches.sample(batch_size)
         with precision.autocast():
-            value = loss(run.model(x), torch.zeros(len(x), dtype=torch.int64, device=run.device))
+            value = loss(forward(x), torch.zeros(len(x), dtype=torch.int64, device=run.device))
         torch.autograd.backward(value)
         run.optimizer.zero_grad(set_to_none=True)
     return event.seconds

@@ -23,7 +23,9 @@ class Sample:
 def test_a_measurement_leaves_no_trace() -> None:
     tiny, other = TinyTraining((), "resnet8").epoch(), TinyTraining((), "resnet8").epoch()
     before = torch.get_rng_state()
-    cost = step_cost(tiny.run, Sample(tiny.batch[0]), F.cross_entropy, Precision("fp32", tiny.run.device), 4)
+    cost = step_cost(
+        tiny.run, tiny.run.model, Sample(tiny.batch[0]), F.cross_entropy, Precision("fp32", tiny.run.device), 4
+    )
     assert cost.seconds > 0
     assert (cost.peak_bytes, cost.memory_bytes) == (0, None)
     assert torch.equal(before, torch.get_rng_state())
@@ -33,7 +35,9 @@ def test_a_measurement_leaves_no_trace() -> None:
 def test_more_images_take_longer() -> None:
     tiny = TinyTraining((), "resnet18")
     few, many = (
-        step_cost(tiny.run, Sample(tiny.batch[0]), F.cross_entropy, Precision("fp32", tiny.run.device), size).seconds
+        step_cost(
+            tiny.run, tiny.run.model, Sample(tiny.batch[0]), F.cross_entropy, Precision("fp32", tiny.run.device), size
+        ).seconds
         for size in (2, 256)
     )
     assert few < many

@@ -14,7 +14,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
 from paretosearch.testing.methods import turned_on
 from paretosearch.testing.recorder import OpRecorder
-from paretosearch.training import Training, tiers
+from paretosearch.training import Training, forward, tiers
 from paretosearch.training.tiers import Recorder, worth_recording
 
 RECIPE = Recipe("stripes", "convnet", epochs=3, batch_size=8, reference_batch_size=8, learning_rate=0.02, width=0.5)
@@ -43,7 +43,9 @@ class Refusing:
 
 @pytest.fixture(autouse=True)
 def _recording_always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record whatever can be, and let the steps that are not recorded round as the recorded ones do."""
     monkeypatch.setattr(tiers, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(forward, "fused", lambda _: None)
 
 
 def go(recipe: Recipe, recorder: Recorder | None) -> tuple[Outcome, Training]:

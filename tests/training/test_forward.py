@@ -1,4 +1,4 @@
-"""torch.compile as a Recipe has it."""
+"""The forward pass in training: plain, fused, compiled."""
 
 from dataclasses import replace
 
@@ -9,16 +9,16 @@ from torch import nn
 from paretosearch.errors import RecipeError
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
-from paretosearch.training import compiled, train
-from paretosearch.training.compiled import Forward
+from paretosearch.training import forward, train
+from paretosearch.training.forward import Forward
 
 RECIPE = Recipe("stripes", "convnet", epochs=2, batch_size=32, reference_batch_size=32, learning_rate=0.05, width=0.25)
 
 
 def test_a_recipe_is_not_compiled_unless_it_says_so() -> None:
-    model = nn.Linear(2, 2)
-    assert Forward(model, "off")._function is model
-    assert not Forward(model, "off").is_compiled
+    plain = Forward(nn.Linear(2, 2), "off", fuse=False)
+    plain.adapt()
+    assert (plain.tier, plain.is_compiled) == ("eager", False)
 
 
 def test_an_old_recipe_keeps_its_digest() -> None:
@@ -53,7 +53,7 @@ def test_a_changed_shape_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch, "compile", watched)
     growing = replace(RECIPE, compile="default", epochs=4, methods={"net2net": {"schedule": "widen@0.5x2"}})
     train(growing, image_set(), torch.device("cpu"))
-    assert len(made) == 3  # once when it is built, once for the first shape, once for the second
+    assert len(made) == 2
 
 
 def test_a_compiler_that_is_missing_is_a_fault_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_a_compiler_that_is_missing_is_a_fault_of_the_recipe(monkeypatch: pytest
     def fail(_: object) -> None:
         raise CompilerError("no C++ compiler\nmore")
 
-    monkeypatch.setattr(compiled.torch, "compile", lambda *_, **__: fail)
+    monkeypatch.setattr(forward.torch, "compile", lambda *_, **__: fail)
     with pytest.raises(
         RecipeError, match=r'torch.compile does not work here \(no C\+\+ compiler\); set compile = "off"'
     ):

@@ -1,0 +1,63 @@
+"""A network's forward pass in training: as it is, with fused operations, or by torch.compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from paretosearch.errors import RecipeError
+from paretosearch.training.fused import fused, library
+from paretosearch.training.phases import Tier
+
+#: Errors of the compiler and of what it needs, by the module of their class.
+_COMPILERS = ("torch._dynamo", "torch._inductor")
+
+
+class Forward:
+    """Calls a network, as it was when `adapt` was called last.
+
+    Args:
+        model: The network; it stays callable op by op.
+        mode: ``off``, or a mode of `torch.compile`; compiled, it is compiled anew after every change of shape.
+        fuse: Whether batch norm and what follows may be one operation.
+
+    Attributes:
+        tier: How the network is called.
+    """
+
+    def __init__(self, model: nn.Module, mode: str, fuse: bool) -> None:
+        self._model, self._mode, self._fuse = model, mode, fuse
+        self._function: Callable[[Tensor], Tensor] = model
+        if fuse:
+            library()  # may be built now, which is not this training's doing
+        self.tier: Tier = "eager"
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether calls are compiled."""
+        return self._mode != "off"
+
+    def adapt(self) -> None:
+        """Follow a change of shape."""
+        if self.is_compiled:
+            torch.compiler.reset()  # after eight shapes the compiler would go on op by op without a word
+            self._function, self.tier = torch.compile(self._model, mode=self._mode, dynamic=False), "compile"
+        elif self._fuse:
+            found = fused(self._model)
+            self._function, self.tier = (self._model, "eager") if found is None else (found, "fused")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Give the logits (N, K) of images (N, C, H, W).
+
+        Raises:
+            RecipeError: If the network cannot be compiled here.
+        """
+        try:
+            return self._function(x)
+        except Exception as error:
+            if self.is_compiled and type(error).__module__.startswith(_COMPILERS):
+                said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise RecipeError(f'torch.compile does not work here ({said}); set compile = "off"') from error
+            raise
