@@ -153,9 +153,12 @@ def pruning_begins(recipe: Recipe) -> int:
 def _event(part: str, before: list[Event]) -> Event:
     match = _EVENT.fullmatch(part)
     if match is None:
-        raise RecipeError(f"{part!r} is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4")
+        raise RecipeError(
+            f"{part!r} is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4, in small letters and without signs"
+        )
     if match["kind"] not in KINDS:
-        raise RecipeError(f"there is no event {match['kind']!r}{suggest(match['kind'], KINDS)}")
+        none = f'; for no growth write "{NONE}" alone' if match["kind"] in ("off", NONE) else ""
+        raise RecipeError(f"there is no event {match['kind']!r}{suggest(match['kind'], KINDS)}{none}")
     kind = cast(Kind, match["kind"])
     at, amount = _default(kind, before)
     return Event(kind, float(match["at"] or at), float(match["amount"] or amount))
@@ -184,7 +187,8 @@ def _check_event(event: Event) -> None:
     if not 0 < event.at < 1:
         raise RecipeError(f"{event.kind}@{event.at:g} is not inside the training; write a share between 0 and 1")
     if event.kind == "widen" and not 1 < event.amount <= LARGEST:
-        raise RecipeError(f"widen by x{event.amount:g} is no growth; write a factor above 1 and at most {LARGEST}")
+        why = "no growth" if event.amount <= 1 else "too much"
+        raise RecipeError(f"widen by x{event.amount:g} is {why}; write a factor above 1 and at most {LARGEST}")
     if event.kind == "deepen" and event.amount not in range(1, LARGEST + 1):
         raise RecipeError(f"deepen by x{event.amount:g} is no number of layers; write 1 to {LARGEST}")
     if event.kind == "prune" and event.amount != 1:

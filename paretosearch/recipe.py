@@ -32,13 +32,15 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
         "number_format": Choice(NUMBER_FORMATS),
         "channel_multiple": Int(1, 256),
         "compile": Choice(("off", "default", "max-autotune")),
+        "norm_batches": Int(0, 10_000),
         "seed": Int(0, 2**31 - 1),
     }
 )
 
 #: Fields that came later, with the value at which a Recipe means what it meant before. At this value they take no part
-#: in digests nor in the hash of a space, so that what is in a database stays known.
-CAME_LATER: Mapping[str, Value] = MappingProxyType({"channel_multiple": 8, "compile": "off"})
+#: in digests nor in the hash of a space, so that what is in a database stays known; it is what a stored Recipe has that
+#: says nothing of them.
+CAME_LATER: Mapping[str, Value] = MappingProxyType({"channel_multiple": 8, "compile": "off", "norm_batches": 0})
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Recipe:
         channel_multiple: Pruning rounds channel counts up to a multiple of this. 8 suits the tensor cores of a GPU in
             fp16, and is never slower than 16 on a CPU (benchmarks/channels.py).
         compile: Mode of `torch.compile`, whose time counts; ``off`` starts at once.
+        norm_batches: Batches over which the statistics of batch norm are estimated anew at the end; 0 keeps the running
+            averages, which lag behind the weights of a short training.
         methods: Parameters of every other active Method, and of the pooling and the schedule where they have any.
         seed: Seed of initial weights, order and augmentation.
 
@@ -90,6 +94,7 @@ class Recipe:
     schedule: str = "one_cycle"
     channel_multiple: int = 8
     compile: str = "off"
+    norm_batches: int = 8
     methods: Mapping[str, Mapping[str, Value]] = field(default_factory=dict)
     seed: int = 0
 
@@ -160,7 +165,8 @@ def _check_names(cls: type[Recipe], plain: Mapping[str, object]) -> None:
     known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(cls)}
     for name in plain:
         if name not in known:
-            raise RecipeError(f"a Recipe has no field {name!r}{suggest(name, known)}")
+            hint = "; parameters of a method stand under methods: {name: {parameter: value}}"
+            raise RecipeError(f"a Recipe has no field {name!r}{suggest(name, known)}{hint}")
     for name, required in known.items():
         if required and name not in plain:
             raise RecipeError(f"a Recipe needs the field {name!r}")
@@ -168,7 +174,12 @@ def _check_names(cls: type[Recipe], plain: Mapping[str, object]) -> None:
 
 def _frozen_methods(methods: object) -> Mapping[str, Mapping[str, Value]]:
     if not isinstance(methods, Mapping) or not all(isinstance(v, Mapping) for v in methods.values()):
-        raise RecipeError("methods must be an object of objects: {method: {parameter: value}}")
+        shown = (
+            next((f"{n} = {v!r}" for n, v in methods.items() if not isinstance(v, Mapping)), repr(methods))
+            if isinstance(methods, Mapping)
+            else repr(methods)
+        )
+        raise RecipeError(f"methods must be an object of objects: {{method: {{parameter: value}}}}, not {shown}")
     return MappingProxyType({name: _frozen_parameters(name, methods[name]) for name in sorted(methods)})
 
 

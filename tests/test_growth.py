@@ -9,6 +9,8 @@ from paretosearch.errors import RecipeError
 from paretosearch.growth import Event, parse, spell
 from paretosearch.recipe import Recipe
 
+LETTERS = ", in small letters and without signs"
+
 
 @pytest.mark.parametrize(
     ("text", "events"),
@@ -68,16 +70,19 @@ def test_presets_are_spelled_as_recipes_have_them() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "'' is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4"),
-        ("widen@0.3*2", "'widen@0.3*2' is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4"),
-        ("widen+", "'' is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4"),
+        ("", "'' is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4" + LETTERS),
+        (
+            "widen@0.3*2",
+            "'widen@0.3*2' is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4" + LETTERS,
+        ),
+        ("widen+", "'' is not written like widen@0.3x1.5, deepen@0.5 or prune@0.4" + LETTERS),
         ("widne@0.3", "there is no event 'widne' (did you mean 'widen'?)"),
-        ("none+widen", "there is no event 'none' (allowed: widen, deepen, prune)"),
+        ("none+widen", "there is no event 'none' (allowed: widen, deepen, prune); for no growth write \"none\" alone"),
         ("widen@1.2", "widen@1.2 is not inside the training; write a share between 0 and 1"),
         ("widen@0", "widen@0 is not inside the training; write a share between 0 and 1"),
         ("widen@30", "widen@30 is not inside the training; write a share between 0 and 1"),
         ("widen@0.3x1", "widen by x1 is no growth; write a factor above 1 and at most 8"),
-        ("widen@0.3x9", "widen by x9 is no growth; write a factor above 1 and at most 8"),
+        ("widen@0.3x9", "widen by x9 is too much; write a factor above 1 and at most 8"),
         ("deepen@0.3x1.5", "deepen by x1.5 is no number of layers; write 1 to 8"),
         ("deepen@0.3x0", "deepen by x0 is no number of layers; write 1 to 8"),
         ("prune@0.3", "it grows nothing; add a widen or deepen, or leave the schedule at none"),

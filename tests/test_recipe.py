@@ -40,7 +40,7 @@ def test_the_digest_of_a_recipe_is_the_same_everywhere_and_always() -> None:
         "dataset": "cifar10", "network": "resnet20", "width": 1.0, "image_size": 0, "train_images": 0, "epochs": 12,
         "batch_size": 128, "learning_rate": 0.1, "learning_rate_rule": "linear", "reference_batch_size": 128,
         "momentum": 0.9, "weight_decay": 0.0005, "augmentation": "standard", "number_format": "fp32", "pooling": "max",
-        "schedule": "one_cycle", "methods": {"label_smoothing": {"alpha": 0.1}}, "seed": 0}"""
+        "schedule": "one_cycle", "methods": {"label_smoothing": {"alpha": 0.1}}, "seed": 0, "norm_batches": 0}"""
     assert Recipe.from_json(text).digest == "f5118549d4d57e27"
 
 

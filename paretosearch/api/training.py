@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from paretosearch.device import Device
@@ -52,6 +52,9 @@ def train(
         outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), on_epoch)
     if out is not None and outcome.status == "complete":
         (out / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
+    elif out is not None:
+        with suppress(OSError):
+            out.rmdir()  # only if nothing was there before
     return outcome
 
 

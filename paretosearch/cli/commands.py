@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from paretosearch.cli.options import Cpu, DeviceClass, Gpus, ImageSize, Json, Network, Storage, Study
-from paretosearch.errors import UsageError
+from paretosearch.errors import RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
 #: What `train` says of a Recipe before it trains it.
@@ -156,6 +156,8 @@ def train(
     outcome = run(chosen, gpus, cpu, out, lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)))
     if as_json:
         print(outcome.to_json())
+    if outcome.failure == "invalid":
+        raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
     for line in shape_lines(chosen, outcome):
@@ -163,7 +165,8 @@ def train(
     seconds, accuracy = outcome.objectives
     console.print(
         f"{seconds:.1f} s, validation accuracy {100 * accuracy:.2f} %, "
-        f"test accuracy {100 * (outcome.test_accuracy or 0):.2f} %; weights and Recipe are in {out}/"
+        f"test accuracy {100 * (outcome.test_accuracy or 0):.2f} %; weights and Recipe are in {out}/",
+        soft_wrap=True,
     )
 
 

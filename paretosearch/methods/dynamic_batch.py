@@ -24,12 +24,18 @@ QUANTUM = 32
 #: Methods that change the shape of the network.
 SHAPING = {"net2net", "prunetrain"}
 
+#: Trying another size takes as long as some twenty steps, so with fewer than this to come it cannot pay.
+LEAST_STEPS = 400
+
 #: Share of a device's memory that a step may take.
 FILL = 0.9
 
 
 class DynamicBatch(Method):
     """Enlarge the batch after a change of shape, at most twofold, if measured steps say that this saves time.
+
+    With few steps to come it is not tried, since that takes as long as twenty; on a GPU it is, as a network that has
+    grown may not fit.
 
     On a GPU the batch must fit the memory, by a line through the peaks of two batch sizes; where the network has grown
     it becomes smaller if it must. The learning rate follows the batch by the same ratio, over one epoch.
@@ -73,7 +79,7 @@ class DynamicBatch(Method):
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
         """Choose the batch size again if the network has another shape than at the last epoch."""
         parameters = sum(parameter.numel() for parameter in run.model.parameters())
-        if self._parameters not in (0, parameters):
+        if self._parameters not in (0, parameters) and (_steps_left(run) >= LEAST_STEPS or run.device.type == "cuda"):
             yield from self._choose(run)
         self._parameters = parameters
 
@@ -111,6 +117,10 @@ class DynamicBatch(Method):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take it back."""
         self._parameters, self._before, self._since = state["parameters"], state["before"], state["since"]
+
+
+def _steps_left(run: Run) -> int:
+    return run.steps_per_epoch * (run.recipe.epochs - run.epoch)
 
 
 def _shrunk(run: Run) -> int:

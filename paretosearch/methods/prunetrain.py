@@ -190,7 +190,7 @@ class PruneTrain(Method):
 def _nothing_to_do(method: PruneTrain, epochs: int, start: float, acts: bool) -> str:
     """Say why no channel is ever cut."""
     off = "or turn pruning off with prunetrain.penalty_ratio = 0"
-    after = f" in which pruning begins after {start:.3g}" if start else ""
+    after = f" in which pruning begins after {start:.3g} of them" if start else ""
     if not acts:
         return f"prunetrain.until = {method.until:g} is over in a training of {epochs} epochs{after}; raise it, {off}"
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from itertools import groupby
 
 from paretosearch.outcome import Outcome, SurgeryResult
 from paretosearch.recipe import Recipe
@@ -24,22 +24,35 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
         outcome: How it went.
 
     Returns:
-        A line such as ``4 prunings, 1 widening: 459 to 411 channels, 62.0 to 54.8 MFLOPs an image``; a second one if
-        something should have been pruned and nothing was. Nothing for a network that never could change.
+        A line such as ``459 channels, 4 prunings to 411, 1 widening to 630: 62.0 to 104 MFLOPs an image``, in the order
+        in which it happened; others for a batch size that followed, and if something should have been pruned and
+        nothing was. Nothing for a network that never could change.
     """
     if not outcome.surgeries:
         return []
-    return [_changes(outcome), *_idle_pruning(recipe, outcome.surgeries)]
+    return [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
 
 
 def _changes(outcome: Outcome) -> str:
-    counts = Counter(surgery.kind for surgery in outcome.surgeries if _changed(surgery))
-    said = [f"{count} {_NAMES[kind][count > 1]}" for kind, count in counts.items()]
-    if not said:
+    changes = [surgery for surgery in outcome.surgeries if _changed(surgery)]
+    if not changes:
         return "the network kept its shape"
-    channels = f"{outcome.surgeries[0].channels_before} to {outcome.surgeries[-1].channels_after} channels"
+    said = [f"{changes[0].channels_before} channels"]
+    for kind, group in groupby(changes, key=lambda surgery: surgery.kind):
+        alike = list(group)
+        said.append(f"{len(alike)} {_NAMES[kind][len(alike) > 1]} to {alike[-1].channels_after}")
     first, last = (outcome.epochs[i].flops_per_image / 1e6 for i in (0, -1))
-    return f"{', '.join(said)}: {channels}, {first:.3g} to {last:.3g} MFLOPs an image"
+    return f"{', '.join(said)}: {first:.3g} to {last:.3g} MFLOPs an image"
+
+
+def _batches(outcome: Outcome) -> list[str]:
+    tries = [surgery for surgery in outcome.surgeries if surgery.kind == "batch"]
+    if not tries:
+        return []
+    sizes = [outcome.epochs[0].batch_size, *(round(surgery.figures["batch_size"]) for surgery in tries)]
+    became = f"batches of {sizes[0]} became {sizes[-1]}" if sizes[-1] != sizes[0] else f"batches stayed at {sizes[0]}"
+    seconds = sum(surgery.seconds for surgery in tries)
+    return [f"{became}; dynamic_batch tried {len(tries)} times, in {seconds:.2f} s"]
 
 
 def _changed(surgery: SurgeryResult) -> bool:
@@ -55,4 +68,6 @@ def _idle_pruning(recipe: Recipe, surgeries: tuple[SurgeryResult, ...]) -> list[
         why = f"{last['dead']:.0f} channels are dead, too few in one place to cut by {recipe.channel_multiple}"
     else:
         why = f"the weakest channel has a weight of {last['weakest']:.2g}"
-    return [f"prunetrain cut nothing ({why}); train longer, at a higher rate, or raise prunetrain.penalty_ratio"]
+    until = float(recipe.methods["prunetrain"].get("until", 1.0))
+    later = f"raise prunetrain.until = {until:g}, " if until < 1 else ""
+    return [f"prunetrain cut nothing ({why}); {later}train longer, at a higher rate, or raise prunetrain.penalty_ratio"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, Dialect, Double, Text, TypeDecorator
 
-from paretosearch.recipe import Recipe
+from paretosearch.recipe import CAME_LATER, Recipe
 
 
 class Utc(TypeDecorator[datetime]):
@@ -74,5 +74,5 @@ class RecipeJson(TypeDecorator[Recipe]):
         return value and json.loads(value.to_json())
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Recipe:
-        """Read the Recipe; fields that it did not have in its day take their defaults."""
-        return Recipe.from_json(json.dumps(value))
+        """Read the Recipe; fields that there were not in its day have the value at which it means the same."""
+        return Recipe.from_json(json.dumps({**CAME_LATER, **value}))

@@ -27,6 +27,7 @@ from paretosearch.training.forward import Forward
 from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
 from paretosearch.training.phases import Setting
 from paretosearch.training.precision import Precision
+from paretosearch.training.reestimate import reestimate
 from paretosearch.training.shape import Shape
 from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
@@ -176,6 +177,9 @@ class Training:
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
+        if run.epoch == run.recipe.epochs:
+            with self.clock.event():
+                reestimate(self._eval_model(), self.batches, run.recipe.norm_batches, self.precision)
         return loss
 
     def follow(self) -> None:

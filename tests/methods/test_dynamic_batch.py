@@ -8,12 +8,18 @@ import pytest
 import torch
 
 from paretosearch.errors import RecipeError
+from paretosearch.methods import dynamic_batch
 from paretosearch.methods.dynamic_batch import DynamicBatch, fitting
 from paretosearch.recipe import Recipe
 from paretosearch.run import StepCost
 from paretosearch.testing.methods import BATCH, TinyTraining
 
 GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def _few_steps_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 0)
 
 
 def training(largest: int = 4 * BATCH) -> TinyTraining:
@@ -38,6 +44,13 @@ def test_the_batch_stays_as_long_as_the_network_does() -> None:
     tiny = training().epoch().epoch()
     assert tiny.run.batch_size == BATCH
     assert not list(tiny.methods[0].on_epoch_start(tiny.run))
+
+
+def test_with_few_steps_to_come_nothing_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 7)  # two steps in each of the three epochs to come are fewer
+    tiny = training().epoch()
+    prune(tiny)
+    assert list(tiny.methods[0].on_epoch_start(tiny.run)) == []
 
 
 def test_the_batch_doubles_when_a_step_of_twice_the_images_is_faster_than_two() -> None:

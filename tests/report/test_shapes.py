@@ -24,17 +24,30 @@ def test_a_network_that_cannot_change_is_not_spoken_of() -> None:
     assert shape_lines(RECIPE, outcome()) == []
 
 
-def test_changes_are_counted_and_compared_from_end_to_end() -> None:
+def test_changes_are_told_in_their_order() -> None:
     widening, deepening = SurgeryResult(1, "widen", 443, 500, 0.1), SurgeryResult(2, "deepen", 500, 540, 0.1)
     surgeries = (pruning(459, 443, 16), pruning(443, 443, 5), widening, pruning(500, 490, 30), deepening)
     assert shape_lines(RECIPE, outcome(*surgeries)) == [
-        "2 prunings, 1 widening, 1 deepening: 459 to 540 channels, 62 to 54.8 MFLOPs an image"
+        "459 channels, 1 pruning to 443, 1 widening to 500, 1 pruning to 490, 1 deepening to 540: "
+        "62 to 54.8 MFLOPs an image"
     ]
 
 
 def test_a_larger_batch_is_no_change_of_shape() -> None:
-    batch = SurgeryResult(1, "batch", 459, 459, 0.1, {"tried": 64})
-    assert shape_lines(RECIPE, outcome(batch)) == ["the network kept its shape"]
+    batch = SurgeryResult(1, "batch", 459, 459, 0.5, {"tried": 64, "batch_size": 64})
+    assert shape_lines(RECIPE, outcome(batch)) == [
+        "the network kept its shape",
+        "batches of 32 became 64; dynamic_batch tried 1 times, in 0.50 s",
+    ]
+    kept = SurgeryResult(2, "batch", 459, 459, 1.5, {"tried": 64, "batch_size": 32, "speedup": 1.01})
+    assert shape_lines(RECIPE, outcome(kept, kept))[1] == (
+        "batches stayed at 32; dynamic_batch tried 2 times, in 3.00 s"
+    )
+
+
+def test_a_penalty_that_ended_early_is_named_as_a_reason() -> None:
+    early = replace(RECIPE, methods={"prunetrain": {"penalty_ratio": 0.2, "until": 0.1}})
+    assert "raise prunetrain.until = 0.1, train longer" in shape_lines(early, outcome(pruning(459, 459)))[1]
 
 
 @pytest.mark.parametrize(

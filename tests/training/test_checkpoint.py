@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from paretosearch.errors import RecipeError
+from paretosearch.methods import dynamic_batch
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.outcome import EpochResult
 from paretosearch.recipe import Recipe
@@ -47,6 +48,7 @@ def _with_a_dead_branch(_: PruneTrain, model: nn.Module) -> nn.Module:
 def _in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a step cost a second whatever its batch, so that the batch doubles; let a branch be dead."""
     monkeypatch.setattr(loop, "step_cost", lambda *_: StepCost(1.0, 0, None))
+    monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 0)
     monkeypatch.setattr(PruneTrain, "edit_model", _with_a_dead_branch)
 
 

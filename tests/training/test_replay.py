@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from paretosearch.errors import SurgeryError
+from paretosearch.methods import dynamic_batch
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
@@ -30,6 +31,11 @@ CHANGING = replace(
         "dynamic_batch": {"largest": 64},
     },
 )
+
+
+@pytest.fixture(autouse=True)
+def _few_steps_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 0)
 
 
 def through_the_store(outcome: Outcome) -> Outcome:

@@ -30,10 +30,23 @@
 
 typedef uint16_t bf16;
 
-/* Denormals are slow, and whether they count as zero is a setting of each thread: bits 15 and 6. */
-INLINE void flush_denormals(void) {
+/* Denormals are slow, and whether they count as zero is a setting of each thread: bits 15 and 6. The thread gets its
+ * own setting back. */
+INLINE unsigned flush_denormals(void) {
 #if defined(__SSE__)
-    _mm_setcsr(_mm_getcsr() | 0x8040);
+    unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    return before;
+#else
+    return 0;
+#endif
+}
+
+INLINE void restore(unsigned setting) {
+#if defined(__SSE__)
+    _mm_setcsr(setting);
+#else
+    (void)setting;
 #endif
 }
 
@@ -95,29 +108,32 @@ INLINE void put_bf16(bf16 *p, float v) {
     /* Adds, for every of at most MOST channels, the numbers of some rows and their squares, both less `shift`. */     \
     void sums_##T(const T *RESTRICT x, size_t begin, size_t end, size_t C, const float *RESTRICT shift,                \
                   double *RESTRICT one, double *RESTRICT two) {                                                        \
-        flush_denormals();                                                                                             \
+        unsigned setting = flush_denormals();                                                                          \
         SUM(get_##T(x + i) - shift[c], (get_##T(x + i) - shift[c]) * (get_##T(x + i) - shift[c]))                      \
+        restore(setting);                                                                                              \
     }                                                                                                                  \
     /* y = max(0, x * scale + offset + shortcut); without a shortcut where that is NULL. */                            \
     void apply_##T(const T *RESTRICT x, const T *RESTRICT shortcut, T *RESTRICT y, size_t begin, size_t end, size_t C, \
                    const float *RESTRICT scale, const float *RESTRICT offset) {                                        \
-        flush_denormals();                                                                                             \
+        unsigned setting = flush_denormals();                                                                          \
         if (shortcut)                                                                                                  \
             EACH(put_relu_##T(y + i, get_##T(x + i) * scale[c] + offset[c] + get_##T(shortcut + i));)                  \
         else                                                                                                           \
             EACH(put_relu_##T(y + i, get_##T(x + i) * scale[c] + offset[c]);)                                          \
+        restore(setting);                                                                                              \
     }                                                                                                                  \
     /* With g the gradient dy where y is above 0: adds, for every of at most MOST channels, g and g * (x - mean). */   \
     void grad_sums_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, size_t begin, size_t end,       \
                        size_t C, const float *RESTRICT mean, double *RESTRICT one, double *RESTRICT two) {             \
-        flush_denormals();                                                                                             \
+        unsigned setting = flush_denormals();                                                                          \
         SUM(relu_grad_##T(dy + i, y + i), relu_grad_##T(dy + i, y + i) * (get_##T(x + i) - mean[c]))                   \
+        restore(setting);                                                                                              \
     }                                                                                                                  \
     /* dx = scale * g - a - b * (x - mean), and dshortcut = g unless that is NULL. */                                  \
     void grad_apply_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, T *RESTRICT dx,                \
                         T *RESTRICT dshortcut, size_t begin, size_t end, size_t C, const float *RESTRICT mean,         \
                         const float *RESTRICT scale, const float *RESTRICT a, const float *RESTRICT b) {               \
-        flush_denormals();                                                                                             \
+        unsigned setting = flush_denormals();                                                                          \
         if (dshortcut)                                                                                                 \
             EACH({                                                                                                     \
                 float g = relu_grad_##T(dy + i, y + i);                                                                \
@@ -126,6 +142,7 @@ INLINE void put_bf16(bf16 *p, float v) {
             })                                                                                                         \
         else                                                                                                           \
             EACH(put_##T(dx + i, scale[c] * relu_grad_##T(dy + i, y + i) - a[c] - b[c] * (get_##T(x + i) - mean[c]));) \
+        restore(setting);                                                                                              \
     }
 
 FUNCTIONS(float)
