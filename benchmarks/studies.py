@@ -28,7 +28,7 @@ from paretosearch.api.launching import launch
 from paretosearch.store import open_store
 from paretosearch.training import replay, train
 
-TRIALS = 24
+TRIALS = 40
 TRAININGS = 10
 CPU = torch.device("cpu")
 

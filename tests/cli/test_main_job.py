@@ -157,6 +157,6 @@ def test_a_trial_is_timed_again_without_training_it(run: Run, folder: Path) -> N
     assert 0.2 < here["train_seconds"] / recorded["train_seconds"] < 5  # another program may be busy here
     phases = [(phase["epoch"], phase["steps"]) for phase in here["phases"]]
     assert phases == [(phase["epoch"], phase["steps"]) for phase in recorded["phases"]]
-    shown = run("retime", "--trial", str(member), "--cpu", "1")
+    shown = run("retime", "--study", "tiny", "--trial", str(member), "--cpu", "1")
     assert f"trial {member}: recorded" in shown.stdout
     assert shown.returncode == 0

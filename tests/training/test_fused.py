@@ -97,8 +97,22 @@ def test_what_is_no_number_stays_none(dtype: torch.dtype) -> None:
     assert y[:, :3].isfinite().all()
 
 
+@pytest.mark.parametrize("has_shortcut", [True, False])
+@pytest.mark.parametrize("channels", [16, 20])
+def test_an_evaluation_uses_the_running_statistics(channels: int, has_shortcut: bool) -> None:
+    x, shortcut, _ = inputs(channels, 4, 6, torch.float32)
+    norm, exact = norms(channels)
+    given = (x, shortcut) if has_shortcut else (x,)
+    with torch.no_grad():
+        y = NormRelu(norm.eval())(*given)
+        expected = exact.eval()(x.double())
+        expected = F.relu(expected + shortcut.double() if has_shortcut else expected)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
+    assert norm.num_batches_tracked == 0
+
+
 def unlike() -> Iterator[tuple[str, Callable[[nn.BatchNorm2d, Tensor], Tensor]]]:
-    yield "evaluation", lambda norm, x: NormRelu(norm.eval())(x)
+    yield "evaluation", lambda norm, x: NormRelu(norm.eval())(x)  # which may need gradients here
     yield "channels first", lambda norm, x: NormRelu(norm)(x.contiguous())
     yield "double", lambda norm, x: NormRelu(norm.double())(x.double()).float()
 

@@ -69,10 +69,10 @@ def test_fp16_gradients_are_unscaled_before_anybody_sees_them() -> None:
 
 def test_an_overflow_in_the_first_step_leaves_the_momentum_empty() -> None:
     from paretosearch.recipe import Recipe
-    from paretosearch.training.loop import _sgd
+    from paretosearch.training.build import build_optimizer
 
     model, _ = _model()
-    optimizer = _sgd(model, Recipe("d", "n", momentum=0.9, weight_decay=0.0))
+    optimizer = build_optimizer(model, Recipe("d", "n", momentum=0.9, weight_decay=0.0))
     precision = Precision("fp16", CPU)
     for group in optimizer.param_groups:
         group["lr"] = 0.1

@@ -29,7 +29,7 @@ ROWS_OF_A_THREAD = 1024
 
 
 class NormRelu(nn.Module):
-    """``relu(norm(x) + shortcut)`` with as few passes over memory as there can be, in training.
+    """``relu(norm(x) + shortcut)`` with as few passes over memory as there can be, in training and evaluation.
 
     Args:
         norm: The batch norm, which stays the network's own.
@@ -43,11 +43,14 @@ class NormRelu(nn.Module):
         """Normalise (N, C, H, W), add a shortcut of the same shape if there is one, and clip at 0."""
         norm = self.norm
         y: Tensor
-        if norm.training and _is_possible(norm, x, shortcut):
-            assert norm.num_batches_tracked is not None
-            norm.num_batches_tracked.add_(1)
-            y = _NormRelu.apply(x, norm.weight, norm.bias, shortcut, norm)
-            return y
+        if _is_possible(norm, x, shortcut):
+            if norm.training:
+                assert norm.num_batches_tracked is not None
+                norm.num_batches_tracked.add_(1)
+                y = _NormRelu.apply(x, norm.weight, norm.bias, shortcut, norm)
+                return y
+            if not torch.is_grad_enabled():
+                return _evaluated(norm, x, shortcut)
         y = norm(x)
         return F.relu(y if shortcut is None else y + shortcut)
 
@@ -65,6 +68,16 @@ def _is_possible(norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> bo
         and all(t.shape == x.shape and t.dtype == x.dtype for t in tensors)
         and all(t.device.type == "cpu" and t.is_contiguous(memory_format=torch.channels_last) for t in tensors)
     )
+
+
+def _evaluated(norm: nn.BatchNorm2d, x: Tensor, shortcut: Tensor | None) -> Tensor:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    table, y = _Table(x), torch.empty_like(x)
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    offset = norm.bias - norm.running_mean * scale
+    table.each("apply", (x, shortcut, y), scale.repeat(table.folds), offset.repeat(table.folds))
+    return y
 
 
 class _NormRelu(torch.autograd.Function):

@@ -18,17 +18,18 @@ _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 
-def fused(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
-    """Give a network's training pass with batch norm, shortcut and ReLU as one operation where they follow each other.
+def fused(model: nn.Module, training: bool = True) -> Callable[[Tensor], Tensor] | None:
+    """Give a network's forward pass with batch norm, shortcut and ReLU as one operation where they follow each other.
 
     Args:
         model: The network as it is now; a change of its shape needs another call. All modules stay its own.
+        training: Whether it is the pass of a training or of an evaluation.
 
     Returns:
         The pass; None if the network cannot be traced, or has no such place.
     """
     try:
-        graph = graph_of(model, leaves=())
+        graph = graph_of(model, leaves=(), training=training)
     except Exception:  # whatever a network raises that is not made for tracing, it is to be run as it is
         return None
     rewritten = fx.GraphModule(model, graph)
