@@ -19,7 +19,7 @@ help:
 	@echo "                  (CPU=1 for one CPU slot, TRIALS=3 for three trials)"
 	@echo "make test         all tests, with the system packages that they need"
 	@echo "make check        lint, types, import rules"
-	@echo "make bench        the engine against what a user would write, row by row (half an hour; ROWS='fp32 overhead')"
+	@echo "make bench        the engine against what a user would write, row by row (half an hour; ROWS='images overhead')"
 	@echo "make gpu          the tests and the benchmark that need a GPU"
 
 install: $(READY)

@@ -30,7 +30,7 @@ from paretosearch.fleet.worker import own_the_cores
 from paretosearch.recipe import Recipe
 from paretosearch.training import Training
 
-IMAGES = 2560
+IMAGES = 1280
 BATCH = 128
 EPOCHS = 2
 PADDING = 4

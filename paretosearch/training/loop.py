@@ -16,7 +16,7 @@ from paretosearch import methods
 from paretosearch.channels import Shadow
 from paretosearch.data import Batches, ImageSet, Split, subset
 from paretosearch.errors import DivergedError
-from paretosearch.outcome import EpochResult, Outcome, PhaseResult
+from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.run import Loss, Run, Step, StepCost
 from paretosearch.training.build import build_model, build_optimizer
@@ -25,7 +25,7 @@ from paretosearch.training.clock import Clock
 from paretosearch.training.evaluation import accuracy
 from paretosearch.training.forward import Forward
 from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
-from paretosearch.training.phases import Setting
+from paretosearch.training.phases import Setting, phase_results
 from paretosearch.training.precision import Precision
 from paretosearch.training.reestimate import reestimate
 from paretosearch.training.shape import Shape
@@ -294,27 +294,8 @@ class Training:
             noisy=self.clock.noisy,
             epochs=results,
             surgeries=tuple(self.shape.results),
-            phases=self._phases(),
+            phases=phase_results(self.clock.phases, self.shape.surgeon.outline),
         )
         if not with_test:
             return outcome
         return replace(outcome, test_accuracy=self._accuracy(self.images.test))
-
-    def _phases(self) -> tuple[PhaseResult, ...]:
-        outline = self.shape.surgeon.outline
-        ends = [phase.setting.changes for phase in self.clock.phases]
-        starts = [0, *ends]
-        return tuple(
-            PhaseResult(
-                epoch=phase.epoch,
-                steps=len(phase.steps),
-                batch_size=phase.setting.batch_size,
-                tier=phase.setting.tier,
-                pattern=phase.setting.pattern,
-                seconds=phase.seconds,
-                step_seconds=phase.step_seconds,
-                step_seconds_iqr=phase.spread,
-                changes=tuple(outline[start:end]),
-            )
-            for phase, start, end in zip(self.clock.phases, starts, ends, strict=False)
-        )

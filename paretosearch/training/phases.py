@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from paretosearch.outcome import PhaseResult
 
 #: How steps are run: op by op, with fused operations, compiled by `torch.compile`, or as one recorded CUDA graph.
 Tier = Literal["eager", "fused", "compile", "graph"]
@@ -107,3 +110,27 @@ def block_means(steps: list[float]) -> list[float]:
 
 def _is_whole(block: list[float]) -> bool:
     return len(block) >= BLOCK_STEPS and sum(block) >= BLOCK_SECONDS
+
+
+def phase_results(phases: Sequence[Phase], outline: Sequence[Mapping[str, Any]]) -> tuple[PhaseResult, ...]:
+    """Say how phases went.
+
+    Args:
+        phases: The phases of a training, in order.
+        outline: All changes of the network's shape, as a Surgeon outlines them.
+    """
+    ends = [phase.setting.changes for phase in phases]
+    return tuple(
+        PhaseResult(
+            epoch=phase.epoch,
+            steps=len(phase.steps),
+            batch_size=phase.setting.batch_size,
+            tier=phase.setting.tier,
+            pattern=phase.setting.pattern,
+            seconds=phase.seconds,
+            step_seconds=phase.step_seconds,
+            step_seconds_iqr=phase.spread,
+            changes=tuple(outline[start:end]),
+        )
+        for phase, start, end in zip(phases, [0, *ends], ends, strict=False)
+    )
