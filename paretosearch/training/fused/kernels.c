@@ -1,9 +1,10 @@
 /* Batch norm with ReLU, and with the addition of a shortcut before it, forward and backward, on images whose channels
  * stand together in memory.
  *
- * A tensor (N, C, H, W) in channels-last format is here a table of N*H*W rows of C numbers. Every function works on the
- * rows from `begin` to `end`, so that threads share a tensor. Numbers are fp32, or bf16, which is the upper half of an
- * fp32. All arithmetic is in fp32; sums over many rows are in double.
+ * A tensor (N, C, H, W) in channels-last format is here a table of rows of C numbers. Every function divides the rows
+ * among `parts` threads of OpenMP, which are PyTorch's own: this file is linked with no OpenMP library, and takes the one
+ * that is there. Numbers are fp32, or bf16, which is the upper half of an fp32. All arithmetic is in fp32; sums over many
+ * rows are in double.
  *
  * The mask of the backward asks `!(y <= 0)` and the ReLU of the forward `v < 0 ? 0 : v`, as PyTorch's do, so that a NaN
  * goes through both and a training that diverges is noticed. */
@@ -102,38 +103,54 @@ INLINE void put_bf16(bf16 *p, float v) {
         }                                                                                                              \
     }
 
+/* Runs BODY on each thread with the rows of its share, from `begin` to `end`. */
+#define SHARED(BODY)                                                                                                   \
+    _Pragma("omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)")                                  \
+    for (size_t part = 0; part < parts; part++) {                                                                      \
+        size_t begin = rows * part / parts, end = rows * (part + 1) / parts;                                           \
+        unsigned setting = flush_denormals();                                                                          \
+        BODY                                                                                                           \
+        restore(setting);                                                                                              \
+    }
+
 #define FUNCTIONS(T)                                                                                                   \
     INLINE float relu_grad_##T(const T *dy, const T *y) { return get_##T(y) <= 0 ? 0 : get_##T(dy); }                  \
     INLINE void put_relu_##T(T *y, float v) { put_##T(y, v < 0 ? 0 : v); }                                             \
-    /* Adds, for every of at most MOST channels, the numbers of some rows and their squares, both less `shift`. */     \
-    void sums_##T(const T *RESTRICT x, size_t begin, size_t end, size_t C, const float *RESTRICT shift,                \
-                  double *RESTRICT one, double *RESTRICT two) {                                                        \
-        unsigned setting = flush_denormals();                                                                          \
+    /* Sums, for every of at most MOST channels, all numbers and their squares, both less `shift`. */                  \
+    static void sums_of_##T(const T *RESTRICT x, size_t begin, size_t end, size_t C, const float *RESTRICT shift,      \
+                            double *RESTRICT one, double *RESTRICT two) {                                              \
         SUM(get_##T(x + i) - shift[c], (get_##T(x + i) - shift[c]) * (get_##T(x + i) - shift[c]))                      \
-        restore(setting);                                                                                              \
+    }                                                                                                                  \
+    void sums_##T(const T *x, size_t rows, size_t C, size_t parts, const float *shift, double *sums) {                 \
+        SHARED(sums_of_##T(x, begin, end, C, shift, sums + 2 * part * C, sums + (2 * part + 1) * C);)                  \
     }                                                                                                                  \
     /* y = max(0, x * scale + offset + shortcut); without a shortcut where that is NULL. */                            \
-    void apply_##T(const T *RESTRICT x, const T *RESTRICT shortcut, T *RESTRICT y, size_t begin, size_t end, size_t C, \
-                   const float *RESTRICT scale, const float *RESTRICT offset) {                                        \
-        unsigned setting = flush_denormals();                                                                          \
+    static void apply_to_##T(const T *RESTRICT x, const T *RESTRICT shortcut, T *RESTRICT y, size_t begin, size_t end, \
+                             size_t C, const float *RESTRICT scale, const float *RESTRICT offset) {                    \
         if (shortcut)                                                                                                  \
             EACH(put_relu_##T(y + i, get_##T(x + i) * scale[c] + offset[c] + get_##T(shortcut + i));)                  \
         else                                                                                                           \
             EACH(put_relu_##T(y + i, get_##T(x + i) * scale[c] + offset[c]);)                                          \
-        restore(setting);                                                                                              \
     }                                                                                                                  \
-    /* With g the gradient dy where y is above 0: adds, for every of at most MOST channels, g and g * (x - mean). */   \
-    void grad_sums_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, size_t begin, size_t end,       \
-                       size_t C, const float *RESTRICT mean, double *RESTRICT one, double *RESTRICT two) {             \
-        unsigned setting = flush_denormals();                                                                          \
+    void apply_##T(const T *x, const T *shortcut, T *y, size_t rows, size_t C, size_t parts, const float *scale,       \
+                   const float *offset) {                                                                              \
+        SHARED(apply_to_##T(x, shortcut, y, begin, end, C, scale, offset);)                                            \
+    }                                                                                                                  \
+    /* With g the gradient dy where y is above 0: sums, for every of at most MOST channels, g and g * (x - mean). */   \
+    static void grad_sums_of_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, size_t begin,         \
+                                 size_t end, size_t C, const float *RESTRICT mean, double *RESTRICT one,               \
+                                 double *RESTRICT two) {                                                               \
         SUM(relu_grad_##T(dy + i, y + i), relu_grad_##T(dy + i, y + i) * (get_##T(x + i) - mean[c]))                   \
-        restore(setting);                                                                                              \
+    }                                                                                                                  \
+    void grad_sums_##T(const T *dy, const T *y, const T *x, size_t rows, size_t C, size_t parts, const float *mean,    \
+                       double *sums) {                                                                                 \
+        SHARED(grad_sums_of_##T(dy, y, x, begin, end, C, mean, sums + 2 * part * C, sums + (2 * part + 1) * C);)       \
     }                                                                                                                  \
     /* dx = scale * g - a - b * (x - mean), and dshortcut = g unless that is NULL. */                                  \
-    void grad_apply_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, T *RESTRICT dx,                \
-                        T *RESTRICT dshortcut, size_t begin, size_t end, size_t C, const float *RESTRICT mean,         \
-                        const float *RESTRICT scale, const float *RESTRICT a, const float *RESTRICT b) {               \
-        unsigned setting = flush_denormals();                                                                          \
+    static void grad_apply_to_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, T *RESTRICT dx,      \
+                                  T *RESTRICT dshortcut, size_t begin, size_t end, size_t C,                           \
+                                  const float *RESTRICT mean, const float *RESTRICT scale, const float *RESTRICT a,    \
+                                  const float *RESTRICT b) {                                                           \
         if (dshortcut)                                                                                                 \
             EACH({                                                                                                     \
                 float g = relu_grad_##T(dy + i, y + i);                                                                \
@@ -142,7 +159,10 @@ INLINE void put_bf16(bf16 *p, float v) {
             })                                                                                                         \
         else                                                                                                           \
             EACH(put_##T(dx + i, scale[c] * relu_grad_##T(dy + i, y + i) - a[c] - b[c] * (get_##T(x + i) - mean[c]));) \
-        restore(setting);                                                                                              \
+    }                                                                                                                  \
+    void grad_apply_##T(const T *dy, const T *y, const T *x, T *dx, T *dshortcut, size_t rows, size_t C, size_t parts, \
+                        const float *mean, const float *scale, const float *a, const float *b) {                       \
+        SHARED(grad_apply_to_##T(dy, y, x, dx, dshortcut, begin, end, C, mean, scale, a, b);)                          \
     }
 
 FUNCTIONS(float)

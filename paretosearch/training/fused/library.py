@@ -17,15 +17,15 @@ from platformdirs import user_cache_path
 from paretosearch.device import cpu_name
 
 #: Machine code for this very processor; NaNs must stay NaNs, so the arithmetic is not otherwise free.
-FLAGS = ("-O3", "-march=native", "-mtune=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+FLAGS = ("-O3", "-march=native", "-mtune=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
 
 _P, _N, _F = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
 
 #: Arguments of every function; the first four are there for each type of number.
 _TYPED = {
-    "sums": (_P, _N, _N, _N, _P, _P, _P),
+    "sums": (_P, _N, _N, _N, _P, _P),
     "apply": (_P, _P, _P, _N, _N, _N, _P, _P),
-    "grad_sums": (_P, _P, _P, _N, _N, _N, _P, _P, _P),
+    "grad_sums": (_P, _P, _P, _N, _N, _N, _P, _P),
     "grad_apply": (_P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P, _P),
 }
 _UNTYPED = {
@@ -62,9 +62,13 @@ def _build(compiler: str, source: bytes, place: Path) -> None:
     """Compile into a file of its own, then rename: several Workers may do so at once."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-        code, made = Path(folder) / "kernels.c", Path(folder) / "kernels.so"
+        code, compiled, made = (Path(folder) / f"kernels.{suffix}" for suffix in ("c", "o", "so"))
         code.write_bytes(source)
-        subprocess.run([compiler, *FLAGS, "-o", str(made), str(code), "-lm"], check=True, capture_output=True)
+        # Linked without OpenMP, whose functions are then those of the library that torch has loaded for all to see: a
+        # second one would have threads of its own, which fight with torch's for the cores.
+        steps = ["-fopenmp", "-c", "-o", str(compiled), str(code)], ["-shared", "-o", str(made), str(compiled), "-lm"]
+        for step in steps:
+            subprocess.run([compiler, *FLAGS, *step], check=True, capture_output=True)
         made.replace(place)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -136,14 +133,12 @@ class _Table:
     def sum(self, name: str, tensors: tuple[Tensor, ...], shift: Tensor) -> Tensor:
         """Sum something twofold over the rows: (parts, 2, columns), float64."""
         sums = torch.zeros(self._parts, 2, self.columns, dtype=torch.float64)
-        pointers = [(part[0].data_ptr(), part[1].data_ptr()) for part in sums]
-        self._run(name, tensors, lambda part: (shift.data_ptr(), *pointers[part]))
+        self._run(name, tensors, shift, sums)
         return sums
 
     def each(self, name: str, tensors: tuple[Tensor | None, ...], *constants: Tensor) -> None:
         """Compute something for every number."""
-        pointers = tuple(constant.data_ptr() for constant in constants)
-        self._run(name, tensors, lambda _: pointers)
+        self._run(name, tensors, *constants)
 
     def finish(self, name: str, sums: Tensor, *arguments: Tensor | float | None) -> None:
         """Draw conclusions from the sums, channel by channel."""
@@ -151,26 +146,14 @@ class _Table:
         sizes = self._parts, self.folds, self.channels, self.image_rows
         getattr(library(), name)(sums.data_ptr(), *sizes, *given)
 
-    def _run(self, name: str, tensors: tuple[Tensor | None, ...], more: Callable[[int], tuple[int, ...]]) -> None:
-        function = getattr(library(), f"{name}_{self._kind}")
+    def _run(self, name: str, tensors: tuple[Tensor | None, ...], *others: Tensor) -> None:
         pointers = [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-        edges = [self._rows * part // self._parts for part in range(self._parts + 1)]
-
-        def run(part: int) -> None:
-            function(*pointers, edges[part], edges[part + 1], self.columns, *more(part))
-
-        others = [_threads(self._parts - 1).submit(run, part) for part in range(1, self._parts)]
-        run(0)
-        for other in others:
-            other.result()
+        sizes = self._rows, self.columns, self._parts
+        function = getattr(library(), f"{name}_{self._kind}")
+        function(*pointers, *sizes, *(other.data_ptr() for other in others))
 
 
 def _folds(channels: int, rows: int) -> int:
     """Give how many rows of an image are one of the table, so that it is made of whole vectors if that is possible."""
     folds = VECTOR // math.gcd(channels, VECTOR)
     return folds if rows % folds == 0 and channels * folds <= MOST_CHANNELS else 1
-
-
-@lru_cache(maxsize=1)
-def _threads(count: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(count, thread_name_prefix="norm")
