@@ -51,6 +51,7 @@ def recipe(number_format: str = "fp32", train_images: int = IMAGES, epochs: int 
         batch_size=BATCH,
         number_format=number_format,
         schedule="constant",
+        norm_batches=0,  # which the other loops do not do either
     )
 
 

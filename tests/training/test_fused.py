@@ -129,9 +129,13 @@ def test_what_the_kernels_do_not_do_is_done_by_torch(
 
 def test_folds_make_whole_vectors_where_rows_allow_it() -> None:
     assert _folds(16, 7) == 1
-    assert _folds(24, 8) == 2
-    assert _folds(20, 8) == 4
+    assert _folds(16, 64) == 8
+    assert _folds(24, 6) == 2
+    assert _folds(24, 8) == 8
+    assert _folds(20, 8) == 8
     assert _folds(20, 7) == 1
+    assert _folds(64, 64) == 2
+    assert _folds(128, 64) == 1
     assert _folds(MOST_CHANNELS - 1, 16) == 1
 
 

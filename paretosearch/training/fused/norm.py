@@ -21,6 +21,9 @@ KINDS = {torch.float32: "float", torch.bfloat16: "bf16"}
 #: Numbers in a vector, and channels that the library can sum; as in kernels.c.
 VECTOR, MOST_CHANNELS = 16, 1024
 
+#: Numbers in a row of a table that keep all of a core busy.
+WIDE_ROW = 128
+
 #: Rows that are worth a thread of their own.
 ROWS_OF_A_THREAD = 1024
 
@@ -128,7 +131,7 @@ class _Table:
         self.columns = self.channels * self.folds
         self._kind = KINDS[x.dtype]
         self._rows = self.image_rows // self.folds
-        self._parts = max(1, min(torch.get_num_threads(), self._rows // ROWS_OF_A_THREAD))
+        self._parts = max(1, min(torch.get_num_threads(), self.image_rows // ROWS_OF_A_THREAD))
 
     def sum(self, name: str, tensors: tuple[Tensor, ...], shift: Tensor) -> Tensor:
         """Sum something twofold over the rows: (parts, 2, columns), float64."""
@@ -154,6 +157,12 @@ class _Table:
 
 
 def _folds(channels: int, rows: int) -> int:
-    """Give how many rows of an image are one of the table, so that it is made of whole vectors if that is possible."""
-    folds = VECTOR // math.gcd(channels, VECTOR)
-    return folds if rows % folds == 0 and channels * folds <= MOST_CHANNELS else 1
+    """Give how many rows of an image are one of the table.
+
+    A table's row should be made of whole vectors, and of several: each is added to a sum of its own, and an addition
+    waits for the one before it to the same sum.
+    """
+    whole = VECTOR // math.gcd(channels, VECTOR)
+    wanted = [whole * 2**n for n in range(4) if n == 0 or whole * 2 ** (n - 1) * channels < WIDE_ROW]
+    possible = [n for n in wanted if rows % n == 0 and channels * n <= MOST_CHANNELS]
+    return max(possible, default=1)
