@@ -33,8 +33,9 @@ from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
 from paretosearch.training.tiers import TRIAL_STEPS, Recorder, Stepper, fit_to_shape, recorder_for
 
-#: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images.
-EVALUATION_BATCH = 500
+#: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images; a CPU is
+#: a third faster with maps that fit its caches.
+EVALUATION_BATCH = {"cuda": 500, "cpu": 250}
 
 #: Enough images for the statistics of an inserted layer.
 SAMPLE_IMAGES = 128
@@ -254,7 +255,7 @@ class Training:
         return reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model)
 
     def _in_order(self, split: Split) -> Batches:
-        return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH)
+        return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH[self.device.type])
 
     def _accuracy(self, split: Split) -> float:
         batches = self.validation if split is self.images.validation else self._in_order(split)

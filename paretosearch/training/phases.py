@@ -15,8 +15,9 @@ Tier = Literal["eager", "fused", "compile", "graph"]
 #: Steps are averaged over blocks of at least this long before the median: below it the timer and the scheduler show.
 BLOCK_SECONDS = 0.02
 
-#: A block has at least this many steps, so that what a Method does every second or fourth step is in every block.
-BLOCK_STEPS = 8
+#: A block has at least this many steps, so that what a Method does every second or fourth step is in every block; with
+#: more, a short training of long steps would have too few blocks for a median.
+BLOCK_STEPS = 4
 
 #: Steps at the start of a phase that build kernels and fill caches; a tenth of the phase where that is fewer.
 WARM_UP_STEPS = 5
