@@ -10,7 +10,7 @@ READY     := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
 # Programs that tests start for real, and the Debian packages that bring them.
-SYSTEM := postgresql
+SYSTEM := postgresql gcc libc6-dev
 
 .PHONY: help install quickstart test check bench gpu system clean
 
