@@ -218,6 +218,7 @@ class Training:
             for x, y in batches:
                 total += self._batch(x, y)
                 step_done()
+        self.clock.phases[-1].setting = self._setting()  # recording may have been refused
 
     def _batch(self, x: Tensor, y: Tensor) -> Tensor:
         run = self.run

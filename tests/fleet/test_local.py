@@ -121,12 +121,9 @@ FLUSHING = """
 import torch
 from paretosearch.fleet.worker import flushes_denormals
 torch.set_num_threads(2)
-early = {early}
-if not early:
+if not {early}:
     torch.ones(1 << 20).mul(2)
-    print(flushes_denormals())
-else:
-    print(flushes_denormals())
+print(flushes_denormals())
 """
 
 

@@ -37,7 +37,9 @@ def test_statistics_become_the_mean_of_the_batches() -> None:
 
 @pytest.mark.parametrize("model", [nn.Linear(2, 2), nn.BatchNorm2d(3, track_running_stats=False)])
 def test_a_network_without_statistics_is_not_run(model: nn.Module) -> None:
-    reestimate(model, batches(1), 1, Precision("fp32", CPU))
+    given = iter(batches(1))
+    reestimate(model, given, 1, Precision("fp32", CPU))
+    assert next(given, None) is not None
 
 
 def test_none_are_estimated_where_a_recipe_says_so() -> None:
@@ -46,7 +48,7 @@ def test_none_are_estimated_where_a_recipe_says_so() -> None:
     assert norm.num_batches_tracked == 0
 
 
-def test_a_training_ends_with_it_and_pays_for_it() -> None:
+def test_a_training_ends_with_it_and_keeps_its_weights() -> None:
     with_it, without = (train(replace(RECIPE, norm_batches=n), image_set(), CPU) for n in (8, 0))
     ours, theirs = with_it.model.state_dict(), without.model.state_dict()
     parameters = [name for name, _ in with_it.model.named_parameters()]

@@ -104,6 +104,7 @@ def test_every_shape_is_recorded_anew() -> None:
 def test_where_nothing_can_be_recorded_steps_go_on_one_by_one() -> None:
     (refused, training), (eager, _) = go(RECIPE, Refusing()), go(RECIPE, None)
     assert results(refused) == results(eager)
+    assert {phase.tier for phase in refused.phases} == {"eager"}
     assert training.stepper.refusal == "operation not permitted when stream is capturing"
 
 
