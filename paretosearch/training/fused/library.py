@@ -1,23 +1,12 @@
-"""The kernels as a library, built once on every kind of machine."""
+"""The kernels of batch norm with ReLU."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import shutil
-import subprocess
-import tempfile
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 
-from platformdirs import user_cache_path
-
-from paretosearch.device import cpu_name
-
-#: Machine code for this very processor; NaNs must stay NaNs, so the arithmetic is not otherwise free.
-FLAGS = ("-O3", "-march=native", "-mtune=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
+from paretosearch.training import native
 
 _P, _N, _F = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_float
 
@@ -36,45 +25,6 @@ _UNTYPED = {
 
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | str:
-    """Load the kernels, building them where that was not done before.
-
-    Returns:
-        The library; why there is none, in one line, where there is no compiler or it fails.
-    """
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        return "there is no C compiler (cc or gcc)"
-    source = files(__package__).joinpath("kernels.c").read_bytes()
-    key = hashlib.sha256(b"\0".join([source, compiler.encode(), cpu_name().encode(), *map(str.encode, FLAGS)]))
-    place = user_cache_path("paretosearch") / "kernels" / f"{key.hexdigest()[:24]}.so"
-    try:
-        if not place.exists():
-            _build(compiler, source, place)
-        return _declared(ctypes.CDLL(str(place)))
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {error.returncode}"]
-        return f"{compiler} does not build the kernels: {said[0]}"
-    except OSError as error:
-        return f"the kernels cannot be built or loaded: {error}"
-
-
-def _build(compiler: str, source: bytes, place: Path) -> None:
-    """Compile into a file of its own, then rename: several Workers may do so at once."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as folder:
-        code, compiled, made = (Path(folder) / f"kernels.{suffix}" for suffix in ("c", "o", "so"))
-        code.write_bytes(source)
-        # Linked without OpenMP, whose functions are then those of the library that torch has loaded for all to see: a
-        # second one would have threads of its own, which fight with torch's for the cores.
-        steps = ["-fopenmp", "-c", "-o", str(compiled), str(code)], ["-shared", "-o", str(made), str(compiled), "-lm"]
-        for step in steps:
-            subprocess.run([compiler, *FLAGS, *step], check=True, capture_output=True)
-        made.replace(place)
-
-
-def _declared(loaded: ctypes.CDLL) -> ctypes.CDLL:
+    """Load the kernels; gives why there are none, in one line, where they cannot be built."""
     typed = {f"{name}_{kind}": types for name, types in _TYPED.items() for kind in ("float", "bf16")}
-    for name, types in {**typed, **_UNTYPED}.items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = types, None
-    return loaded
+    return native.load(files(__package__).joinpath("kernels.c"), {**typed, **_UNTYPED})
