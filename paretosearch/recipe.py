@@ -13,7 +13,7 @@ from typing import Any
 from paretosearch.axis import Axis, Choice, Int, Real, Value
 from paretosearch.errors import RecipeError, suggest
 
-NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16")
+NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8")
 
 #: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
 FIELDS: Mapping[str, Axis] = MappingProxyType(
@@ -30,6 +30,7 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
         "weight_decay": Real(0, 1),
         "augmentation": Choice(("standard", "none")),
         "number_format": Choice(NUMBER_FORMATS),
+        "headroom": Int(0, 2),
         "channel_multiple": Int(1, 256),
         "compile": Choice(("off", "default", "max-autotune")),
         "norm_batches": Int(0, 10_000),
@@ -40,7 +41,9 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
 #: Fields that came later, with the value at which a Recipe means what it meant before. At this value they take no part
 #: in digests nor in the hash of a space, so that what is in a database stays known; it is what a stored Recipe has that
 #: says nothing of them.
-CAME_LATER: Mapping[str, Value] = MappingProxyType({"channel_multiple": 8, "compile": "off", "norm_batches": 0})
+CAME_LATER: Mapping[str, Value] = MappingProxyType(
+    {"channel_multiple": 8, "compile": "off", "norm_batches": 0, "headroom": 2}
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Recipe:
         weight_decay: L2 coefficient on weights; biases and normalisation are left out.
         augmentation: ``standard`` is pad-crop, and a flip where the data set allows it.
         number_format: Arithmetic of forward and backward.
+        headroom: Bits of every mantissa of ``dfp16`` that stay free; other formats have none.
         pooling: Name of the pooling Method.
         schedule: Name of the learning-rate schedule Method.
         channel_multiple: Pruning rounds channel counts up to a multiple of this. 8 suits the tensor cores of a GPU in
@@ -90,6 +94,7 @@ class Recipe:
     weight_decay: float = 5e-4
     augmentation: str = "standard"
     number_format: str = "fp32"
+    headroom: int = 2
     pooling: str = "native"
     schedule: str = "one_cycle"
     channel_multiple: int = 8

@@ -35,13 +35,32 @@ def note_change(record_property: Callable[[str, object], None]) -> Callable[[Ten
     return note
 
 
+@pytest.fixture
+def note_difference(record_property: Callable[[str, object], None]) -> Callable[[str, float], float]:
+    """Note how far two ways of computing are apart, for the test and for the line at the end of a run."""
+
+    def note(name: str, difference: float) -> float:
+        record_property(f"difference {name}", difference)
+        return difference
+
+    return note
+
+
+#: What is said at the end of a run about all values of a property whose name begins so.
+SAID = {
+    "surgery ": "outputs changed by at most {most:.1e} of the largest, in {count} cases",
+    "difference ": "at most {most:.1e}, in {count} cases",
+}
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say by how much surgery changed the outputs of any network."""
-    changes: dict[str, list[float]] = {}
+    """Say by how much surgery changed the outputs of any network, and how far ways of computing are apart."""
+    found: dict[str, list[float]] = {}
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
-            if name.startswith("surgery "):
-                changes.setdefault(name, []).append(value)
-    for name, values in sorted(changes.items()):
-        said = f"outputs changed by at most {max(values):.1e} of the largest, in {len(values)} cases"
-        terminalreporter.write_line(f"{name.replace('torch.', '')}: {said}")
+            if name.startswith(tuple(SAID)):
+                found.setdefault(name, []).append(value)
+    for name, values in sorted(found.items()):
+        said = next(line for start, line in SAID.items() if name.startswith(start))
+        shown = name.removeprefix("difference ").replace("torch.", "")
+        terminalreporter.write_line(f"{shown}: {said.format(most=max(values), count=len(values))}")

@@ -107,7 +107,7 @@ class Training:
         torch.manual_seed(recipe.seed)
         self.images, self.device, self.on_epoch = images, device, on_epoch
         self.methods = methods.active(recipe)
-        self.precision = Precision(recipe.number_format, device)
+        self.precision = Precision(recipe.number_format, device, recipe.headroom, recipe.seed)
         self.precision.set_flags()
         self.clock, self.memory = Clock(device), PeakMemory(device)
         self.joules, self.joules_before = energy_joules(device), 0.0
@@ -119,11 +119,16 @@ class Training:
         plain_loss: Loss = F.cross_entropy
         self.loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, plain_loss)
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))
+        self.precision.prepare(optimizer)
         plain_step: Step = self._ordinary_step
         step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
         recorder = None if recipe.compile != "off" else recorder or recorder_for(device)
         self.stepper = Stepper(step, recorder)
-        self.forward = Forward(model, recipe.compile, fuse=device.type == "cpu" and recorder is None)
+        self.forward = Forward(
+            model,
+            recipe.compile,
+            fuse=device.type == "cpu" and recorder is None and self.precision.has_plain_operations,
+        )
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from paretosearch.errors import DeviceError
+from paretosearch.training.fixedpoint.blockfloat import BlockFloat
+from paretosearch.training.fixedpoint.mode import FixedPointMode, back_end_for
 
 #: A short training never reaches torch's default of 2**16 without skipping; 2**13 leaves room for gradients up to 8.
 FIRST_LOSS_SCALE = 2.0**13
@@ -26,6 +28,9 @@ class NumberFormat:
         capability: Smallest CUDA compute capability that does this fast, as (major, minor).
         needs: What that is called, for messages.
         on_cpu: Whether a CPU can do it at all; how fast is measured by `fleet.formats`.
+        word_length: Bits of a mantissa where tensors share an exponent, which no device here computes in: such a format
+            is simulated. 0 where numbers have exponents of their own.
+        keeps_weights: Whether the weights are kept in fp32, and rounded for each step only.
     """
 
     autocast: torch.dtype | None
@@ -34,6 +39,13 @@ class NumberFormat:
     capability: tuple[int, int]
     needs: str
     on_cpu: bool
+    word_length: int = 0
+    keeps_weights: bool = True
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the device computes in another format, so that nothing is saved."""
+        return self.word_length > 0
 
 
 FORMATS = {
@@ -41,6 +53,9 @@ FORMATS = {
     "tf32": NumberFormat(None, True, False, (8, 0), "an NVIDIA GPU of the Ampere generation or later", False),
     "bf16": NumberFormat(torch.bfloat16, False, False, (8, 0), "an NVIDIA GPU of the Ampere generation or later", True),
     "fp16": NumberFormat(torch.float16, False, True, (7, 0), "an NVIDIA GPU of the Volta generation or later", True),
+    "dfp16": NumberFormat(None, False, False, (0, 0), "any device", True, word_length=16),
+    "bfp16": NumberFormat(None, False, False, (0, 0), "any device", True, word_length=16, keeps_weights=False),
+    "bfp8": NumberFormat(None, False, False, (0, 0), "any device", True, word_length=8, keeps_weights=False),
 }
 
 
@@ -67,17 +82,21 @@ class Precision:
     Args:
         name: A key of `FORMATS`.
         device: Where.
+        headroom: Bits of every mantissa of ``dfp16`` that stay free, 0 to 2.
+        seed: Of rounding at random.
 
     Raises:
         DeviceError: If the device cannot do the format.
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, name: str, device: torch.device, headroom: int = 2, seed: int = 0) -> None:
         reason = refusal(name, device)
         if reason:
             raise DeviceError(f"number_format = {name!r} {reason}, and this is a {device.type} device")
         self._format = FORMATS[name]
-        self._device = device
+        self._device, self._headroom = device, headroom
+        length = self._format.word_length
+        self._block_float = None if self._format.keeps_weights else BlockFloat(length, device, seed)
         self._scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_LOSS_SCALE, enabled=self._format.scaled)
         self._one = torch.ones((), device=device)
         self._skipped = torch.zeros((), device=device)
@@ -91,9 +110,23 @@ class Precision:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Give the context for a forward pass including the loss."""
+        """Give the context for forward passes including the loss."""
+        if self._block_float is not None:
+            return self._block_float.context()
+        if self._format.simulated:
+            return FixedPointMode(self._headroom, back_end_for(self._device))
         dtype = self._format.autocast
         return torch.autocast(self._device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+    @property
+    def has_plain_operations(self) -> bool:
+        """Whether what lies between convolutions may be done by other operations that give the same result."""
+        return self._block_float is None
+
+    def prepare(self, optimizer: torch.optim.Optimizer) -> None:
+        """Bring the weights that an optimizer has, on their device, into the format."""
+        if self._block_float is not None:
+            self._block_float.start([p for group in optimizer.param_groups for p in group["params"]])
 
     def backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Leave unscaled gradients of a loss, a scalar, in the optimizer's parameters."""
@@ -106,6 +139,9 @@ class Precision:
         Returns:
             1 if the step was made and 0 if not, a scalar on the device.
         """
+        if self._block_float is not None:
+            self._block_float.step(optimizer)
+            return self._one
         if not self._format.scaled:
             optimizer.step()
             return self._one
@@ -123,9 +159,12 @@ class Precision:
         return skipped
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the loss scale, with what decides when it changes."""
-        return self._scaler.state_dict()
+        """Give the loss scale, with what decides when it changes, and the state of the rounding."""
+        rounding = {} if self._block_float is None else self._block_float.state_dict()
+        return {"scaler": self._scaler.state_dict(), "rounding": rounding}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it back."""
-        self._scaler.load_state_dict(state)
+        self._scaler.load_state_dict(state["scaler"])
+        if self._block_float is not None:
+            self._block_float.load_state_dict(state["rounding"])

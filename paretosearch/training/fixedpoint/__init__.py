@@ -1,0 +1,1 @@
+"""Arithmetic in which the numbers of a tensor share an exponent."""

@@ -1,0 +1,81 @@
+"""Makes the convolutions of a network those of dynamic fixed point while it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from paretosearch.errors import RecipeError
+from paretosearch.training.fixedpoint.convolution import BackEnd, Fast, Geometry, convolve
+
+
+class FixedPointMode(TorchFunctionMode):
+    """Rounds input, weight and gradient of every convolution but the first, which reads the images.
+
+    The last layer, what lies between convolutions, and the optimizer stay fp32, as in the training code of the authors
+    of Das et al. 2018, arXiv:1802.00930.
+
+    Args:
+        headroom: Bits of every mantissa that stay free.
+        back_end: How mantissas are multiplied and added.
+    """
+
+    def __init__(self, headroom: int, back_end: BackEnd) -> None:
+        super().__init__()
+        self._headroom, self._back_end = headroom, back_end
+        self._first: Tensor | None = None
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Do what a function does, with the change to convolutions."""
+        if func is not torch.conv2d:
+            return func(*args, **(kwargs or {}))
+        return self._convolution(*args, **(kwargs or {}))
+
+    def _convolution(
+        self,
+        input: Tensor,  # noqa: A002 - may be given by this name
+        weight: Tensor,
+        bias: Tensor | None = None,
+        stride: int | Sequence[int] = 1,
+        padding: int | str | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Tensor:
+        self._first = weight if self._first is None else self._first
+        if weight is self._first:
+            return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
+        dilation = _pair(dilation)
+        padding = _zeros(padding, weight, dilation) if isinstance(padding, str) else _pair(padding)
+        geometry = Geometry(_pair(stride), padding, dilation, groups)
+        y = convolve(input, weight, geometry, self._headroom, self._back_end)
+        return y if bias is None else y + bias.reshape(-1, 1, 1)
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[-1])
+
+
+def _zeros(padding: str, weight: Tensor, dilation: tuple[int, int]) -> tuple[int, int]:
+    """Give how many zeros a named padding puts on each side."""
+    if padding == "valid":
+        return 0, 0
+    total = [step * (size - 1) for step, size in zip(dilation, weight.shape[2:], strict=True)]
+    if any(zeros % 2 for zeros in total):
+        size = "x".join(map(str, weight.shape[2:]))
+        raise RecipeError(f'dfp16 cannot do padding = "same" for a {size} kernel; use odd kernels, or another format')
+    return total[0] // 2, total[1] // 2
+
+
+def back_end_for(device: torch.device) -> BackEnd:
+    """Give the fastest way to compute on a device."""
+    return Fast()
