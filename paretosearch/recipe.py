@@ -15,6 +15,9 @@ from paretosearch.errors import RecipeError, suggest
 
 NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8")
 
+#: Those whose numbers share exponents, which no device computes in.
+SIMULATED_FORMATS = ("dfp16", "bfp16", "bfp8")
+
 #: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
 FIELDS: Mapping[str, Axis] = MappingProxyType(
     {
@@ -77,7 +80,7 @@ class Recipe:
         seed: Seed of initial weights, order and augmentation.
 
     Raises:
-        RecipeError: If a plain field is outside its allowed values.
+        RecipeError: If a plain field is outside its allowed values, or two of them do not go together.
     """
 
     dataset: str
@@ -113,6 +116,9 @@ class Recipe:
         for name in ("dataset", "network", "pooling", "schedule"):
             if not isinstance(getattr(self, name), str) or not getattr(self, name):
                 raise RecipeError(f"{name} must be a name, not {getattr(self, name)!r}")
+        if self.compile != "off" and self.number_format in SIMULATED_FORMATS:
+            simulated = f"number_format = {self.number_format!r}, whose operations are no part of torch.compile"
+            raise RecipeError(f'compile = {self.compile!r} does not go with {simulated}; set compile = "off"')
         object.__setattr__(self, "methods", _frozen_methods(self.methods))
 
     def __hash__(self) -> int:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.errors import RecipeError
-from paretosearch.recipe import FIELDS, Recipe
+from paretosearch.recipe import FIELDS, SIMULATED_FORMATS, Recipe
 
 RECIPE = Recipe("cifar10", "resnet20", methods={"label_smoothing": {"alpha": 0.1}})
 
@@ -21,7 +21,11 @@ def values_of(axis: Real | Int | Choice) -> st.SearchStrategy[Any]:
     return st.integers(axis.low, axis.high) if isinstance(axis, Int) else st.sampled_from(axis.options)
 
 
-@given(st.fixed_dictionaries({name: values_of(axis) for name, axis in FIELDS.items()}))
+def go_together(plain: dict[str, Any]) -> bool:
+    return plain["compile"] == "off" or plain["number_format"] not in SIMULATED_FORMATS
+
+
+@given(st.fixed_dictionaries({name: values_of(axis) for name, axis in FIELDS.items()}).filter(go_together))
 def test_a_recipe_survives_json(plain: dict[str, Any]) -> None:
     recipe = replace(RECIPE, **plain)
     back = Recipe.from_json(recipe.to_json())
@@ -42,6 +46,12 @@ def test_the_digest_of_a_recipe_is_the_same_everywhere_and_always() -> None:
         "momentum": 0.9, "weight_decay": 0.0005, "augmentation": "standard", "number_format": "fp32", "pooling": "max",
         "schedule": "one_cycle", "methods": {"label_smoothing": {"alpha": 0.1}}, "seed": 0, "norm_batches": 0}"""
     assert Recipe.from_json(text).digest == "f5118549d4d57e27"
+
+
+@pytest.mark.parametrize("number_format", SIMULATED_FORMATS)
+def test_a_simulated_format_is_not_compiled(number_format: str) -> None:
+    with pytest.raises(RecipeError, match=f"compile = 'default' does not go with number_format = '{number_format}'"):
+        replace(RECIPE, compile="default", number_format=number_format)
 
 
 def test_the_digest_does_not_see_the_seed() -> None:

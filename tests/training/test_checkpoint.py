@@ -122,3 +122,14 @@ def test_a_checkpoint_of_another_recipe_is_refused() -> None:
     checkpoint = killed_after(1, CHANGING)
     with pytest.raises(RecipeError, match="of another Recipe"):
         continued(checkpoint, replace(CHANGING, learning_rate=0.06))
+
+
+@pytest.mark.parametrize("number_format", ["bf16", "dfp16", "bfp16", "bfp8"])
+def test_it_does_so_in_every_number_format(number_format: str) -> None:
+    recipe = replace(CHANGING, number_format=number_format)
+    one, other = unbroken(recipe), continued(killed_after(3, recipe), recipe)
+    ours, theirs = one.model.state_dict(), other.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    kinds = {surgery.kind for surgery in one.outcome.surgeries}
+    assert kinds >= {"prune", "widen", "deepen", "batch"}
+    assert one.outcome.epochs[-1].loss < one.outcome.epochs[0].loss

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from paretosearch.errors import DeviceError
-from paretosearch.recipe import NUMBER_FORMATS
+from paretosearch.recipe import NUMBER_FORMATS, SIMULATED_FORMATS
 from paretosearch.training.precision import FIRST_LOSS_SCALE, FORMATS, Precision, refusal
 
 CPU = torch.device("cpu")
@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 
 def test_every_number_format_of_a_recipe_is_in_the_table() -> None:
     assert tuple(FORMATS) == NUMBER_FORMATS
+    assert tuple(name for name in FORMATS if FORMATS[name].simulated) == SIMULATED_FORMATS
 
 
 def test_a_cpu_is_told_why_it_has_no_tf32() -> None:
