@@ -15,6 +15,9 @@ from paretosearch.recipe import Recipe, without_later_fields
 
 Genome = Mapping[str, Value]
 
+#: To train every genome of a larger space is no plan but a mistake.
+MOST_GENOMES = 2000
+
 
 @dataclass(frozen=True)
 class Activation:

@@ -19,7 +19,8 @@ from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import Lock
 from paretosearch.report.live import LiveView
-from paretosearch.search import open_search
+from paretosearch.search import Search, grid, open_search
+from paretosearch.space import Space
 from paretosearch.store import Front, Store, default_url, open_store, redacted
 from paretosearch.studyfile import StudyFile, load, with_budget
 
@@ -93,6 +94,8 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
                 search.begin_with(name, genome)
             else:
                 console.print(f"[first.{name}] is left out, as its number format is", markup=False, soft_wrap=True)
+        if file.search.sampler == "grid":
+            file = _planned(file, space, search)
         for device in devices:
             store.add_device(device)
         counts = search.counts()
@@ -101,6 +104,13 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
         fleet = LocalFleet(devices, folder)
         stopped_by = Launcher(file.name, space, file.budget, search, store, fleet, folder, view).run()
     return Launched(file.name, tuple(space.axes), store.front(file.name, device_class), stopped_by)
+
+
+def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:
+    """Ask for every Recipe of the space; gives the study with an end behind the last one."""
+    genomes = grid(space)
+    search.plan(genomes)
+    return with_budget(file, trials=min(file.budget.trials or len(genomes), len(genomes)))
 
 
 def _one_class(devices: Sequence[Device]) -> str:

@@ -15,6 +15,7 @@ from paretosearch.report.findings import Findings, findings
 from paretosearch.report.html import page
 from paretosearch.report.panels import axes_figure
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
+from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
 from paretosearch.report.tables import front_csv
 from paretosearch.store import AttemptRecord, Store
@@ -54,6 +55,8 @@ def _figures(found: Findings, out: Path) -> Iterator[Path]:
         yield from save(curves_figure(curves), out / "learning_curves")
     if found.axes:
         yield from save(axes_figure(found.front, found.axes), out / "axes")
+    if groups := replicates(found.front):
+        yield from save(replicates_figure(groups, found.axes), out / "replicates")
 
 
 def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
@@ -61,7 +64,11 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     front_csv(found.front, front)
     members = {point.attempt for point in found.front.points}
     write_csv([_attempt_row(attempt, attempt.id in members) for attempt in found.attempts], trials)
-    return front, trials
+    if not (groups := replicates(found.front)):
+        return front, trials
+    repeated = out / "replicates.csv"
+    write_csv(replicates_rows(groups, found.axes), repeated)
+    return front, trials, repeated
 
 
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:

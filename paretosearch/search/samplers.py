@@ -40,9 +40,10 @@ def _random(_population: int, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-#: Every sampler by its name in a study file. All of them draw at random until ``population`` trials are complete.
+#: Every sampler by its name in a study file. All of them draw at random until ``population`` trials are complete; a
+#: grid is planned before anybody is asked, and has an end.
 SAMPLERS: Mapping[str, Factory] = MappingProxyType(
-    {"nsga2": _nsga2, "nsga2-stock": _nsga2, "tpe": _tpe, "gp": _gp, "random": _random}
+    {"nsga2": _nsga2, "nsga2-stock": _nsga2, "tpe": _tpe, "gp": _gp, "random": _random, "grid": _random}
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +76,22 @@ class Search:
         values = {key: genome[key] for key in self._distributions}
         with _store_errors():
             self._study.enqueue_trial(values, user_attrs={"first": name}, skip_if_exists=True)
+
+    def plan(self, genomes: Iterable[Genome]) -> None:
+        """Ask for genomes of the space, in this order, before the sampler is asked, but for those that the study has.
+
+        Args:
+            genomes: A value for every axis.
+
+        Raises:
+            StoreError: If the database does not take it.
+        """
+        with _store_errors():
+            had = [trial.params or trial.system_attrs.get("fixed_params") for trial in self._study.get_trials(False)]
+            for genome in genomes:
+                values = {key: genome[key] for key in self._distributions}
+                if values not in had:
+                    self._study.enqueue_trial(values)
 
     def ask(self) -> Asked:
         """Begin a Trial.

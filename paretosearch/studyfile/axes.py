@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -16,8 +16,9 @@ from paretosearch.space import Space
 from paretosearch.studyfile.source import KeyPath, Source
 from paretosearch.studyfile.tables import Table, complaint, shown
 
-#: What a study file says once, at its top.
+#: What a study file says once, at its top; seeds may be searched beside it, to see how much is chance.
 AT_THE_TOP = ("dataset", "network", "seed")
+SEARCHED_ELSEWHERE = ("dataset", "network")
 
 
 class _Range(Table):
@@ -84,20 +85,32 @@ def _read_recipe(source: Source, table: dict[str, Any], allowed: Mapping[str, Ax
 
 def _read_space(source: Source, table: dict[str, Any], allowed: Mapping[str, Axis]) -> dict[str, SearchAxis]:
     axes: dict[str, SearchAxis] = {}
-    for path, name, spec in entries(source, ("space",), table, allowed):
+    for path, name, spec in entries(source, ("space",), table, allowed, SEARCHED_ELSEWHERE):
         with source.at(*path):
             axes[name] = _axis(spec, allowed[name])
     return axes
 
 
 def entries(
-    source: Source, section: KeyPath, table: dict[str, Any], allowed: Mapping[str, Axis]
+    source: Source,
+    section: KeyPath,
+    table: dict[str, Any],
+    allowed: Mapping[str, Axis],
+    elsewhere: Collection[str] = AT_THE_TOP,
 ) -> Iterator[tuple[KeyPath, str, Any]]:
-    """Give the path, the name and the value of every entry; ``a.b`` may be one key or a key in a table."""
+    """Give the path, the name and the value of every entry; ``a.b`` may be one key or a key in a table.
+
+    Args:
+        source: The file, for complaints.
+        section: Path of the table.
+        table: The table.
+        allowed: What may stand in it.
+        elsewhere: What belongs at the top of the file.
+    """
     owners = {name.partition(".")[0] for name in allowed if "." in name}
     seen: set[str] = set()
     for path, name, value in _flat(section, table, owners):
-        if name in AT_THE_TOP:
+        if name in elsewhere:
             raise source.error(path, "belongs at the top of the file")
         if name not in allowed:
             raise source.error(path, f"unknown key{suggest(name, [*allowed, *sorted(owners)])}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from paretosearch.axis import Value
 from paretosearch.space import Space
-from paretosearch.studyfile.axes import allowed_values, checked, entries
+from paretosearch.studyfile.axes import AT_THE_TOP, allowed_values, checked, entries
 from paretosearch.studyfile.source import Source
 
 
@@ -31,8 +31,8 @@ def make_first(source: Source, tables: Mapping[str, Any], space: Space) -> dict[
 def _genome(source: Source, name: str, table: Any, space: Space) -> dict[str, Value]:
     if not isinstance(table, dict):
         raise source.error(("first", name), "is no table; write [first.NAME] with values of axes below it")
-    genome = space.corner
-    for path, key, value in entries(source, ("first", name), table, allowed_values()):
+    genome, elsewhere = space.corner, [key for key in AT_THE_TOP if key not in space.axes]
+    for path, key, value in entries(source, ("first", name), table, allowed_values(), elsewhere):
         if key not in space.axes:
             raise source.error(path, "is not searched; only axes of [space] differ between trials")
         with source.at(*path):

@@ -14,6 +14,7 @@ from paretosearch import data, nets
 from paretosearch.axis import Value
 from paretosearch.errors import StudyFileError, suggest
 from paretosearch.recipe import FIELDS
+from paretosearch.space import MOST_GENOMES, Space
 from paretosearch.studyfile.axes import checked, make_space
 from paretosearch.studyfile.first import make_first
 from paretosearch.studyfile.source import Source
@@ -76,6 +77,8 @@ def _study(source: Source, page: _Page) -> StudyFile:
         seed = checked(page.seed, FIELDS["seed"])
     top: dict[str, Value] = {"dataset": dataset, "network": page.network, "seed": seed}
     space = make_space(source, top, page.recipe, page.space)
+    if page.search.sampler == "grid":
+        _check_grid(source, space)
     return StudyFile(
         name=page.name,
         dataset=dataset,
@@ -88,6 +91,17 @@ def _study(source: Source, page: _Page) -> StudyFile:
         text=source.text,
         path=source.path,
     )
+
+
+def _check_grid(source: Source, space: Space) -> None:
+    continua = [name for name, axis in space.axes.items() if axis.count is None]
+    if continua:
+        raise source.error(("space", continua[0]), "has no end of values, and a grid needs lists; list some")
+    assert space.size is not None
+    if space.size > MOST_GENOMES:
+        raise source.error(
+            ("search", "sampler"), f"a grid has at most {MOST_GENOMES} trials, and this one {space.size}"
+        )
 
 
 def _shipped_folder() -> Path:

@@ -14,7 +14,7 @@ from paretosearch.errors import UsageError
 from paretosearch.space import Genome, Space
 from paretosearch.studyfile.tables import Table, complaint
 
-Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random"]
+Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random", "grid"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 _POPULATION = Int(2, 10_000)
@@ -42,7 +42,7 @@ class SearchOptions(Table):
     """Who asks.
 
     Args:
-        sampler: Name of the sampler.
+        sampler: Name of the sampler; ``grid`` asks for every Recipe of the space once, and ends.
         population: Trials in a generation of NSGA-II; the random start of the other samplers.
     """
 

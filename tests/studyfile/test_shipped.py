@@ -36,16 +36,25 @@ def a_genome(space: Space, last: bool) -> dict[str, Value]:
 
 
 def test_the_studies_of_the_design_are_there() -> None:
-    assert shipped() == ("cifar10", "cifar100", "fashion_mnist", "image_folder", "net2net_prunetrain", "quickstart")
+    assert shipped() == (
+        "cifar10",
+        "cifar100",
+        "fashion_mnist",
+        "image_folder",
+        "net2net_prunetrain",
+        "number_formats",
+        "quickstart",
+    )
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_study_is_right_and_bears_the_name_it_is_asked_by(name: str) -> None:
     study = load(name)
     assert study.name == name
-    assert study.space.axes.keys() >= AXES_OF_EVERY_STUDY
-    assert isinstance(study.space.axes["learning_rate"], Real)
-    assert study.space.axes["learning_rate"].log
+    if study.search.sampler != "grid":
+        assert study.space.axes.keys() >= AXES_OF_EVERY_STUDY
+        assert isinstance(study.space.axes["learning_rate"], Real)
+        assert study.space.axes["learning_rate"].log
     for last in (False, True):
         assert methods.active(study.space.recipe(a_genome(study.space, last)))
 

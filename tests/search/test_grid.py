@@ -1,0 +1,57 @@
+"""A grid asks for every Recipe once, and then for nothing more."""
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+
+from paretosearch import methods
+from paretosearch.axis import Choice, Int
+from paretosearch.recipe import Recipe
+from paretosearch.search import Search, grid
+from paretosearch.space import Space
+
+AXES = {"seed": Choice((1, 2)), "epochs": Int(8, 9), "number_format": Choice(("fp32", "bf16"))}
+
+
+def _space(**more: Choice) -> Space:
+    plain = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+    defaults = {name: axis.default for name, axis in methods.parameters().items()}
+    axes = {**AXES, **{name.replace("__", "."): axis for name, axis in more.items()}}
+    fixed = {**plain, **defaults, "dataset": "d", "network": "n"}
+    return Space({name: v for name, v in fixed.items() if name not in axes}, axes, methods.activations())  # type: ignore[misc]  # no None among them
+
+
+def test_every_recipe_is_there_once_with_every_seed_and_seeds_change_last() -> None:
+    genomes = grid(_space())
+    assert len(genomes) == len({tuple(sorted(genome.items())) for genome in genomes}) == 8
+    assert [genome["seed"] for genome in genomes] == [1] * 4 + [2] * 4
+    once = [{**genome, "seed": 0} for genome in genomes]
+    assert once[:4] == once[4:]
+
+
+def test_genomes_of_one_recipe_are_one_trial() -> None:
+    space = _space(prunetrain__penalty_ratio=Choice((0.0, 0.2)), prunetrain__interval=Choice((1, 2)))
+    penalties = [genome["prunetrain.penalty_ratio"] for genome in grid(space)]
+    assert penalties.count(0.0) == 8  # the interval says nothing without a penalty
+    assert penalties.count(0.2) == 16
+
+
+def test_a_plan_is_asked_for_in_its_order_and_only_once(opened: Callable[..., Search]) -> None:
+    space = _space()
+    genomes = grid(space)
+    asked = []
+    for _ in range(2):  # as a launch that is repeated does
+        search = opened(space=space, sampler="grid")
+        search.plan(genomes)
+        asked += [search.ask() for _ in range(4)]
+    assert [trial.genome for trial in asked] == list(genomes)
+    search.plan(genomes)
+    assert search.ask().genome is not None  # nothing is left of the plan: this one is drawn
+    assert search.trials() == 9
+
+
+def test_what_a_study_begins_with_is_not_asked_for_again(opened: Callable[..., Search]) -> None:
+    space = _space()
+    genomes, search = grid(space), opened(space=space, sampler="grid")
+    search.begin_with("middle", genomes[5])
+    search.plan(genomes)
+    assert [search.ask().genome for _ in genomes] == [genomes[5], *genomes[:5], *genomes[6:]]
