@@ -196,12 +196,18 @@ class Method:
         """Name what the Method does in the coming step, if that is not the same in all steps of an epoch."""
         return ""
 
-    @property
-    def may_operate(self) -> bool:
-        """Whether the Method may ask for a change of shape."""
-        mine = type(self)
-        starts, ends = Method.on_epoch_start, Method.on_epoch_end
-        return mine.on_epoch_start is not starts or mine.on_epoch_end is not ends
+    def quiet_until(self, run: Run) -> int:
+        """Say how many epochs will be done when the Method may ask for its next change of shape.
+
+        Args:
+            run: The training, in an epoch.
+
+        Returns:
+            More than the epochs that are done, and at most those of the training.
+        """
+        mine, starts, ends = type(self), Method.on_epoch_start, Method.on_epoch_end
+        asks = mine.on_epoch_start is not starts or mine.on_epoch_end is not ends
+        return run.epoch + 1 if asks else run.recipe.epochs
 
     # Train, in this order.
 

@@ -86,6 +86,7 @@ class PhaseResult:
         step_seconds: Median seconds of one that was not the first few.
         step_seconds_iqr: Interquartile range of the same.
         changes: What happened to the network's shape since the phase before, as a Surgeon can do it again.
+        rebuild_seconds: Seconds in which that was done, without those in which it was decided; None in an old record.
     """
 
     epoch: int
@@ -97,6 +98,7 @@ class PhaseResult:
     step_seconds: float
     step_seconds_iqr: float
     changes: tuple[Mapping[str, Any], ...] = ()
+    rebuild_seconds: float | None = None
 
 
 @dataclass(frozen=True)

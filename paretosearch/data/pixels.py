@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -98,22 +99,29 @@ def pixels_of(split: Split, pad: int, device: torch.device) -> Pixels:
     images = split.images.permute(0, 2, 3, 1)
     if not pad and device.type == "cpu":
         return Resident(images.contiguous())
-    n, edge, _, channels = images.shape
-    if n * (edge + 2 * pad) ** 2 * channels > MOST_OF_MEMORY * _free(device):
-        return Streamed(images, pad, device)
-    return Resident(_kept(split, pad, device))
+    kept = _kept(split, pad, device)
+    return Streamed(images, pad, device) if kept is None else Resident(kept)
 
 
 @lru_cache(maxsize=2)
-def _kept(split: Split, pad: int, device: torch.device) -> Tensor:
-    """Pad a split once for all trainings of a process: one of many short trainings should not wait for it."""
+def _kept(split: Split, pad: int, device: torch.device) -> Tensor | None:
+    """Pad a split once for all trainings of a process: one of many short trainings should not wait for it.
+
+    That there is no room, which gives None, is remembered as well: equal trainings must not differ in where images are.
+    """
+    n, channels, edge, _ = split.images.shape
+    if n * (edge + 2 * pad) ** 2 * channels > MOST_OF_MEMORY * _free(device):
+        return None
     return padded(split.images.permute(0, 2, 3, 1), pad, device)
 
 
-def _free(device: torch.device) -> int:
+def _free(device: torch.device) -> float:
+    """Give the bytes that are free; of the host's, the part of a process that is one of many, by its share of cores."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+        return float(torch.cuda.mem_get_info(device)[0])
+    every = psutil.cpu_count() or 1
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
+    return float(psutil.virtual_memory().available) * min(1.0, mine / every)
 
 
 def padded(images: Tensor, pad: int, device: torch.device) -> Tensor:

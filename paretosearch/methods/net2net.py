@@ -101,6 +101,11 @@ class Net2Net(Method):
                 operations = self._widen if event.kind == "widen" else self._deepen
                 yield Surgery(event.kind, tuple(operations(run, event, generator)))
 
+    def quiet_until(self, run: Run) -> int:
+        """Say when it grows next."""
+        epochs = run.recipe.epochs
+        return min((e for e in growth.growth_epochs(self._events, epochs) if e > run.epoch), default=epochs)
+
     def _widen(self, run: Run, event: Event, generator: torch.Generator) -> Iterable[Operation]:
         run.anatomy.channels.require_free(self.name, run.recipe.network)
         sizes = {space.name: space.size for space in run.anatomy.channels.free}

@@ -112,7 +112,7 @@ class PruneTrain(Method):
         self.check_anatomy(run.anatomy, run.recipe.network)
         self._channels, self._begins = run.anatomy.channels, growth.pruning_begins(run.recipe)
         self._lasso = GroupLasso(run.model, self._channels)
-        self._owed = torch.zeros((), device=run.device)
+        self._owed = self._owed.to(run.device).zero_()  # in place: recorded steps may add to it
 
     def after_backward(self, run: Run) -> None:
         """Add the penalty's gradient; on the first batch, find its coefficient."""
@@ -147,6 +147,10 @@ class PruneTrain(Method):
         due = self.form == "proximal" and self._acts(run) and (run.epoch_step + 1) % PROXIMAL_STEPS == 0
         return "shrink" if due else ""
 
+    def quiet_until(self, run: Run) -> int:
+        """Say when it may cut again."""
+        return min(run.epoch - run.epoch % self.interval + self.interval, run.recipe.epochs)
+
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
         """Cut what is dead, every few epochs but the last, since that would save nothing."""
         if self.form == "proximal":
@@ -154,7 +158,8 @@ class PruneTrain(Method):
         due = run.epoch % self.interval == 0 and run.epoch < run.recipe.epochs
         if due and run.epoch > self._begins and run.progress >= self._rest_until:
             yield from self._reconfigure(run)
-            self._learn(run)
+            if self._channels is not run.anatomy.channels:
+                self._learn(run)
         self._penalty, self._parameters = self._lasso.penalty(), _parameters(run.model)
 
     def _reconfigure(self, run: Run) -> Iterable[Surgery]:

@@ -11,7 +11,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 #: Ops that make the host wait for the device, which a recording forbids.
-_READING = (torch.ops.aten._local_scalar_dense.default,)
+_READING = (
+    torch.ops.aten._local_scalar_dense.default,
+    torch.ops.aten.nonzero.default,
+    torch.ops.aten.masked_select.default,
+    torch.ops.aten.equal.default,
+)
 
 
 class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch does not annotate it
@@ -23,11 +28,16 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch d
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
         """Run one op."""
-        if func in _READING:
+        if func in _READING or (func is torch.ops.aten.index.Tensor and _has_mask(args[1])):
             raise RuntimeError("operation not permitted when stream is capturing")
         result = func(*args, **(kwargs or {}))
         self.calls.append(_again(func, args, kwargs or {}, result))
         return result
+
+
+def _has_mask(indices: Sequence[Tensor | None]) -> bool:
+    """Whether an index says which places to take, whose number is then unknown to the host."""
+    return any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices)
 
 
 def _again(func: Any, args: Sequence[Any], kwargs: dict[str, Any], result: Any) -> Callable[[], None]:
@@ -69,3 +79,6 @@ class OpRecorder:
                     call()
 
         return replay, result
+
+    def forget(self) -> None:
+        """Do nothing: memory goes with what was recorded."""

@@ -2,7 +2,7 @@
 
 A training is a sequence of phases of equal steps. The clock reads the time after every step and says, for a phase,
 ``steps x median step``; what happens once, such as a change of shape, is an event with its own measured seconds. Time
-in which another process had the core does not count. An interruption therefore moves the wall time, and hardly the
+in which a thread waited for its core does not count. An interruption therefore moves the wall time, and hardly the
 training time.
 """
 
@@ -59,12 +59,14 @@ class Clock:
         self._now = now
         self._delay = delay or RunDelay()
         self.event_seconds, self._events_waited = 0.0, 0.0
+        self._rebuild_seconds = 0.0  # since the last phase began
         self.phases: list[Phase] = []
 
     def set(self, setting: Setting, epoch: int) -> None:
         """Say how the coming steps are made, and how many epochs are done; another setting begins a new phase."""
         if not self.phases or self.phases[-1].setting != setting:
-            self.phases.append(Phase(setting, epoch, is_first=not self.phases))
+            self.phases.append(Phase(setting, epoch, not self.phases, self._rebuild_seconds))
+            self._rebuild_seconds = 0.0
 
     @contextmanager
     def event(self) -> Iterator[Event]:
@@ -77,6 +79,16 @@ class Clock:
         event.seconds = max(0.0, end - start - (waited - waited_before))
         self.event_seconds += event.seconds
         self._events_waited += waited - waited_before
+
+    @contextmanager
+    def rebuild(self) -> Iterator[None]:
+        """Say, within an event, that what happens inside makes the training what it is in the coming phase."""
+        self._synchronize()
+        start, waited_before = self._moment()
+        yield
+        self._synchronize()
+        end, waited = self._moment()
+        self._rebuild_seconds += max(0.0, end - start - (waited - waited_before))
 
     @contextmanager
     def steps(self) -> Iterator[Callable[[], None]]:
@@ -116,12 +128,14 @@ class Clock:
 
     def state_dict(self) -> dict[str, Any]:
         """Give all that was measured so far, as JSON can hold it."""
-        events = {"seconds": self.event_seconds, "waited": self._events_waited}
+        events = {"seconds": self.event_seconds, "waited": self._events_waited, "rebuild": self._rebuild_seconds}
         return {"events": events, "phases": [asdict(phase) for phase in self.phases]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what another process measured."""
-        self.event_seconds, self._events_waited = state["events"]["seconds"], state["events"]["waited"]
+        events = state["events"]
+        self.event_seconds, self._events_waited = events["seconds"], events["waited"]
+        self._rebuild_seconds = events["rebuild"]
         self.phases = [Phase(**{**phase, "setting": Setting(**phase["setting"])}) for phase in state["phases"]]
 
     @property

@@ -30,6 +30,7 @@ class Forward:
     def __init__(self, model: nn.Module, mode: str, fuse: bool) -> None:
         self._model, self._mode, self._fuse = model, mode, fuse
         self._function: Callable[[Tensor], Tensor] = model
+        self._adapted: tuple[int, int] | None = None
         if fuse:
             library()  # may be built now, which is not this training's doing
         self.tier: Tier = "eager"
@@ -39,8 +40,17 @@ class Forward:
         """Whether calls are compiled."""
         return self._mode != "off"
 
-    def adapt(self) -> None:
-        """Follow a change of shape."""
+    def adapt(self, changes: int, batch_size: int) -> None:
+        """Follow a change of shape.
+
+        Args:
+            changes: How often the network has changed its shape so far.
+            batch_size: Images of the coming calls, for which code is compiled.
+        """
+        shape = changes, batch_size if self.is_compiled else 0
+        if shape == self._adapted:
+            return
+        self._adapted = shape
         if self.is_compiled:
             torch.compiler.reset()  # after eight shapes the compiler would go on op by op without a word
             self._function, self.tier = torch.compile(self._model, mode=self._mode, dynamic=False), "compile"

@@ -123,7 +123,7 @@ class Training:
         plain_step: Step = self._ordinary_step
         step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
         recorder = None if recipe.compile != "off" else recorder or recorder_for(device)
-        self.stepper = Stepper(step, recorder)
+        self.stepper = Stepper(step, recorder, undo=lambda: self.precision.forget_step(optimizer))
         self.forward = Forward(
             model,
             recipe.compile,
@@ -142,7 +142,7 @@ class Training:
         split = self.images.train
         if recipe.train_images:
             split = subset(split, recipe.train_images, recipe.seed)
-        with self.clock.event():
+        with self.clock.event(), self.clock.rebuild():
             for method in self.methods:
                 pixels, labels = method.edit_data(split.images, split.labels)
                 if pixels is not split.images or labels is not split.labels:
@@ -200,8 +200,8 @@ class Training:
             self.stepper.forget()
         if before is None or (before.changes, before.batch_size) != (setting.changes, setting.batch_size):
             fit_to_shape(self.device, self._steps_alike())
-            with self.clock.event():
-                self.forward.adapt()
+            with self.clock.event(), self.clock.rebuild():
+                self.forward.adapt(setting.changes, setting.batch_size)
 
     def _setting(self) -> Setting:
         patterns = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
@@ -211,10 +211,8 @@ class Training:
     def _steps_alike(self) -> int:
         """Give how many steps will at least be like the coming one."""
         run = self.run
-        in_epoch = run.steps_per_epoch - run.epoch_step
-        if any(method.may_operate for method in self.methods):
-            return in_epoch
-        return in_epoch + run.steps_per_epoch * (run.recipe.epochs - run.epoch - 1)
+        quiet_until = min(method.quiet_until(run) for method in self.methods)
+        return run.steps_per_epoch * (quiet_until - run.epoch) - run.epoch_step
 
     def steps(self, batches: Iterable[tuple[Tensor, Tensor]], total: Tensor) -> None:
         """Train on batches, adding up the loss."""
@@ -252,6 +250,7 @@ class Training:
 
     def _step_cost(self, batch_size: int) -> StepCost:
         self.memory.sample()  # the measurement resets a GPU's own maximum
+        self.forward.adapt(len(self.shape.surgeon.history), batch_size)
         return step_cost(self.run, self.forward, self.batches, self.loss, self.precision, batch_size)
 
     def _shadows(self) -> Iterator[Shadow]:

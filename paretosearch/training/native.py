@@ -34,7 +34,7 @@ def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes
     if compiler is None:
         return "there is no C compiler (cc or gcc)"
     code = source.read_bytes()
-    key = hashlib.sha256(b"\0".join([code, compiler.encode(), cpu_name().encode(), *map(str.encode, FLAGS)]))
+    key = hashlib.sha256(b"\0".join([code, *map(str.encode, (compiler, cpu_name(), _abilities(), *FLAGS))]))
     place = user_cache_path("paretosearch") / "kernels" / f"{key.hexdigest()[:24]}.so"
     try:
         if not place.exists():
@@ -45,6 +45,15 @@ def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes
         return f"{compiler} does not build the kernels: {said[0]}"
     except OSError as error:
         return f"the kernels cannot be built or loaded: {error}"
+
+
+def _abilities() -> str:
+    """Give what the processor can do: the same name may stand for several kinds, and homes are shared."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 def _build(compiler: str, source: bytes, place: Path) -> None:

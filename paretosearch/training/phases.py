@@ -49,6 +49,8 @@ class Phase:
         epoch: Epochs done when they began.
         is_first: Whether it begins the training. What its warm-up takes longer is the process's doing, and another
             training in the same process would not pay for it; later warm-ups are the doing of the Recipe.
+        rebuild_seconds: Seconds in which the training became what it is in this phase: changes of shape, and what
+            follows from them.
         steps: Seconds of each, without those in which the core was another process's.
         waited: The latter, of all steps.
     """
@@ -56,6 +58,7 @@ class Phase:
     setting: Setting
     epoch: int = 0
     is_first: bool = False
+    rebuild_seconds: float = 0.0
     steps: list[float] = field(default_factory=list)
     waited: float = 0.0
 
@@ -131,6 +134,7 @@ def phase_results(phases: Sequence[Phase], outline: Sequence[Mapping[str, Any]])
             seconds=phase.seconds,
             step_seconds=phase.step_seconds,
             step_seconds_iqr=phase.spread,
+            rebuild_seconds=phase.rebuild_seconds,
             changes=tuple(outline[start:end]),
         )
         for phase, start, end in zip(phases, [0, *ends], ends, strict=False)

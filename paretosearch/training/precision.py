@@ -152,6 +152,12 @@ class Precision:
         self._skipped += skipped
         return 1.0 - skipped.float()
 
+    def forget_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take back what a step that was begun left in an optimizer and here: gradients, and how they are scaled."""
+        optimizer.zero_grad(set_to_none=True)
+        if self._format.scaled:
+            self._scaler.update(self._scaler.get_scale())  # the scale that it has; the rest begins anew
+
     def take_skipped(self) -> int:
         """Read and reset the number of skipped steps; waits for the device."""
         skipped = int(self._skipped.item())

@@ -33,7 +33,7 @@ def replay(
 
     Every phase is built again, with its shapes, its batch size and what its Methods do, and some of its steps are
     timed. Changes of shape are made and timed again; what else was on the clock, such as the search for dead channels,
-    needs the weights of then, and is taken to have changed as they have.
+    needs the weights of then, and is taken to be slower or faster as the steps are.
 
     Args:
         recipe: What was trained.
@@ -56,8 +56,9 @@ def replay(
     for recorded in outcome.phases:
         phases.append(_phase(training, recorded))
         on_phase(phases[-1])
-    steps, operations = sum(phase.seconds for phase in phases), training.clock.event_seconds
-    seconds = steps + operations + _decisions(outcome) * steps / _steps(outcome)
+    steps = sum(phase.seconds for phase in phases)
+    rebuilding = sum(phase.rebuild_seconds or 0.0 for phase in phases)
+    seconds = steps + rebuilding + _decisions(outcome) * steps / _steps(outcome)
     return replace(
         outcome,
         train_seconds=seconds,
@@ -74,16 +75,19 @@ def _steps(outcome: Outcome) -> float:
 
 
 def _decisions(outcome: Outcome) -> float:
-    """Give the seconds that were neither for steps nor for changes of shape."""
+    """Give the seconds that were neither for steps nor for changes of shape; old records do not tell these apart."""
     assert outcome.train_seconds is not None
-    return outcome.train_seconds - _steps(outcome) - sum(surgery.seconds for surgery in outcome.surgeries)
+    rebuilding = [phase.rebuild_seconds for phase in outcome.phases if phase.rebuild_seconds is not None]
+    known = len(rebuilding) == len(outcome.phases)
+    rebuilt = sum(rebuilding) if known else sum(surgery.seconds for surgery in outcome.surgeries)
+    return outcome.train_seconds - _steps(outcome) - rebuilt
 
 
 def _phase(training: Training, recorded: PhaseResult) -> PhaseResult:
     """Time some steps of a phase."""
     run = training.run
     if recorded.changes:
-        with training.clock.event():
+        with training.clock.event(), training.clock.rebuild():
             training.shape.surgeon.replay(recorded.changes)
     run.epoch, run.epoch_step = recorded.epoch, 0
     _hear(method.on_epoch_start(run) for method in training.methods)
@@ -91,7 +95,7 @@ def _phase(training: Training, recorded: PhaseResult) -> PhaseResult:
     run.model.train()
     training.follow()
     _time(training)
-    phase = training.clock.phases[-1]
+    phase, rebuilt = training.clock.phases[-1], training.clock.phases[-1].rebuild_seconds
     if training.stepper.is_on_trial and training.stepper.decide(phase.step_seconds, recorded.steps):
         _time(training)
         phase = training.clock.phases[-1]
@@ -103,6 +107,7 @@ def _phase(training: Training, recorded: PhaseResult) -> PhaseResult:
         seconds=phase.seconds_of(recorded.steps),
         step_seconds=phase.step_seconds,
         step_seconds_iqr=phase.spread,
+        rebuild_seconds=rebuilt,
     )
 
 

@@ -1,4 +1,4 @@
-"""How long this process was kept from its cores by others."""
+"""How long a process was kept from its cores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from pathlib import Path
 
 
 class RunDelay:
-    """Adds up the seconds in which a thread of this process could have run, and another process had its core.
+    """Adds up the seconds in which a thread of this process could have run, and another thread had its core.
+
+    That is nearly always another process's, since a Worker has as many threads as cores. Only what reads ahead of a
+    stream of images is a thread more.
 
     Linux counts them for every thread (``/proc/PID/task/TID/schedstat``, second number, nanoseconds); elsewhere they
     are always 0. Threads that share a step wait for the one that was kept the longest, so between two readings the

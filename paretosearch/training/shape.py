@@ -69,7 +69,8 @@ class Shape:
 
     def _operate(self, surgery: Surgery) -> SurgeryResult:
         before = self._channels
-        self.surgeon.operate(surgery, self._shadows())
+        with self._clock.rebuild():
+            self.surgeon.operate(surgery, self._shadows())
         return SurgeryResult(self._run.epoch, surgery.kind, before, self._channels, 0.0, surgery.figures)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ class Recorder(Protocol):
     def record(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         """Give what does it again, on the same memory, and the tensor that then holds the result."""
 
+    def forget(self) -> None:
+        """Let go of the memory; nothing that was recorded will be done again."""
+
 
 class CudaRecorder:
     """Records CUDA graphs, which share their memory since no two of them run at once."""
@@ -46,10 +50,18 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            result = function()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            # Another thread may read images meanwhile, and pin memory for them, which is none of the graph's business.
+            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+                result = function()
+        except BaseException:
+            torch.cuda.set_stream(stream)  # which a capture that cannot be ended leaves behind
+            raise
         return graph.replay, result
+
+    def forget(self) -> None:
+        self._pool = torch.cuda.graph_pool_handle()  # a pool whose graphs are gone may not be used again
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
@@ -85,17 +97,18 @@ class Stepper:
     Args:
         step: Makes one op by op.
         recorder: Records them; None where nothing does.
+        undo: Takes back what the Python of a step did that was not recorded to its end.
 
     Attributes:
         tier: How the coming steps are made.
         refusal: Why recording did not work; empty as long as it does.
     """
 
-    def __init__(self, step: Step, recorder: Recorder | None) -> None:
-        self._step, self._recorder = step, recorder
+    def __init__(self, step: Step, recorder: Recorder | None, undo: Callable[[], None]) -> None:
+        self._step, self._recorder, self._undo = step, recorder, undo
         self._graphs: dict[tuple[str, ...], _Graph] = {}
         self._inputs: tuple[Tensor, Tensor] | None = None
-        self._host_seconds: list[float] = []
+        self._host_seconds = math.inf  # of the quickest step on trial
         self.tier: Tier = "eager"
         self.refusal = ""
 
@@ -111,9 +124,11 @@ class Stepper:
 
     def forget(self) -> None:
         """Go back to making steps op by op, since their shapes or what they do is not what it was."""
-        self._graphs.clear()
+        if self._graphs and self._recorder is not None:
+            self._graphs.clear()
+            self._recorder.forget()
         self._inputs = None
-        self._host_seconds.clear()
+        self._host_seconds = math.inf
         self.tier = "eager"
 
     def decide(self, step_seconds: float, steps: int) -> bool:
@@ -123,7 +138,7 @@ class Stepper:
             step_seconds: Seconds of a step op by op.
             steps: How many there will be.
         """
-        if self._host_seconds and worth_recording(steps, step_seconds, min(self._host_seconds)):
+        if worth_recording(steps, step_seconds, self._host_seconds):
             self.tier = "graph"
         return self.tier == "graph"
 
@@ -133,7 +148,7 @@ class Stepper:
             return self._recorded(run, x, y, variant)
         start = time.perf_counter()
         loss = self._step(run, x, y)
-        self._host_seconds.append(time.perf_counter() - start)
+        self._host_seconds = min(self._host_seconds, time.perf_counter() - start)
         return loss
 
     def _recorded(self, run: Run, x: Tensor, y: Tensor, variant: tuple[str, ...]) -> Tensor:
@@ -153,7 +168,8 @@ class Stepper:
         x, y = self._inputs
         try:
             graph = _Graph(*self._recorder.record(lambda: self._step(run, x, y)))
-        except RuntimeError as error:  # nothing was done yet: the step is made op by op, as all that follow
+        except RuntimeError as error:  # the device has done nothing yet: this step and the next are made op by op
+            self._undo()
             self.forget()
             self.refusal = str(error).splitlines()[0]
             return None

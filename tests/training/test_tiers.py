@@ -9,6 +9,7 @@ from torch import Tensor
 
 from paretosearch import methods
 from paretosearch.method import Method, Slot
+from paretosearch.methods.prunetrain import PROXIMAL_STEPS
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
@@ -106,6 +107,58 @@ def test_where_nothing_can_be_recorded_steps_go_on_one_by_one() -> None:
     assert results(refused) == results(eager)
     assert {phase.tier for phase in refused.phases} == {"eager"}
     assert training.stepper.refusal == "operation not permitted when stream is capturing"
+
+
+class Failing:
+    """A device that runs out of memory in the middle of a step."""
+
+    def __init__(self, training: list[Training]) -> None:
+        self._training = training
+
+    def record(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        def out_of_memory(*_: object, **__: object) -> None:
+            raise torch.OutOfMemoryError("no memory left to record in")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self._training[0].run.optimizer, "step", out_of_memory)
+            function()
+        raise AssertionError("the step has not been made")
+
+    def forget(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize("number_format", ["fp32", "fp16"])
+def test_a_recording_that_fails_in_mid_step_leaves_nothing_behind(number_format: str) -> None:
+    recipe = replace(RECIPE, number_format=number_format, width=0.125, epochs=2, batch_size=4)
+    images, box = image_set(per_class=17), []
+    box.append(Training(recipe, images, torch.device("cpu"), recorder=Failing(box)))
+    failed = box[0].go(with_test=False).outcome
+    assert box[0].stepper.refusal == "no memory left to record in"
+    eager = Training(recipe, images, torch.device("cpu")).go(with_test=False).outcome
+    assert results(failed) == results(eager)
+
+
+def test_what_a_method_keeps_between_steps_stays_where_recorded_steps_find_it() -> None:
+    """Nothing is cut, so one recording serves all epochs; an epoch ends between two proximal steps."""
+    pruning = {"penalty_ratio": 0.4, "interval": 1, "form": "proximal", "threshold": 1e-8}
+    recipe = replace(RECIPE, network="resnet8", epochs=4, learning_rate=0.1, methods={"prunetrain": pruning})
+    images, recorder = image_set(per_class=50), OpRecorder()
+    ours = Training(recipe, images, torch.device("cpu"), recorder=recorder)
+    theirs = Training(recipe, images, torch.device("cpu"))
+    for training in (ours, theirs):
+        training.go(with_test=False)
+    assert ours.run.steps_per_epoch % PROXIMAL_STEPS
+    assert recorder.recordings == 2  # with and without a proximal step
+    for a, b in zip(ours.run.model.parameters(), theirs.run.model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_an_index_whose_length_the_host_must_ask_for_is_not_recorded() -> None:
+    x = torch.arange(5.0)
+    for reading in (lambda: x[x > 2], lambda: x.masked_select(x > 2), lambda: x.nonzero()):
+        with pytest.raises(RuntimeError, match="not permitted"):
+            OpRecorder().record(reading)
 
 
 def test_a_step_that_reads_a_number_on_the_host_is_not_recorded() -> None:

@@ -94,7 +94,7 @@ def _is_relu(model: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _is_norm(model: fx.GraphModule, node: fx.Node) -> bool:
-    if node.op != "call_module":
+    if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
         return False
     module = model.get_submodule(str(node.target))
     return type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats and not _has_hooks(module)
