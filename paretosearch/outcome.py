@@ -34,7 +34,10 @@ class EpochResult:
         flops_per_image: Floating-point operations of one forward pass of one image.
         step_seconds: Median seconds of a step in this epoch.
         step_seconds_iqr: Interquartile range of the same.
-        skipped_steps: Steps that the loss scaler refused in this epoch.
+        skipped_steps: Steps that the loss scaler refused in this epoch, since a gradient was not finite.
+        loss_scale: Factor on the loss at the end of the epoch; None where the number format needs none.
+        overflow_share: Share of the epoch's steps that were skipped, in [0, 1], 0 where none can be; None in a record
+            from before it was kept.
     """
 
     epoch: int
@@ -48,6 +51,8 @@ class EpochResult:
     step_seconds: float
     step_seconds_iqr: float
     skipped_steps: int = 0
+    loss_scale: float | None = None
+    overflow_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ def checked(outcome: Outcome) -> Outcome:
     """Return the Outcome if all its values are possible.
 
     Raises:
-        ParetosearchError: If a number is not finite, negative, or an accuracy is above 1.
+        ParetosearchError: If a number is not finite, negative, or an accuracy or a share is above 1.
     """
     if outcome.status not in ("complete", "failed", "stopped"):
         raise ParetosearchError(f"an Outcome is complete, failed or stopped, not {outcome.status!r}")
@@ -233,7 +238,7 @@ def _check(f: Field[Any], value: object) -> None:
         raise ParetosearchError(f"{f.name} = {value!r} is no finite number")
     if value < 0 and f.name != "loss":
         raise ParetosearchError(f"{f.name} = {value!r} is negative")
-    if f.name in ("accuracy", "test_accuracy") and value > 1:
+    if f.name in ("accuracy", "test_accuracy", "overflow_share") and value > 1:
         raise ParetosearchError(f"{f.name} = {value!r} is above 1")
 
 

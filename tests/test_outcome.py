@@ -81,6 +81,17 @@ def test_the_numbers_of_epochs_and_surgeries_are_looked_at_too(record: str) -> N
         Outcome.from_json(json.dumps(plain))
 
 
+@pytest.mark.parametrize(("value", "allowed"), [(0.0, True), (1.0, True), (None, True), (1.01, False), (-0.1, False)])
+def test_the_steps_that_overflowed_are_a_share(value: float | None, allowed: bool) -> None:
+    plain = json.loads(OUTCOME.to_json())
+    plain["epochs"][0]["overflow_share"] = value
+    if allowed:
+        assert Outcome.from_json(json.dumps(plain)).epochs[0].overflow_share == value
+    else:
+        with pytest.raises(ParetosearchError, match="overflow_share = "):
+            Outcome.from_json(json.dumps(plain))
+
+
 def test_a_loss_alone_may_be_negative() -> None:
     outcome = replace(OUTCOME, epochs=(replace(EPOCH, loss=-0.5),))
     assert checked(outcome) is outcome

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -25,6 +25,9 @@ class StudyRecord:
         device_class: The class of device whose seconds the sampler sees.
         versions: Version of every package that measures.
         created: When it was launched first, with a time zone.
+        number_formats: What the device makes of each of the study's number formats, by name: ``relative``, seconds of a
+            step relative to fp32, None if not measured; ``reason`` to leave it out; ``slow``, whether that is its speed
+            alone. Empty if nothing had to be measured, or the study is older than this.
     """
 
     name: str
@@ -36,6 +39,7 @@ class StudyRecord:
     device_class: str
     versions: Mapping[str, str]
     created: datetime
+    number_formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ class Store:
         with self._writing() as session:
             if session.get(StudyRow, record.name) is not None:
                 raise StoreError(f"the store has a study {record.name!r} already; choose another name")
-            session.add(StudyRow(**{**vars(record), "space": dict(record.space), "versions": dict(record.versions)}))
+            plain = {name: dict(getattr(record, name)) for name in ("space", "versions", "number_formats")}
+            session.add(StudyRow(**{**vars(record), **plain}))
 
     def study(self, name: str) -> StudyRecord | None:
         """Give a study; None if there is none of that name."""

@@ -69,6 +69,7 @@ class StudyRow(Base):
     device_class: Mapped[str]
     versions: Mapped[dict[str, Any]]
     created: Mapped[datetime]
+    number_formats: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
 
 
 class DeviceRow(Base):
@@ -161,6 +162,8 @@ class EpochRow(Base):
     step_seconds: Mapped[float]
     step_seconds_iqr: Mapped[float]
     skipped_steps: Mapped[int]
+    loss_scale: Mapped[float | None]
+    overflow_share: Mapped[float | None]
 
 
 class SurgeryRow(Base):
@@ -194,6 +197,7 @@ class PhaseRow(Base):
     step_seconds: Mapped[float]
     step_seconds_iqr: Mapped[float]
     changes: Mapped[tuple[Mapping[str, Any], ...]] = mapped_column(Changes)
+    rebuild_seconds: Mapped[float | None]
 
 
 class FrontEventRow(Base):

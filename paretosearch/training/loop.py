@@ -270,6 +270,7 @@ class Training:
         run = self.run
         self.memory.sample()
         median, iqr = self.clock.latest(run.steps_per_epoch)
+        skipped, loss_scale = self.precision.take_skipped()
         return EpochResult(
             epoch=run.epoch,
             train_seconds=self.clock.train_seconds,
@@ -281,7 +282,9 @@ class Training:
             flops_per_image=self.shape.flops_per_image,
             step_seconds=median,
             step_seconds_iqr=iqr,
-            skipped_steps=self.precision.take_skipped(),
+            skipped_steps=skipped,
+            loss_scale=loss_scale,
+            overflow_share=skipped / run.steps_per_epoch,
         )
 
     def _outcome(self, results: tuple[EpochResult, ...], with_test: bool) -> Outcome:

@@ -158,11 +158,15 @@ class Precision:
         if self._format.scaled:
             self._scaler.update(self._scaler.get_scale())  # the scale that it has; the rest begins anew
 
-    def take_skipped(self) -> int:
-        """Read and reset the number of skipped steps; waits for the device."""
-        skipped = int(self._skipped.item())
+    def take_skipped(self) -> tuple[int, float | None]:
+        """Read and reset the number of skipped steps; waits for the device, once.
+
+        Returns:
+            The number, and the loss scale now, which is None where the format has none.
+        """
+        skipped, scale = torch.stack([self._skipped, self._scaler.scale(self._one)]).tolist()
         self._skipped.zero_()
-        return skipped
+        return int(skipped), scale if self._format.scaled else None
 
     def state_dict(self) -> dict[str, Any]:
         """Give the loss scale, with what decides when it changes, and the state of the rounding."""

@@ -23,5 +23,13 @@ def test_an_old_database_keeps_what_is_in_it(dump: Path, tmp_path: Path) -> None
         assert [epoch.epoch for epoch in store.epochs(attempt.id)] == [1, 2, 3]
         figures = {} if dump.stem == "revision_0001" else {"weakest": 0.5}
         assert store.surgeries(attempt.id) == (SurgeryResult(1, "prune", 64, 48, 0.25, figures),)
-        assert store.phases(attempt.id) == ()
+        assert [phase.steps for phase in store.phases(attempt.id)] == (
+            [200, 100] if dump.stem >= "revision_0003" else []
+        )
+        scaling = [(epoch.skipped_steps, epoch.loss_scale, epoch.overflow_share) for epoch in store.epochs(attempt.id)]
+        between = (0, None, 0.0) if dump.stem >= "revision_0003" else (1, None, None)
+        assert scaling == [(1, None, None), between, (1, None, None)]
+        study = store.study("old")
+        assert study is not None
+        assert study.number_formats == {}
         assert [point.trial for point in store.front("old").points] == [0]
