@@ -210,6 +210,7 @@ def test_images_that_have_no_room_on_the_device_come_in_time(monkeypatch: pytest
     split = random_split(50, 3, 16)
     resident = list(Batches(split, image_set(split), CPU, 16, augment, seeded()))
     monkeypatch.setattr(pixels, "_free", lambda _: 1000)
+    pixels._kept.cache_clear()
     batches = Batches(split, image_set(split), CPU, 16, augment, seeded())
     assert isinstance(batches._pixels, Streamed) is augment  # as they are they lie in their file, for a processor
     for (x, y), (expected_x, expected_y) in zip(batches, resident, strict=True):
@@ -217,6 +218,13 @@ def test_images_that_have_no_room_on_the_device_come_in_time(monkeypatch: pytest
         assert torch.equal(x, expected_x)
         assert torch.equal(y, expected_y)
     assert torch.equal(batches.sample(5), Batches(split, image_set(split), CPU, 16, augment, seeded()).sample(5))
+
+
+def test_equal_trainings_have_their_images_in_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    split = random_split(50, 3, 16)
+    for free in (10**9, 1000):  # memory that is free, now that the images themselves are in it
+        monkeypatch.setattr(pixels, "_free", lambda _, free=free: free)
+        assert isinstance(Batches(split, image_set(split), CPU, 16, True, seeded())._pixels, pixels.Resident)
 
 
 def test_a_stream_reads_no_batch_that_nobody_wants() -> None:

@@ -103,7 +103,7 @@ def full_outcome() -> Outcome:
         ),
         phases=(
             PhaseResult(0, 200, 128, "eager", "", 20.5, 0.1025, 0.001),
-            PhaseResult(1, 100, 64, "graph", "some method shrinks", 9.0, 0.09, 0.002, (RESIZED,)),
+            PhaseResult(1, 100, 64, "graph", "some method shrinks", 9.0, 0.09, 0.002, (RESIZED,), 0.125),
         ),
     )
 
