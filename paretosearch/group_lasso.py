@@ -116,7 +116,7 @@ def _side(place: Place, channel_map: ChannelMap, weight: Tensor) -> _Side:
 
 def _norms(weight: Tensor, sides: list[_Side]) -> list[tuple[_Side, Tensor]]:
     """Give the smoothed norm of every group (G,) of some dimensions of a weight."""
-    squares = weight.detach().square()
+    squares = weight.detach().to(torch.promote_types(weight.dtype, torch.float32)).square()
     if weight.ndim > 2:
         squares = squares.sum(tuple(range(2, weight.ndim)))
     return [(side, (side.squares(squares.sum(1 - side.dim)) + SMOOTHING).sqrt()) for side in sides]

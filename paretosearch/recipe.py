@@ -13,7 +13,7 @@ from typing import Any
 from paretosearch.axis import Axis, Choice, Int, Real, Value
 from paretosearch.errors import RecipeError, suggest
 
-NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8")
+NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8", "bf16-pure", "fp16-pure")
 
 #: Those whose numbers share exponents, which no device computes in.
 SIMULATED_FORMATS = ("dfp16", "bfp16", "bfp8")

@@ -128,7 +128,7 @@ def test_the_peak_learning_rate_follows_the_batch_size_by_its_rule(rule: str, pe
         ("batch_size", 10**400, "a whole number from 1 to 65536"),
         ("learning_rate", float("nan"), "a number from 1e-06 to 100"),
         ("learning_rate", 10**400, "a number from 1e-06 to 100"),
-        ("number_format", "fp64", "one of fp32, tf32, bf16, fp16, dfp16, bfp16, bfp8"),
+        ("number_format", "fp64", "one of fp32, tf32, bf16, fp16, dfp16, bfp16, bfp8, bf16-pure, fp16-pure"),
         ("seed", -1, "a whole number from 0 to 2147483647"),
     ],
 )

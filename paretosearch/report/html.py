@@ -26,6 +26,7 @@ _SYMBOLS = {
     "P": "cross",
     "X": "x",
     "p": "pentagon",
+    "*": "star",
 }
 #: A trace needs a point, be it nowhere, for its place in the legend.
 _NOWHERE: list[float | None] = [None]

@@ -21,8 +21,8 @@ from paretosearch.report.reading import spans_decades
 WIDTH = 5.9
 
 #: Okabe and Ito's colours, told apart by colour-blind readers; the order keeps neighbours apart in grey too.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000", "#999999")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000", "#999999", "#8B5A2B")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "*")
 INK = "#222222"
 FAINT = "#8c8c8c"
 

@@ -116,6 +116,7 @@ class Training:
         self.validation = self._in_order(images.validation)
         model = build_model(recipe, images, self.methods)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
+        model = self.precision.convert(model)
         plain_loss: Loss = F.cross_entropy
         self.loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, plain_loss)
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from paretosearch.training.surgery import undisturbed
+
 #: Forward, gradient of the activations and gradient of the weights cost the same for a convolution.
 TRAINING_FORWARDS = 3
 
@@ -48,11 +50,8 @@ def flops_per_image(model: nn.Module, image_shape: tuple[int, int, int], device:
     Returns:
         Operations, a multiplication and an addition counting as two.
     """
-    was_training = model.training
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with undisturbed(model, training=False), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, *image_shape, device=device))
-    model.train(was_training)
     return int(counter.get_total_flops())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from paretosearch.errors import DeviceError
 from paretosearch.training.fixedpoint.blockfloat import BlockFloat
@@ -19,7 +20,14 @@ FIRST_LOSS_SCALE = 2.0**13
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """One way to do the arithmetic of forward and backward; weights are kept in fp32 by all.
+    """One way to do the arithmetic of forward and backward.
+
+    The *pure* formats keep the weights of convolutions and dense layers in 16 bits, without a copy in fp32 and without
+    a loss scale; normalisation stays fp32. This saves a conversion in every pass, and memory. It costs what a sum of
+    16 bits cannot hold: of an update below 2^-9 of its weight in bf16, 2^-12 in fp16, nothing is left, and of one
+    below twice that often nothing, so that small learning rates, weight decay and proximal steps come to a halt; a
+    gradient below 2^-25 is 0 in fp16. The code of airbench (KellerJordan/cifar10-airbench) trains its networks in this
+    way in fp16, with a loss that is summed over the batch, which makes gradients larger.
 
     Args:
         autocast: Type that convolutions and matrix products compute in; None is fp32.
@@ -57,6 +65,11 @@ FORMATS = {
     "bfp16": NumberFormat(None, False, False, (0, 0), "any device", True, word_length=16, keeps_weights=False),
     "bfp8": NumberFormat(None, False, False, (0, 0), "any device", True, word_length=8, keeps_weights=False),
 }
+FORMATS["bf16-pure"] = replace(FORMATS["bf16"], keeps_weights=False)
+FORMATS["fp16-pure"] = replace(FORMATS["fp16"], keeps_weights=False, scaled=False)
+
+#: The layers whose weights the pure formats keep in 16 bits.
+_LAYERS = (_ConvNd, nn.Linear)
 
 
 def refusal(name: str, device: torch.device) -> str | None:
@@ -95,8 +108,8 @@ class Precision:
             raise DeviceError(f"number_format = {name!r} {reason}, and this is a {device.type} device")
         self._format = FORMATS[name]
         self._device, self._headroom = device, headroom
-        length = self._format.word_length
-        self._block_float = None if self._format.keeps_weights else BlockFloat(length, device, seed)
+        length, rounds_weights = self._format.word_length, self._format.simulated and not self._format.keeps_weights
+        self._block_float = BlockFloat(length, device, seed) if rounds_weights else None
         self._scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_LOSS_SCALE, enabled=self._format.scaled)
         self._one = torch.ones((), device=device)
         self._skipped = torch.zeros((), device=device)
@@ -122,6 +135,14 @@ class Precision:
     def has_plain_operations(self) -> bool:
         """Whether what lies between convolutions may be done by other operations that give the same result."""
         return self._block_float is None
+
+    def convert(self, model: nn.Module) -> nn.Module:
+        """Give a network whose weights are kept as the format keeps them; what optimizers hold would not follow."""
+        if self._format.autocast is not None and not self._format.keeps_weights:
+            for layer in model.modules():
+                if isinstance(layer, _LAYERS):
+                    layer.to(self._format.autocast)
+        return model
 
     def prepare(self, optimizer: torch.optim.Optimizer) -> None:
         """Bring the weights that an optimizer has, on their device, into the format."""

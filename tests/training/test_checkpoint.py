@@ -124,7 +124,7 @@ def test_a_checkpoint_of_another_recipe_is_refused() -> None:
         continued(checkpoint, replace(CHANGING, learning_rate=0.06))
 
 
-@pytest.mark.parametrize("number_format", ["bf16", "dfp16", "bfp16", "bfp8"])
+@pytest.mark.parametrize("number_format", ["bf16", "dfp16", "bfp16", "bfp8", "bf16-pure"])
 def test_it_does_so_in_every_number_format(number_format: str) -> None:
     recipe = replace(CHANGING, number_format=number_format)
     one, other = unbroken(recipe), continued(killed_after(3, recipe), recipe)

@@ -165,8 +165,8 @@ def _up_to(model: nn.Module, after: str) -> list[nn.Module]:
 
 def _undoing_norm(like: nn.BatchNorm2d, x: Tensor) -> nn.BatchNorm2d:
     """Make batch norm whose scale and shift are the statistics that it takes away."""
-    norm = nn.BatchNorm2d(x.shape[1], like.eps, like.momentum).to(x.device, x.dtype)
-    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    norm = nn.BatchNorm2d(x.shape[1], like.eps, like.momentum).to(x.device, like.weight.dtype)
+    variance, mean = torch.var_mean(x.to(like.weight.dtype), (0, 2, 3), correction=0)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     with torch.no_grad():
@@ -185,7 +185,9 @@ def _empty_like(weight: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _check_identity(new: nn.Module, x: Tensor, after: str) -> None:
-    new, x = copy.deepcopy(new).cpu(), x.cpu()  # where fp32 is fp32, whatever the training computes in
+    # Where fp32 is fp32, whatever the training computes in; 16 bits may take a CPU very long.
+    wide = torch.promote_types(x.dtype, torch.float32)
+    new, x = copy.deepcopy(new).to("cpu", wide), x.to("cpu", wide)
     with undisturbed(new, training=False):
         y = new(x.clone())
     if y.shape != x.shape or (y - x).abs().max() > 100 * torch.finfo(x.dtype).eps * x.abs().max():

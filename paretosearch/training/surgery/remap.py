@@ -177,6 +177,9 @@ def _state_of(
 
 @torch.no_grad()
 def _moved(tensor: Tensor, places: Sequence[Place], moves: _Moves, kind: Kind, noise: Noise | None = None) -> Tensor:
+    stored = tensor.dtype
+    if stored in (torch.bfloat16, torch.float16):
+        tensor = tensor.float()  # rounded once, at the end
     for place in places:
         index = moves.along(place, tensor.device)
         tensor = _take(tensor, place.dim, index.old)
@@ -187,7 +190,7 @@ def _moved(tensor: Tensor, places: Sequence[Place], moves: _Moves, kind: Kind, n
             tensor = tensor / copies.to(tensor.dtype).pow(power)
         if noise is not None and place.role == "consumer":
             tensor = tensor + _zero_sum(tensor, place.dim, index.old, copies, noise)
-    return tensor
+    return tensor.to(stored)
 
 
 def _take(tensor: Tensor, dim: int, index: Tensor) -> Tensor:

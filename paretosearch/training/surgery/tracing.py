@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,12 +95,15 @@ def suited(example: Tensor, model: nn.Module) -> Tensor:
 
 @contextmanager
 def undisturbed(model: nn.Module, training: bool) -> Iterator[None]:
-    """Run a network in a mode without a trace of it in modes, buffers, gradients or random numbers."""
+    """Run a network in a mode without a trace of it in modes, buffers, gradients or random numbers.
+
+    If it keeps weights in 16 bits it computes in them, as it does in training.
+    """
     modes = {module: module.training for module in model.modules()}
     buffers = {buffer: buffer.clone() for buffer in model.buffers()}
     devices = {tensor.device.index for tensor in (*model.parameters(), *buffers) if tensor.is_cuda}
     try:
-        with torch.random.fork_rng(sorted(devices)), torch.no_grad():
+        with torch.random.fork_rng(sorted(devices)), torch.no_grad(), _computing_as_stored(model):
             for module in modes:
                 module.training = training
             yield
@@ -110,3 +113,10 @@ def undisturbed(model: nn.Module, training: bool) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in buffers.items():
                 buffer.copy_(value)
+
+
+def _computing_as_stored(model: nn.Module) -> AbstractContextManager[object]:
+    """Bring what layers with weights of 16 bits read into the same format; others are left to what is around."""
+    halves = (p for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16))
+    like = next(halves, None)
+    return nullcontext() if like is None else torch.autocast(like.device.type, like.dtype)
