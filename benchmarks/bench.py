@@ -133,6 +133,7 @@ ROWS: dict[str, tuple[tuple[int, ...], Callable[[int], list[Row]]]] = {
     "overhead": ((1, 2), measured("steps", "overhead", "percent", "loop over pure steps", "%", (3, 1))),
     "dead": ((1, 2), measured("steps", "dead_channels", "ratio", "dead and denormal to healthy", "x", (1.05, 1.02))),
     "augmentation": ((1,), measured("steps", "augmentation", "us", "augmentation of an image", "us", (5, 2))),
+    "dfp16": ((1, 2), measured("steps", "fixed_point", "ratio", "dfp16 step to fp32 step", "x", (1.5, 1.2))),
     "warm": ((1,), measured("steps", "warm_start", "ms", "Recipe to first step, warm", "ms", (50, 25))),
     "folder": ((1,), measured("steps", "folder", "percent", "folder streamed over synthetic", "%", (3, 1))),
     "share": (
@@ -159,9 +160,10 @@ def table(rows: list[Row], about: dict[str, str]) -> str:
 def main() -> None:
     """Measure the rows that are asked for, and keep them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--out", type=Path, default=RESULTS / "bench-cpu.json")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="without it all of them")
+    parser.add_argument("--out", type=Path, help="file for the results; without it they are kept if all rows are there")
     asked = parser.parse_args()
+    out = asked.out or (RESULTS / "bench-cpu.json" if set(asked.rows) == set(ROWS) else None)
     versions = {name: version(name) for name in PACKAGES}
     about = {"": cpu_name(), "Python": platform.python_version(), **versions}
     rows: list[Row] = []
@@ -175,9 +177,10 @@ def main() -> None:
             rows += found
             print("\n".join(table(found, {}).splitlines()[2:]), flush=True)
     print("\n" + table(rows, about))
-    asked.out.parent.mkdir(exist_ok=True)
-    plain = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": [asdict(row) for row in rows]}
-    asked.out.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    if out is not None:
+        out.parent.mkdir(exist_ok=True)
+        plain = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": [asdict(row) for row in rows]}
+        out.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

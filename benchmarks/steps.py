@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,22 @@ def _kill(training: Training) -> None:
         for tensor in (weight, training.run.optimizer.state[weight]["momentum_buffer"]):
             if tensor.ndim == 4:
                 tensor[: len(tensor) // 4] = 1e-39
+
+
+def fixed_point() -> dict[str, Any]:
+    """Time steps in fp32 and in 16-bit dynamic fixed point, in turn."""
+    images = data.load("fashion-mnist")
+    trainings = {name: Training(recipe(name, train_images=0), images, CPU) for name in ("fp32", "dfp16")}
+    batches = list(islice(trainings["fp32"].batches, STEPS))
+    for training in trainings.values():
+        training.run.model.train()
+        training.follow()
+    turns: dict[str, Callable[[], object]] = {
+        name: partial(training.steps, batches, torch.zeros(())) for name, training in trainings.items()
+    }
+    seconds = _in_turn(turns, ROUNDS)
+    fp32, dfp16 = (statistics.median(seconds[name]) for name in trainings)
+    return {"ratio": dfp16 / fp32, "fp32_ms": 1000 * fp32 / STEPS, "dfp16_ms": 1000 * dfp16 / STEPS, **seconds}
 
 
 def augmentation() -> dict[str, Any]:
@@ -171,7 +188,7 @@ def _exhaust(batches: Iterable[tuple[Tensor, Tensor]]) -> None:
 
 
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
-    measure.__name__: measure for measure in (overhead, dead_channels, augmentation, warm_start, folder)
+    measure.__name__: measure for measure in (overhead, dead_channels, fixed_point, augmentation, warm_start, folder)
 }
 
 

@@ -69,16 +69,30 @@ def test_every_phase_has_the_shape_that_it_had(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_seconds_are_those_of_here_and_the_rest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcome = train(CHANGING, IMAGES, CPU).outcome
+    """Steps took a second there and take two here; rebuilding is timed here; decisions, 5 s there, follow the steps."""
+    trained = train(CHANGING, IMAGES, CPU).outcome
+    phases = tuple(replace(phase, seconds=float(phase.steps), rebuild_seconds=0.5) for phase in trained.phases)
+    steps = sum(phase.steps for phase in phases)
+    outcome = replace(trained, phases=phases, train_seconds=steps + 0.5 * len(phases) + 5.0)
     monkeypatch.setattr(Phase, "seconds_of", lambda _, steps: 2.0 * steps)
     again = replay(CHANGING, IMAGES, CPU, outcome)
-    steps = sum(phase.steps for phase in outcome.phases)
-    assert again.train_seconds is not None
-    assert again.train_seconds >= 2.0 * steps
+    rebuilding = [phase.rebuild_seconds or 0.0 for phase in again.phases]
+    assert all(0 < seconds < 0.5 for seconds in rebuilding)
+    assert again.train_seconds == pytest.approx(2.0 * steps + sum(rebuilding) + 2 * 5.0)
     assert [phase.seconds for phase in again.phases] == [2.0 * phase.steps for phase in outcome.phases]
     assert (again.accuracy, again.epochs, again.surgeries) == (outcome.accuracy, outcome.epochs, outcome.surgeries)
     assert again.wall_seconds == again.train_seconds
     assert Outcome.from_json(again.to_json()) == again
+
+
+def test_a_training_notes_what_rebuilding_took_and_counts_it_once() -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    rebuilding = [phase.rebuild_seconds or 0.0 for phase in outcome.phases]
+    assert all(seconds > 0 for seconds in rebuilding)
+    events = (outcome.train_seconds or 0.0) - sum(phase.seconds for phase in outcome.phases)
+    assert sum(rebuilding) < events  # which has the search for dead channels, and the batch statistics of the end
+    shapes = sum(surgery.seconds for surgery in outcome.surgeries)
+    assert sum(rebuilding) < shapes + 0.05 * len(outcome.phases) + 0.05  # asking for a change is no part of it
 
 
 def test_a_replay_takes_as_many_steps_as_a_median_needs() -> None:
