@@ -1,10 +1,7 @@
 """What was trained with several seeds is shown with what chance does."""
 
-import csv
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure

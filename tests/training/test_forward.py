@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from paretosearch.errors import RecipeError
+from paretosearch.methods import dynamic_batch
 from paretosearch.recipe import Recipe
+from paretosearch.run import Run, StepCost
 from paretosearch.testing.images import image_set
-from paretosearch.training import forward, train
+from paretosearch.training import Training, forward, loop, train
 from paretosearch.training.forward import Forward
 
 RECIPE = Recipe("stripes", "convnet", epochs=2, batch_size=32, reference_batch_size=32, learning_rate=0.05, width=0.25)
@@ -17,8 +19,35 @@ RECIPE = Recipe("stripes", "convnet", epochs=2, batch_size=32, reference_batch_s
 
 def test_a_recipe_is_not_compiled_unless_it_says_so() -> None:
     plain = Forward(nn.Linear(2, 2), "off", fuse=False)
-    plain.adapt()
+    plain.adapt(0, 8)
     assert (plain.tier, plain.is_compiled) == ("eager", False)
+
+
+def test_it_is_adapted_once_to_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(forward, "fused", lambda _: seen.append(len(seen)))
+    fusing = Forward(nn.Linear(2, 2), "off", fuse=True)
+    for shape in ((0, 8), (0, 16), (1, 16), (1, 16)):  # without a compiler the batch does not matter
+        fusing.adapt(*shape)
+    assert seen == [0, 1]
+
+
+def test_what_a_step_would_cost_is_asked_of_the_network_as_it_has_become(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two epochs the batch is chosen for a network that has grown in the same moment."""
+    seen: list[tuple[bool, int]] = []
+
+    def step_cost(_: Run, forward: Forward, *__: object) -> StepCost:
+        seen.append((forward._adapted == (len(training.shape.surgeon.history), 0), len(training.shape.surgeon.history)))
+        return StepCost(1.0, 0, None)
+
+    monkeypatch.setattr(loop, "step_cost", step_cost)
+    monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 0)
+    growing = {"net2net": {"schedule": "widen@0.5x2"}, "dynamic_batch": {"largest": 64}}
+    recipe = replace(RECIPE, network="resnet8", methods=growing)
+    training = Training(recipe, image_set(), torch.device("cpu"))
+    training.go(with_test=False)
+    assert seen
+    assert all(is_adapted and changes for is_adapted, changes in seen)
 
 
 def test_an_old_recipe_keeps_its_digest() -> None:
