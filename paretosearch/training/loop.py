@@ -205,7 +205,8 @@ class Training:
                 self.forward.adapt(setting.changes, setting.batch_size)
 
     def _setting(self) -> Setting:
-        patterns = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
+        of_methods = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
+        patterns = filter(None, [self.precision.pattern, *of_methods])
         tier = self.forward.tier if self.stepper.tier == "eager" else self.stepper.tier
         return Setting(self.run.batch_size, len(self.shape.surgeon.history), tier, ", ".join(patterns))
 

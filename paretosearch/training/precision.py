@@ -12,7 +12,10 @@ from torch.nn.modules.conv import _ConvNd
 
 from paretosearch.errors import DeviceError
 from paretosearch.training.fixedpoint.blockfloat import BlockFloat
-from paretosearch.training.fixedpoint.mode import FixedPointMode, back_end_for
+from paretosearch.training.fixedpoint.choice import back_end_for
+from paretosearch.training.fixedpoint.convolution import BackEnd
+from paretosearch.training.fixedpoint.integers import Integers, instructions
+from paretosearch.training.fixedpoint.mode import FixedPointMode
 
 #: A short training never reaches torch's default of 2**16 without skipping; 2**13 leaves room for gradients up to 8.
 FIRST_LOSS_SCALE = 2.0**13
@@ -108,8 +111,12 @@ class Precision:
             raise DeviceError(f"number_format = {name!r} {reason}, and this is a {device.type} device")
         self._format = FORMATS[name]
         self._device, self._headroom = device, headroom
-        length, rounds_weights = self._format.word_length, self._format.simulated and not self._format.keeps_weights
-        self._block_float = BlockFloat(length, device, seed) if rounds_weights else None
+        self._back_end: BackEnd | None = None
+        self._block_float: BlockFloat | None = None
+        if self._format.simulated and self._format.keeps_weights:
+            self._back_end = back_end_for(device, headroom)  # may be built and measured now
+        elif self._format.simulated:
+            self._block_float = BlockFloat(self._format.word_length, device, seed)
         self._scaler = torch.amp.GradScaler(device.type, init_scale=FIRST_LOSS_SCALE, enabled=self._format.scaled)
         self._one = torch.ones((), device=device)
         self._skipped = torch.zeros((), device=device)
@@ -126,10 +133,15 @@ class Precision:
         """Give the context for forward passes including the loss."""
         if self._block_float is not None:
             return self._block_float.context()
-        if self._format.simulated:
-            return FixedPointMode(self._headroom, back_end_for(self._device))
+        if self._back_end is not None:
+            return FixedPointMode(self._headroom, self._back_end)
         dtype = self._format.autocast
         return torch.autocast(self._device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+    @property
+    def pattern(self) -> str:
+        """How the device computes in the format, where there is more than one way."""
+        return f"integers by {instructions()}" if isinstance(self._back_end, Integers) else ""
 
     @property
     def has_plain_operations(self) -> bool:

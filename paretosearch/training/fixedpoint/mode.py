@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from paretosearch.errors import RecipeError
-from paretosearch.training.fixedpoint.convolution import BackEnd, Fast, Geometry, convolve
+from paretosearch.training.fixedpoint.convolution import BackEnd, Geometry, convolve
 
 
 class FixedPointMode(TorchFunctionMode):
@@ -74,8 +74,3 @@ def _zeros(padding: str, weight: Tensor, dilation: tuple[int, int]) -> tuple[int
         size = "x".join(map(str, weight.shape[2:]))
         raise RecipeError(f'dfp16 cannot do padding = "same" for a {size} kernel; use odd kernels, or another format')
     return total[0] // 2, total[1] // 2
-
-
-def back_end_for(device: torch.device) -> BackEnd:
-    """Give the fastest way to compute on a device."""
-    return Fast()

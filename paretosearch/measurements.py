@@ -1,0 +1,33 @@
+"""Remembers what was measured on this machine, from one process to the next."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+
+def file_of(kind: str) -> Path:
+    """Name the file of one kind of measurement, in the user's cache folder."""
+    return user_cache_path("paretosearch") / f"{kind}.json"
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read measurements by name; none where there is no such file, or none that can be read."""
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def write(file: Path, known: Mapping[str, object]) -> None:
+    """Replace the file as a whole: somebody may read it, or write it as well."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    temporary.replace(file)

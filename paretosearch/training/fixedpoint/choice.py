@@ -1,0 +1,74 @@
+"""Chooses how a device computes in dynamic fixed point: by integers where that is faster."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+
+import torch
+
+from paretosearch import measurements
+from paretosearch.device import cpu_name
+from paretosearch.training.fixedpoint import integers
+from paretosearch.training.fixedpoint.convolution import BackEnd, Fast, Geometry, convolve
+
+#: Images, channels and edge of what is timed: the three stages of a small residual network.
+SHAPES = ((32, 16, 28), (32, 32, 14), (32, 64, 7))
+
+ROUNDS = 5
+
+#: Integers must be faster by more than what a measurement is off.
+WORTH_IT = 0.95
+
+
+def back_end_for(device: torch.device, headroom: int) -> BackEnd:
+    """Give the fastest way to compute on a device, as measured once on this kind of processor.
+
+    Args:
+        device: Where.
+        headroom: Bits of every mantissa that stay free.
+    """
+    possible = device.type == "cpu" and integers.chain_of(headroom) > 0
+    if possible and not isinstance(integers.library(), str) and relative_seconds(torch.get_num_threads()) < WORTH_IT:
+        return integers.Integers(headroom)
+    return Fast()
+
+
+@lru_cache(maxsize=4)
+def relative_seconds(threads: int, cache: Path | None = None) -> float:
+    """Measure what convolutions by integers take to those in fp32, forward and backward, or remember it.
+
+    Args:
+        threads: How many torch has.
+        cache: File to remember in; the user's cache folder if None.
+    """
+    cache = cache or measurements.file_of("integers")
+    key = f"{cpu_name()}, {integers.instructions()}, {threads} threads, torch {version('torch')}"
+    known = measurements.read(cache)
+    if key not in known:
+        known[key] = _measure()
+        measurements.write(cache, known)
+    return float(known[key])
+
+
+def _measure() -> float:
+    back_ends: dict[str, BackEnd] = {"integers": integers.Integers(2), "fast": Fast()}
+    seconds: dict[tuple[str, int], list[float]] = {}
+    for _, (name, back_end), shape in product(range(ROUNDS + 1), back_ends.items(), range(len(SHAPES))):
+        seconds.setdefault((name, shape), []).append(_seconds(back_end, *SHAPES[shape]))
+    medians = {key: statistics.median(taken[1:]) for key, taken in seconds.items()}
+    total = {name: sum(medians[name, shape] for shape in range(len(SHAPES))) for name in back_ends}
+    return total["integers"] / total["fast"]
+
+
+def _seconds(back_end: BackEnd, images: int, channels: int, edge: int) -> float:
+    x = torch.ones(images, channels, edge, edge).to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.ones(channels, channels, 3, 3).to(memory_format=torch.channels_last).requires_grad_()
+    start = time.perf_counter()
+    y = convolve(x, weight, Geometry((1, 1), (1, 1), (1, 1), 1), 2, back_end)
+    torch.autograd.backward(y, torch.ones_like(y))
+    return time.perf_counter() - start
