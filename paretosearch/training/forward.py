@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import weakref
 from collections.abc import Callable
+from tempfile import mkdtemp
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +57,7 @@ class Forward:
         self._adapted = shape
         if self.is_compiled:
             torch.compiler.reset()  # after eight shapes the compiler would go on op by op without a word
+            weakref.finalize(self, shutil.rmtree, _empty_cache(), ignore_errors=True)
             self._function, self.tier = torch.compile(self._model, mode=self._mode, dynamic=False), "compile"
         elif self._fuse:
             found = fused(self._model)
@@ -71,3 +76,14 @@ class Forward:
                 said = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise RecipeError(f'torch.compile does not work here ({said}); set compile = "off"') from error
             raise
+
+
+def _empty_cache() -> str:
+    """Let the compiler find nothing of what it has made before: equal Recipes must pay for it equally."""
+    from torch._inductor.utils import clear_inductor_caches  # takes a second, which only they should wait who compile
+
+    place = mkdtemp(prefix="paretosearch-")
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = place
+    os.environ["TRITON_CACHE_DIR"] = f"{place}/triton"
+    clear_inductor_caches()
+    return place

@@ -1,6 +1,9 @@
 """The forward pass in training: plain, fused, compiled."""
 
+import gc
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -83,6 +86,25 @@ def test_a_changed_shape_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> No
     growing = replace(RECIPE, compile="default", epochs=4, methods={"net2net": {"schedule": "widen@0.5x2"}})
     train(growing, image_set(), torch.device("cpu"))
     assert len(made) == 2
+
+
+def test_the_compiler_never_finds_what_an_earlier_training_has_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    places: list[Path] = []
+
+    def watched(model: nn.Module, **_: object) -> nn.Module:
+        places.append(Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]))
+        assert not list(places[-1].iterdir())
+        (places[-1] / "left").write_text("for the next one")
+        return model
+
+    monkeypatch.setattr(torch, "compile", watched)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/nowhere")  # and set it back in the end
+    monkeypatch.setenv("TRITON_CACHE_DIR", "/nowhere")
+    for _ in range(2):
+        train(replace(RECIPE, compile="default", epochs=1), image_set(), torch.device("cpu"))
+    assert len(set(places)) == 2
+    gc.collect()
+    assert not any(place.exists() for place in places)
 
 
 def test_a_compiler_that_is_missing_is_a_fault_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
