@@ -25,6 +25,7 @@ class Slot(Enum):
     POOLING = "pooling"
     SCHEDULE = "schedule"
     BATCH = "batch"
+    AVERAGING = "averaging"
 
 
 #: Slots whose Method is named by the Recipe's field of the same name.

@@ -11,6 +11,7 @@ from paretosearch.method import NAMED_SLOTS, Method, Slot
 from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
+from paretosearch.methods.ema import EMA
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
@@ -19,6 +20,7 @@ from paretosearch.methods.one_cycle import OneCycle
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.stochastic import StochasticPooling
+from paretosearch.methods.swa import SWA
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
 
@@ -34,6 +36,8 @@ CATALOGUE: tuple[type[Method], ...] = (
     S3Pooling,
     OneCycle,
     Constant,
+    SWA,
+    EMA,
     LabelSmoothing,
     Net2Net,
     PruneTrain,

@@ -56,6 +56,10 @@ def test_a_method_whose_switch_is_off_is_left_out():
         ({"methods": {"s3": {}}, "pooling": "max"}, "max and s3 both take the pooling slot; keep one of them"),
         ({"methods": {"s3": {}}}, "native and s3 both take the pooling slot; keep one of them"),
         ({"methods": {"constant": {}}}, "one_cycle and constant both take the schedule slot; keep one of them"),
+        (
+            {"methods": {"swa": {"start": 0.75}, "ema": {"decay": 0.99}}},
+            "swa and ema both take the averaging slot; keep one of them",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(fields, message):
@@ -168,6 +172,11 @@ def test_an_event_that_never_comes_leaves_the_others():
         == "widen"
     )
     assert canonical(4, net2net__schedule="widen@0.5+deepen@0.9").methods["net2net"]["schedule"] == "widen@0.5"
+
+
+def test_a_mean_of_fewer_than_two_weights_is_none():
+    assert "swa" in canonical(epochs=2, swa__start=0.75).methods
+    assert canonical(epochs=1, swa__start=0.75) == canonical(epochs=1)
 
 
 def test_a_batch_that_nothing_enlarges_stays():

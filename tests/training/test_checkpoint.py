@@ -112,6 +112,23 @@ def test_a_continued_training_ends_with_the_same_bits(epoch: int) -> None:
     assert one.outcome.training_flops == other.outcome.training_flops
 
 
+#: An average over a fixed shape, and one that begins anew with every change of it.
+AVERAGING = [
+    replace(CHANGING, network="convnet", epochs=4, methods={"ema": {"decay": 0.99}}),
+    replace(CHANGING, network="convnet", epochs=4, methods={"swa": {"start": 0.5, "per_epoch": 2}}),
+    replace(CHANGING, methods={**CHANGING.methods, "swa": {"start": 0.5, "per_epoch": 2}}),
+]
+
+
+@pytest.mark.parametrize("recipe", AVERAGING, ids=["ema", "swa", "changing"])
+def test_an_average_goes_on_with_the_same_bits(recipe: Recipe) -> None:
+    one, other = unbroken(recipe), continued(killed_after(recipe.epochs - 1, recipe), recipe)
+    ours, theirs = one.model.state_dict(), other.model.state_dict()
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert without_seconds(one.outcome.epochs) == without_seconds(other.outcome.epochs)
+
+
 def test_the_clock_goes_on_where_it_was() -> None:
     other = continued(killed_after(3, CHANGING), CHANGING).outcome
     third, fourth = other.epochs[2:4]

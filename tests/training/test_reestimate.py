@@ -1,6 +1,7 @@
 """The statistics of batch norm are those of the weights at the end."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
-from paretosearch.training import train
+from paretosearch.training import loop, train
 from paretosearch.training.precision import Precision
 from paretosearch.training.reestimate import reestimate
 
@@ -56,6 +57,36 @@ def test_a_training_ends_with_it_and_keeps_its_weights() -> None:
     changed = [name for name in ours if "running" in name and not torch.equal(ours[name], theirs[name])]
     assert changed
     assert with_it.outcome.epochs[0].accuracy == without.outcome.epochs[0].accuracy  # not before the end
+
+
+AVERAGING = [{"swa": {"start": 0.5}}, {"ema": {"decay": 0.9}}]
+
+
+@pytest.mark.parametrize("methods", AVERAGING, ids=["swa", "ema"])
+def test_they_are_those_of_the_averaged_weights_that_are_evaluated_and_kept(
+    methods: dict[str, dict[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[nn.Module] = []
+
+    def watched(model: nn.Module, *arguments: Any) -> None:
+        seen.append(model)
+        reestimate(model, *arguments)
+
+    monkeypatch.setattr(loop, "reestimate", watched)
+    training = loop.Training(replace(RECIPE, methods=methods), image_set(), CPU)
+    trained = training.go(with_test=False)
+    assert seen == [trained.model]
+    assert trained.model is not training.run.model
+    assert training._accuracy(training.images.validation) == trained.outcome.accuracy
+    means, lagging = (
+        torch.cat([buffer for name, buffer in model.named_buffers() if name.endswith("running_mean")])
+        for model in (trained.model, training.run.model)
+    )
+    assert not torch.equal(means, lagging)
+    reestimate(trained.model, training.batches, len(training.batches), training.precision)
+    norms = [module for module in trained.model.modules() if isinstance(module, nn.BatchNorm2d)]
+    now = torch.cat([norm.running_mean for norm in norms if norm.running_mean is not None])
+    assert (means - now).norm() < 0.1 * now.norm()
 
 
 def test_a_stored_recipe_of_before_means_what_it_meant() -> None:

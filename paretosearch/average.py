@@ -1,0 +1,126 @@
+"""The average of a network's weights over the steps of its training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from paretosearch.run import Run
+
+
+class Average:
+    """A weighted mean of the weights, and a second network that has it.
+
+    The mean is kept in fp32 whatever the format of the weights. It starts anew when the network changes its shape,
+    since the weights of before are those of another network.
+
+    Updates may be recorded: what they depend on is in tensors. All that allocates memory is in `follow`.
+    """
+
+    def __init__(self) -> None:
+        self._means: list[Tensor] = []
+        self._count = torch.zeros(())
+        self._weights: list[Tensor] = []  # those that are averaged, in the memory that the optimizer writes to
+        self._shown: nn.Module | None = None  # the second network
+        self._is_behind = True  # whether there were steps since it was brought up to date
+
+    @property
+    def count(self) -> Tensor:
+        """How many weights the mean is of, a scalar on the device."""
+        return self._count
+
+    def follow(self, run: Run) -> None:
+        """Prepare for a step, before it; a network of another shape than at the last step begins a new average."""
+        self._is_behind = True
+        if run.epoch_step and self._weights:
+            return  # shapes change between epochs alone, and a look at all layers takes a tenth of a millisecond
+        if not self._is_of(run.model):
+            self._start(run.model)
+
+    @torch.no_grad()
+    def update(self, share: Tensor) -> None:
+        """Move the mean towards the weights: ``mean += share * (weights - mean)``.
+
+        Args:
+            share: Share of these weights in the new mean, a scalar in (0, 1] on the device; 1 for the first.
+        """
+        change = torch._foreach_sub([weight.float() for weight in self._weights], self._means)
+        torch._foreach_mul_(change, share)
+        torch._foreach_add_(self._means, change)
+        self._count += 1
+
+    def network(self, model: nn.Module) -> nn.Module:
+        """Give the network to evaluate.
+
+        Args:
+            model: The network in training.
+
+        Returns:
+            A second one with the mean in it and the model's buffers, always the same module as long as the shape is
+            the same; what is done to it stays until the next step. The model itself if there is no mean of its weights.
+        """
+        if not self._is_of(model):
+            self._forget()
+        if not self._count.item():
+            return model
+        if self._shown is None or self._is_behind:
+            self._shown = self._brought_up_to_date(model)
+        return self._shown
+
+    @torch.no_grad()
+    def _brought_up_to_date(self, model: nn.Module) -> nn.Module:
+        shown = copy.deepcopy(model) if self._shown is None else self._shown
+        for parameter, mean in zip(shown.parameters(), self._means, strict=True):
+            parameter.copy_(mean)
+        for buffer, current in zip(shown.buffers(), model.buffers(), strict=True):
+            buffer.copy_(current)
+        self._is_behind = False
+        return shown
+
+    def _is_of(self, model: nn.Module) -> bool:
+        weights = _memory(model)
+        if self._means and not self._weights and _same(map(_shape, weights), map(_shape, self._means)):
+            self._adopt(weights)  # from a checkpoint, which knows no more than shapes
+        return bool(self._weights) and _same(map(_place, weights), map(_place, self._weights))
+
+    def _adopt(self, weights: list[Tensor]) -> None:
+        self._weights, device = weights, weights[0].device
+        self._means, self._count = [mean.to(device) for mean in self._means], self._count.to(device)
+
+    def _start(self, model: nn.Module) -> None:
+        self._forget()
+        self._means = [torch.zeros_like(weight, dtype=torch.float32) for weight in _memory(model)]
+        self._adopt(_memory(model))
+
+    def _forget(self) -> None:
+        self._means, self._weights, self._count, self._shown = [], [], torch.zeros(()), None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the mean."""
+        return {"means": self._means, "count": self._count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back; whether it is of the network's weights is looked at later."""
+        self._forget()
+        self._means, self._count = [mean.clone() for mean in state["means"]], state["count"].clone()
+
+
+def _memory(model: nn.Module) -> list[Tensor]:
+    """List the parameters as tensors that keep the memory of now, even when surgery gives a parameter another one."""
+    return [parameter.detach() for parameter in model.parameters()]
+
+
+def _shape(tensor: Tensor) -> object:
+    return tensor.shape
+
+
+def _place(tensor: Tensor) -> object:
+    return tensor.shape, tensor.data_ptr()
+
+
+def _same(ours: Iterable[object], theirs: Iterable[object]) -> bool:
+    return list(ours) == list(theirs)
