@@ -85,8 +85,9 @@ def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:
 def _verdicts(label: str, device: Device) -> Iterator[Check]:
     for name, verdict in formats.verdicts(device).items():
         speed = f"{verdict.relative:.2f} x the seconds of fp32" if verdict.relative is not None else ""
-        text = speed if verdict.usable else f"left out: it {verdict.reason}"
-        yield Check(f"{label} {name}", "good" if verdict.usable else "note", text)
+        unless = ", unless a study says keep_slow_formats = true" if verdict.slow else ""
+        text = f"left out{unless}: it {verdict.reason}" if verdict.reason else speed
+        yield Check(f"{label} {name}", "note" if verdict.reason else "good", text)
 
 
 def _store(storage: str | None) -> Check:

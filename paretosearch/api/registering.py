@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from rich.console import Console
 
+from paretosearch.api.choosing import announce, judged, require_some, usable
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, StudyFileError
-from paretosearch.fleet import formats
+from paretosearch.fleet.formats import Verdict
 from paretosearch.space import Space
 from paretosearch.store import Store, StudyRecord
 from paretosearch.studyfile import StudyFile, differences, narrowed
@@ -21,10 +24,25 @@ VERSIONED = ("paretosearch", "torch", "torchvision", "optuna", "numpy")
 def registered(file: StudyFile, store: Store, device: Device, console: Console) -> Space:
     """Register a study, or check that it is the one in the store; gives the space that its devices can search."""
     known = store.study(file.name)
-    if known is None:
-        space = _usable(file.space, device, console)
-        store.add_study(_record(file, space, device))
-        return space
+    verdicts = judged(file, device) if known is None else _remembered(known)
+    chosen = usable(file, verdicts)
+    if known is not None:
+        _check_same(file, known, device, chosen)
+    announce(verdicts, chosen, device, console)
+    require_some(chosen, verdicts, device)
+    if known is not None:
+        return narrowed(file.space, "number_format", known.space["number_formats"])
+    space = narrowed(file.space, "number_format", chosen) if verdicts else file.space
+    store.add_study(_record(file, space, device, verdicts))
+    return space
+
+
+def _remembered(known: StudyRecord) -> Mapping[str, Verdict]:
+    return {name: Verdict(**plain) for name, plain in known.number_formats.items()}
+
+
+def _check_same(file: StudyFile, known: StudyRecord, device: Device, chosen: Sequence[str]) -> None:
+    """Refuse to go on with what would be another search."""
     if known.space_hash != file.space.hash:
         changes = "; ".join(differences(known.space["declared"], file.space.to_plain()))
         raise StudyFileError(
@@ -41,26 +59,16 @@ def registered(file: StudyFile, store: Store, device: Device, console: Console) 
             f"study {file.name!r} was measured on {known.device_class} and this device is {device.device_class}, "
             f"whose times cannot be compared; give the study file a new name"
         )
-    return narrowed(file.space, "number_format", known.space["number_formats"])
+    searched = known.space["number_formats"]
+    if known.number_formats and list(chosen) != searched:
+        raise StudyFileError(
+            f"study {file.name!r} is in the store with the number formats {', '.join(searched)}, and by "
+            f"keep_slow_formats = {str(file.keep_slow_formats).lower()} they would be {', '.join(chosen) or 'none'}; "
+            f"give the study file a new name, or undo the change"
+        )
 
 
-def _usable(space: Space, device: Device, console: Console) -> Space:
-    """Leave out the number formats that a device cannot do, or does far slower than fp32, and say so."""
-    wanted = space.values_of("number_format")
-    if set(wanted) == {"fp32"}:
-        return space
-    judged = {str(name): formats.verdicts(device)[str(name)] for name in wanted}
-    for name, verdict in judged.items():
-        if not verdict.usable:
-            console.print(f"number format {name} is left out on {device.name}: it {verdict.reason}")
-    usable = [name for name, verdict in judged.items() if verdict.usable]
-    if not usable:
-        reasons = "; ".join(f"{name} {verdict.reason}" for name, verdict in judged.items())
-        raise DeviceError(f"no number format of the study can be searched on {device.name}: {reasons}")
-    return narrowed(space, "number_format", usable)
-
-
-def _record(file: StudyFile, space: Space, device: Device) -> StudyRecord:
+def _record(file: StudyFile, space: Space, device: Device, verdicts: Mapping[str, Verdict]) -> StudyRecord:
     return StudyRecord(
         name=file.name,
         text=file.text,
@@ -71,4 +79,5 @@ def _record(file: StudyFile, space: Space, device: Device) -> StudyRecord:
         device_class=device.device_class,
         versions={name: version(name) for name in VERSIONED},
         created=datetime.now(UTC),
+        number_formats={name: asdict(verdict) for name, verdict in verdicts.items()},
     )

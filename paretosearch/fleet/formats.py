@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from platformdirs import user_cache_path
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet.process import worker_environment
-from paretosearch.recipe import NUMBER_FORMATS
+from paretosearch.recipe import NUMBER_FORMATS, SIMULATED_FORMATS
 
-#: A format this many times slower than fp32 is left out; smaller differences are the search's to find.
-FAR_SLOWER = 1.5
+#: From this many times the seconds of fp32 on a format counts as slower. What is no faster than fp32 and less exact is
+#: on no front; but two measurements of one format on a machine that is busy with other things, the fastest of three
+#: rounds each, were up to 7 % off their median.
+SLOWER = 1.1
+
+#: From here on no study may keep it: an hour of its fp32 trials would be most of a day.
+HOPELESS = 20.0
 
 #: The whole measurement, torch's start included, is killed after this long.
 LIMIT_SECONDS = 60.0
+
+#: What measures; the kind of device, its threads and the formats follow.
+PROBE = (sys.executable, "-m", "paretosearch.training.probe")
+
+#: What was measured of a format: ``relative``, its seconds by those of fp32, or ``refused``, why there are none.
+Figure = Mapping[str, float | str]
 
 
 @dataclass(frozen=True)
@@ -31,18 +43,29 @@ class Verdict:
     """What a device makes of a number format.
 
     Args:
-        usable: Whether to search it.
         relative: Seconds of a step relative to fp32; None if not measured.
-        reason: Why it is left out; empty if it is usable.
+        reason: Why it is left out, what follows "it"; empty if it is not.
+        slow: Whether that is its speed alone, so that a study may keep it.
     """
 
-    usable: bool
     relative: float | None
-    reason: str
+    reason: str = ""
+    slow: bool = False
+
+    def is_usable(self, keep_slow: bool = False) -> bool:
+        """Say whether to search the format.
+
+        Args:
+            keep_slow: Whether the study keeps formats that are slower than fp32.
+        """
+        return not self.reason or (keep_slow and self.slow)
 
 
 def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]:
     """Measure every number format on a device, or remember an earlier measurement.
+
+    What is remembered are the measurements, by all that they depend on, and not what follows from them: other versions
+    of this program may think otherwise, and know other formats.
 
     Args:
         device: A device that nobody else uses now.
@@ -54,13 +77,19 @@ def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]
     Raises:
         DeviceError: If not even fp32 could be measured.
     """
-    cache = cache or user_cache_path("paretosearch") / "formats.json"
-    key = f"{device.device_class}, torch {version('torch')}, driver {_driver(device)}"
-    known = _read(cache)
-    if key not in known:
-        known[key] = {name: asdict(verdict) for name, verdict in _judge(_measure(device)).items()}
-        _write(cache, known)
-    return {name: Verdict(**plain) for name, plain in known[key].items()}
+    cache = cache or user_cache_path("paretosearch") / "number_formats.json"
+    key = _key(device)
+    figures = _read(cache).get(key, {})
+    missing = [name for name in NUMBER_FORMATS if name not in figures]
+    if missing:
+        figures = {**figures, **_measure(device, missing)}
+        _write(cache, {**_read(cache), key: figures})
+    return {name: _verdict(name, figures[name]) for name in NUMBER_FORMATS}
+
+
+def _key(device: Device) -> str:
+    programs = ", ".join(f"{name} {version(name)}" for name in ("paretosearch", "torch"))
+    return f"{device.device_class}, {programs}, driver {_driver(device)}, compiler {_compiler() or 'none'}"
 
 
 def _driver(device: Device) -> str:
@@ -68,12 +97,33 @@ def _driver(device: Device) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0] if device.kind == "cuda" and path.exists() else "none"
 
 
-def _measure(device: Device) -> dict[str, dict[str, float | str]]:
-    """Run the probe alone on the device; what it did not reach in time is missing."""
-    command = [sys.executable, "-m", "paretosearch.training.probe", device.kind, str(max(1, len(device.cores)))]
+def _compiler() -> str | None:
+    """Give what builds kernels that make some formats faster on a CPU."""
+    return os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+
+
+def _measure(device: Device, names: Sequence[str]) -> dict[str, Figure]:
+    """Measure formats, and fp32 beside them; what the probe did not reach in time is refused."""
+    lines, complaint = _probe(device, list(dict.fromkeys(["fp32", *names])))
+    seconds: dict[str, list[float]] = defaultdict(list)
+    figures: dict[str, Figure] = {name: {"refused": complaint} for name in names}
+    for line in lines:
+        name = str(line["format"])
+        if "refused" in line:
+            figures[name] = {"refused": str(line["refused"])}
+        else:
+            seconds[name].append(float(line["seconds"]))
+    if "fp32" not in seconds:  # not even the plainest one: that says nothing about the formats
+        raise DeviceError(f"the number formats of {device.label} could not be measured: the probe {complaint}")
+    fp32 = min(seconds["fp32"])
+    return figures | {name: {"relative": min(taken) / fp32} for name, taken in seconds.items()}
+
+
+def _probe(device: Device, names: Sequence[str]) -> tuple[list[Figure], str]:
+    """Run the probe alone on the device; gives its lines, and what became of the formats that have none."""
     pin = (lambda: os.sched_setaffinity(0, device.cores)) if device.cores else None
     process = subprocess.Popen(
-        command,
+        [*PROBE, device.kind, str(max(1, len(device.cores))), *names],
         env=worker_environment(device),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -82,38 +132,47 @@ def _measure(device: Device) -> dict[str, dict[str, float | str]]:
     )
     try:
         output, complaints = process.communicate(timeout=LIMIT_SECONDS)
+        last = (complaints.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+        complaint = f"ends the measurement: {last}"
     except subprocess.TimeoutExpired:
         process.kill()
-        output, complaints = process.communicate()
-    lines = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
-    measured = {line.pop("format"): line for line in lines}
-    if "fp32" not in measured:  # not even the plainest one: that says nothing about the formats
-        last = (complaints.strip().splitlines() or [f"nothing within {LIMIT_SECONDS:.0f} s"])[-1]
-        raise DeviceError(f"the number formats of {device.label} could not be measured: {last}")
-    return measured
+        output, _ = process.communicate()
+        complaint = f"gave no result within {LIMIT_SECONDS:.0f} s"
+    return list(_lines(output)), complaint
 
 
-def _judge(measured: Mapping[str, Mapping[str, float | str]]) -> dict[str, Verdict]:
-    fp32 = float(measured["fp32"]["seconds"])
-    return {name: _verdict(measured.get(name, {}), fp32) for name in NUMBER_FORMATS}
+def _lines(output: str) -> Iterable[Figure]:
+    """Read the lines that are whole."""
+    for line in output.splitlines(keepends=True):
+        if line.endswith("}\n"):
+            yield json.loads(line)
 
 
-def _verdict(line: Mapping[str, float | str], fp32: float) -> Verdict:
-    if "refused" in line:
-        return Verdict(False, None, str(line["refused"]))
-    if "seconds" not in line:
-        return Verdict(False, None, f"gave no result within {LIMIT_SECONDS:.0f} s")
-    relative = float(line["seconds"]) / fp32
-    slow = relative > FAR_SLOWER
-    return Verdict(not slow, relative, f"is {relative:.1f} times slower than fp32" if slow else "")
+def _verdict(name: str, figure: Figure) -> Verdict:
+    if "relative" not in figure:
+        return Verdict(None, str(figure["refused"]))
+    relative = float(figure["relative"])
+    if relative < SLOWER:
+        return Verdict(relative)
+    simulated = "simulated here and " if name in SIMULATED_FORMATS else ""
+    return Verdict(relative, f"is {simulated}{times(relative)} times slower than fp32", relative < HOPELESS)
 
 
-def _read(cache: Path) -> dict[str, dict[str, dict[str, Any]]]:
+def times(relative: float) -> str:
+    """Write how many times as long something takes: 1.3, 1.08, 27, 270."""
+    return f"{round(relative, 2 if relative < 10 else 0):g}"
+
+
+def _read(cache: Path) -> dict[str, dict[str, Figure]]:
+    """Read what is remembered; nothing where it is damaged."""
     try:
         known = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {
+            key: {name: figure for name, figure in figures.items() if figure.keys() & {"relative", "refused"}}
+            for key, figures in known.items()
+        }
+    except (OSError, ValueError, AttributeError):
         return {}
-    return known if isinstance(known, dict) else {}
 
 
 def _write(cache: Path, known: Mapping[str, object]) -> None:

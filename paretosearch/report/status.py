@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from paretosearch.device import Device
 from paretosearch.report.words import duration_text, seconds_text
-from paretosearch.store import AttemptRecord, Store
+from paretosearch.store import AttemptRecord, Store, StudyRecord
 
 _STATES = ("complete", "running", "failed", "stopped")
 
@@ -26,7 +26,9 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
         study: Its name.
 
     Returns:
-        Trials by state, failed attempts by class with the newest message, devices with what they did, the front.
+        Trials by state, failed attempts by class with the newest message, devices with what they did, the front, and
+        for each number format that was measured the seconds of a step relative to fp32, whether it is searched, and
+        what speaks against it.
 
     Raises:
         StoreError: If there is no such study.
@@ -48,6 +50,16 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
             "reference": {"train_seconds": front.reference[0], "accuracy": front.reference[1]},
         },
         "device_seconds": store.device_seconds(study),
+        "number_formats": _formats(record),
+    }
+
+
+def _formats(record: StudyRecord) -> dict[str, Any]:
+    """Say what the device makes of each number format that was measured, and which are searched."""
+    searched = record.space.get("number_formats", ())
+    return {
+        name: {"relative": known["relative"], "reason": known["reason"], "searched": name in searched}
+        for name, known in record.number_formats.items()
     }
 
 
@@ -115,7 +127,21 @@ def _summary(status: dict[str, Any]) -> Table:
             "front", f"{front['size']} points, hypervolume {seconds_text(front['hypervolume'])} s ({reference})"
         )
         table.add_row("", Text(f"times on {status['device_class']}", "dim"))
+    for heading, text in _formats_said(status["number_formats"]):
+        table.add_row(heading, Text(text))
     return table
+
+
+def _formats_said(formats: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Give headings and lines on number formats."""
+    searched = [f"{name} {known['relative']:.2f}" for name, known in formats.items() if known["searched"]]
+    if searched:
+        yield "formats", f"{', '.join(searched)} (seconds of a step relative to fp32)"
+    heading = "left out"
+    for name, known in formats.items():
+        if not known["searched"]:
+            yield heading, f"{name}: it {known['reason']}"
+            heading = ""
 
 
 def _devices_table(devices: Sequence[dict[str, Any]]) -> Table:

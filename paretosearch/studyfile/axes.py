@@ -20,6 +20,9 @@ from paretosearch.studyfile.tables import Table, complaint, shown
 AT_THE_TOP = ("dataset", "network", "seed")
 SEARCHED_ELSEWHERE = ("dataset", "network")
 
+#: What is no value of a Recipe, and belongs there all the more.
+OPTIONS_AT_THE_TOP = ("keep_slow_formats",)
+
 
 class _Range(Table):
     low: int | float = Field(description="a number")
@@ -110,7 +113,7 @@ def entries(
     owners = {name.partition(".")[0] for name in allowed if "." in name}
     seen: set[str] = set()
     for path, name, value in _flat(section, table, owners):
-        if name in elsewhere:
+        if name in (*elsewhere, *OPTIONS_AT_THE_TOP):
             raise source.error(path, "belongs at the top of the file")
         if name not in allowed:
             raise source.error(path, f"unknown key{suggest(name, [*allowed, *sorted(owners)])}")

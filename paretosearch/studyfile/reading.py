@@ -33,6 +33,7 @@ class _Page(Table):
     dataset: str = Field(description="the name of a data set, or folder:PATH")
     network: str = Field(description="the name of a network")
     seed: int = Field(default=0, description=str(FIELDS["seed"]))
+    keep_slow_formats: bool = Field(default=False, description="true or false")
     budget: Budget = Field(description="a table with trials, device_hours or both")
     search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler and population")
     recipe: dict[str, Any] = Field(default={}, description="a table of fixed values")
@@ -88,6 +89,7 @@ def _study(source: Source, page: _Page) -> StudyFile:
         search=page.search,
         space=space,
         first=make_first(source, page.first, space),
+        keep_slow_formats=page.keep_slow_formats,
         text=source.text,
         path=source.path,
     )

@@ -33,6 +33,8 @@ def _sentence(detail: ErrorDetails, path: Sequence[str], model: type[Table]) -> 
         return str(detail["ctx"]["error"])
     table = _table_at(path[:-1], model)
     if detail["type"] == "extra_forbidden":
+        if len(path) > 1 and path[-1] in model.model_fields:
+            return "belongs at the top of the file"
         return f"unknown key{suggest(path[-1], table.model_fields)}"
     wanted = table.model_fields[path[-1]].description
     if detail["type"] == "missing":

@@ -63,6 +63,7 @@ class StudyFile:
         search: Who asks.
         space: What varies, and the value of everything that does not.
         first: Genomes to train before the sampler is asked, by name.
+        keep_slow_formats: Whether to search number formats that are slower than fp32 on the device.
         text: The file, as it was read.
         path: Where it was read from, absolute.
     """
@@ -75,6 +76,7 @@ class StudyFile:
     search: SearchOptions
     space: Space
     first: Mapping[str, Genome]
+    keep_slow_formats: bool
     text: str
     path: Path
 

@@ -15,6 +15,27 @@ from paretosearch.studyfile import load, shipped
 WRONG = {
     "unknown key at the top": ("seed    = 7", "sead = 7", "4: sead: unknown key (did you mean 'seed'?)"),
     "misspelt key that is needed": ("dataset", "datset", "2: datset: unknown key (did you mean 'dataset'?)"),
+    "misspelt option": (
+        "seed    = 7",
+        "keep_slow_format = true",
+        "4: keep_slow_format: unknown key (did you mean 'keep_slow_formats'?)",
+    ),
+    "option of another type": (
+        "seed    = 7",
+        'keep_slow_formats = "yes"',
+        "4: keep_slow_formats: 'yes' is not true or false",
+    ),
+    "option that is a number": ("seed    = 7", "keep_slow_formats = 1", "4: keep_slow_formats: 1 is not true or false"),
+    "option in the recipe": (
+        "weight_decay = 0",
+        "keep_slow_formats = true",
+        "15: recipe.keep_slow_formats: belongs at the top of the file",
+    ),
+    "option in the search": (
+        "population = 12",
+        "keep_slow_formats = true",
+        "12: search.keep_slow_formats: belongs at the top of the file",
+    ),
     "unknown table": ("[search]", "[serch]", "10: serch: unknown key (did you mean 'search'?)"),
     "unknown key in budget": ("trials  ", "trails  ", "7: budget.trails: unknown key (did you mean 'trials'?)"),
     "unknown key in search": (
