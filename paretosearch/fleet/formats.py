@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
+from paretosearch import measurements
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet.process import worker_environment
@@ -77,13 +76,13 @@ def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]
     Raises:
         DeviceError: If not even fp32 could be measured.
     """
-    cache = cache or user_cache_path("paretosearch") / "number_formats.json"
+    cache = cache or measurements.file_of("number_formats")
     key = _key(device)
     figures = _read(cache).get(key, {})
     missing = [name for name in NUMBER_FORMATS if name not in figures]
     if missing:
         figures = {**figures, **_measure(device, missing)}
-        _write(cache, {**_read(cache), key: figures})
+        measurements.write(cache, {**_read(cache), key: figures})
     return {name: _verdict(name, figures[name]) for name in NUMBER_FORMATS}
 
 
@@ -166,17 +165,9 @@ def times(relative: float) -> str:
 def _read(cache: Path) -> dict[str, dict[str, Figure]]:
     """Read what is remembered; nothing where it is damaged."""
     try:
-        known = json.loads(cache.read_text(encoding="utf-8"))
         return {
             key: {name: figure for name, figure in figures.items() if figure.keys() & {"relative", "refused"}}
-            for key, figures in known.items()
+            for key, figures in measurements.read(cache).items()
         }
-    except (OSError, ValueError, AttributeError):
+    except AttributeError:
         return {}
-
-
-def _write(cache: Path, known: Mapping[str, object]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    temporary.replace(cache)
