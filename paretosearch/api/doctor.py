@@ -56,18 +56,31 @@ def _devices() -> Iterator[Check]:
         yield Check(gpu.label, "good", f"{gpu.name}, {gpu.memory_bytes >> 30} GiB, {gpu.uuid}")
     cores = len(os.sched_getaffinity(0))
     yield Check("CPU", "good", f"{cpu_name()}, {cores} cores")
-    yield _kernels()
+    yield _fused_kernels()
+    yield _integer_kernels()
     for label, wish in [(gpu.label, (str(gpu.index), None)) for gpu in found] + [("cpu", (None, "1"))]:
         yield from _formats(label, *wish)
 
 
-def _kernels() -> Check:
+def _fused_kernels() -> Check:
     from paretosearch.training.fused import library
 
     found = library()
     if isinstance(found, str):
         return Check("fused kernels", "note", f"{found}; trainings on the CPU take longer without them")
     return Check("fused kernels", "good", "batch norm, shortcut and ReLU in one pass over memory")
+
+
+def _integer_kernels() -> Check:
+    from paretosearch.training.fixedpoint import choice, integers
+
+    found = integers.library()
+    if isinstance(found, str):
+        return Check("integer kernels", "note", f"{found}; dfp16 is computed in fp32")
+    relative = choice.relative_seconds(threads=1)
+    used = "so dfp16 is computed by them" if relative < choice.WORTH_IT else "so dfp16 is computed in fp32"
+    speed = f"{relative:.2f} x the seconds of convolutions in fp32"
+    return Check("integer kernels", "good", f"{integers.instructions()}, {speed} on one core, {used}")
 
 
 def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:

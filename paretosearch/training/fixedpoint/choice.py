@@ -43,19 +43,28 @@ def relative_seconds(threads: int, cache: Path | None = None) -> float:
     """Measure what convolutions by integers take to those in fp32, forward and backward, or remember it.
 
     Args:
-        threads: How many torch has.
+        threads: How many torch has, or would have.
         cache: File to remember in; the user's cache folder if None.
     """
     cache = cache or measurements.file_of("integers")
     key = f"{cpu_name()}, {integers.instructions()}, {threads} threads, torch {version('torch')}"
     known = measurements.read(cache)
     if key not in known:
-        known[key] = _measure()
+        known[key] = _measure(threads)
         measurements.write(cache, known)
     return float(known[key])
 
 
-def _measure() -> float:
+def _measure(threads: int) -> float:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _relative()
+    finally:
+        torch.set_num_threads(before)
+
+
+def _relative() -> float:
     back_ends: dict[str, BackEnd] = {"integers": integers.Integers(2), "fast": Fast()}
     seconds: dict[tuple[str, int], list[float]] = {}
     for _, (name, back_end), shape in product(range(ROUNDS + 1), back_ends.items(), range(len(SHAPES))):

@@ -32,13 +32,13 @@ def test_without_kernels_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_measurement_is_made_once_for_a_kind_of_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = iter([0.75, 0.5])
-    monkeypatch.setattr(choice, "_measure", lambda: next(found))
+    monkeypatch.setattr(choice, "_measure", lambda _: next(found))
     measured = choice.relative_seconds.__wrapped__
     assert measured(1, tmp_path / "integers.json") == 0.75
     assert measured(1, tmp_path / "integers.json") == 0.75
     assert measured(2, tmp_path / "integers.json") == 0.5  # threads share caches, and may change what is faster
     (tmp_path / "integers.json").write_text("[]")
-    monkeypatch.setattr(choice, "_measure", lambda: 0.25)
+    monkeypatch.setattr(choice, "_measure", lambda _: 0.25)
     assert measured(1, tmp_path / "integers.json") == 0.25
 
 
