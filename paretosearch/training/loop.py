@@ -123,7 +123,7 @@ class Training:
         self.precision.prepare(optimizer)
         plain_step: Step = self._ordinary_step
         step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
-        recorder = None if recipe.compile != "off" else recorder or recorder_for(device)
+        recorder = None if recipe.compile != "off" else recorder or recorder_for(device, self.precision.generators)
         self.stepper = Stepper(step, recorder, undo=lambda: self.precision.forget_step(optimizer))
         self.forward = Forward(
             model,

@@ -144,6 +144,11 @@ class Precision:
         return f"integers by {instructions()}" if isinstance(self._back_end, Integers) else ""
 
     @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        """What random numbers are drawn from."""
+        return () if self._block_float is None else (self._block_float.generator,)
+
+    @property
     def has_plain_operations(self) -> bool:
         """Whether what lies between convolutions may be done by other operations that give the same result."""
         return self._block_float is None

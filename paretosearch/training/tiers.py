@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,13 +44,19 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records CUDA graphs, which share their memory since no two of them run at once."""
+    """Records CUDA graphs, which share their memory since no two of them run at once.
 
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+    Args:
+        generators: Those of the device beside its own that a step draws from; every graph goes on where they are.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        self._pool, self._generators = torch.cuda.graph_pool_handle(), generators
 
     def record(self, function: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
         graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        for generator in self._generators:
+            graph.register_generator_state(generator)
         try:
             # Another thread may read images meanwhile, and pin memory for them, which is none of the graph's business.
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
@@ -64,9 +70,9 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()  # a pool whose graphs are gone may not be used again
 
 
-def recorder_for(device: torch.device) -> Recorder | None:
-    """Give what records steps on a device; None where nothing does."""
-    return CudaRecorder() if device.type == "cuda" else None
+def recorder_for(device: torch.device, generators: Sequence[torch.Generator]) -> Recorder | None:
+    """Give what records steps that draw from some generators on a device; None where nothing does."""
+    return CudaRecorder(generators) if device.type == "cuda" else None
 
 
 def worth_recording(steps: int, step_seconds: float, host_seconds: float) -> bool:

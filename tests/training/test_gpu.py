@@ -31,6 +31,9 @@ class Never:
     def record(self, *_: object) -> None:
         raise RuntimeError("not today")
 
+    def forget(self) -> None:
+        """Do nothing."""
+
 
 @pytest.fixture(autouse=True)
 def _recording_always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,14 +46,15 @@ def go(recipe: Recipe, recorded: bool = True) -> tuple[Outcome, Training]:
     return training.go(with_test=False).outcome, training
 
 
-@pytest.mark.parametrize("number_format", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("number_format", ["fp32", "bf16", "fp16", "dfp16", "bfp8", "bf16-pure", "fp16-pure"])
 @pytest.mark.parametrize("recipe", [replace(RECIPE, pooling="native"), CHANGING], ids=["plain", "changing"])
 def test_a_recorded_training_goes_as_an_eager_one(recipe: Recipe, number_format: str) -> None:
     recipe = replace(recipe, number_format=number_format)
     (ours, training), (eager, _) = go(recipe), go(recipe, recorded=False)
     assert not training.stepper.refusal
     assert "graph" in {phase.tier for phase in ours.phases}
-    assert ours.epochs[0].loss == pytest.approx(eager.epochs[0].loss, rel=0.05)
+    alike = 1e-3 if (recipe.pooling, number_format) == ("native", "fp32") else 0.05
+    assert ours.epochs[0].loss == pytest.approx(eager.epochs[0].loss, rel=alike)
     assert ours.accuracy == pytest.approx(eager.accuracy, abs=0.1)
 
 

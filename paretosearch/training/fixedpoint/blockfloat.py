@@ -29,11 +29,14 @@ class BlockFloat:
         word_length: Bits of a number, its sign included; 8 in the paper.
         device: Where.
         seed: Of the rounding, which has random numbers of its own.
+
+    Attributes:
+        generator: Of these.
     """
 
     def __init__(self, word_length: int, device: torch.device, seed: int) -> None:
         self._word_length = word_length
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
 
     def context(self) -> TorchFunctionMode:
         """Give the context for a forward pass including the loss."""
@@ -53,20 +56,20 @@ class BlockFloat:
 
     def state_dict(self) -> dict[str, Any]:
         """Give the state of the random numbers."""
-        return {"random": self._generator.get_state()}
+        return {"random": self.generator.get_state()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take it back."""
-        self._generator.set_state(state["random"])
+        self.generator.set_state(state["random"])
 
     @torch.no_grad()
     def _replace(self, tensors: Sequence[Tensor]) -> None:
         for tensor in tensors:
             by_channel = tensor.ndim > 1
-            tensor.copy_(at_random(dense(tensor), self._word_length, self._generator, by_channel))
+            tensor.copy_(at_random(dense(tensor), self._word_length, self.generator, by_channel))
 
     def _of_activations(self, x: Tensor) -> Tensor:
-        return at_random(dense(x), self._word_length, self._generator)
+        return at_random(dense(x), self._word_length, self.generator)
 
 
 def _momenta(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> Iterator[Tensor]:
