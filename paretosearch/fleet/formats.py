@@ -21,7 +21,8 @@ from paretosearch.recipe import NUMBER_FORMATS, SIMULATED_FORMATS
 
 #: From this many times the seconds of fp32 on a format counts as slower. What is no faster than fp32 and less exact is
 #: on no front; but two measurements of one format on a machine that is busy with other things, the fastest of three
-#: rounds each, were up to 7 % off their median.
+#: rounds each, were up to 7 % off their median. A format that is simulated must be faster by as much: there is no other
+#: reason to search it.
 SLOWER = 1.1
 
 #: From here on no study may keep it: an hour of its fp32 trials would be most of a day.
@@ -151,10 +152,11 @@ def _verdict(name: str, figure: Figure) -> Verdict:
     if "relative" not in figure:
         return Verdict(None, str(figure["refused"]))
     relative = float(figure["relative"])
-    if relative < SLOWER:
+    is_simulated = name in SIMULATED_FORMATS
+    if relative < (1 / SLOWER if is_simulated else SLOWER):
         return Verdict(relative)
-    simulated = "simulated here and " if name in SIMULATED_FORMATS else ""
-    return Verdict(relative, f"is {simulated}{times(relative)} times slower than fp32", relative < HOPELESS)
+    speed = f"{times(relative)} times slower" if relative > 1 else "no faster"
+    return Verdict(relative, f"is {'simulated here and ' * is_simulated}{speed} than fp32", relative < HOPELESS)
 
 
 def times(relative: float) -> str:

@@ -85,6 +85,14 @@ def test_slower_is_left_out_unless_kept_and_hopeless_always(
     assert (verdict.is_usable(), verdict.is_usable(keep_slow=True)) == (plain, kept)
 
 
+@pytest.mark.parametrize(("relative", "reason"), [(0.8, ""), (0.95, "no faster"), (1.05, "1.05 times slower")])
+def test_a_simulated_format_must_be_faster(fake: Fake, relative: float, reason: str) -> None:
+    verdict = fake(dfp16={"seconds": relative})["dfp16"]
+    assert verdict.reason == (f"is simulated here and {reason} than fp32" if reason else "")
+    assert verdict.is_usable() is not bool(reason)
+    assert verdict.is_usable(keep_slow=True)
+
+
 def test_what_cannot_be_done_is_never_kept(fake: Fake) -> None:
     verdict = fake(bf16={"refused": "fails: no such kernel"})["bf16"]
     assert verdict.reason == "fails: no such kernel"
@@ -98,7 +106,7 @@ def test_a_format_that_hangs_costs_the_limit_and_no_more(fake: Fake, monkeypatch
     assert time.monotonic() - start < 20
     assert found[NUMBER_FORMATS[-1]].reason == "gave no result within 1 s"
     assert not found[NUMBER_FORMATS[-1]].is_usable(keep_slow=True)
-    assert all(found[name] == Verdict(1.0) for name in NUMBER_FORMATS[:-1])
+    assert all(found[name].relative == 1.0 for name in NUMBER_FORMATS[:-1])
 
 
 def test_a_probe_that_dies_says_why(fake: Fake) -> None:
