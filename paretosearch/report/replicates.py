@@ -126,7 +126,7 @@ def replicates_figure(groups: Sequence[Replicates], axes: Collection[str]) -> Fi
     seconds_axis(seconds, [point.train_seconds for row in rows for point in row.points])
     accuracy.set(xlabel=ACCURACY, ylim=(len(rows) - 0.4, -0.6))
     accuracy.set_yticks(range(len(rows)), [words(row.recipe, axes, ("seed",)) for row in rows])
-    seconds.set_xlabel(SECONDS)
+    seconds.set(xlabel=SECONDS, xlim=(max(0.0, seconds.get_xlim()[0]), None))  # an interval of two may begin below
     handles = [Line2D([], [], color=INK, label=f"mean with {100 * CONFIDENCE:.0f} % interval")]
     handles.append(Line2D([], [], **_one_training(), label="one training"))
     figure.legend(handles=handles, loc="outside upper left", ncols=2)

@@ -40,6 +40,7 @@ _RC: Any = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "text.color": INK,
+    "text.hinting": "none",  # or letters are wider at some resolutions, and a layout made at one is cut off at another
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "xtick.color": INK,
     "ytick.color": INK,
