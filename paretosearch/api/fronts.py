@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 from paretosearch.errors import RecipeError, UsageError, suggest
 from paretosearch.recipe import Recipe
-from paretosearch.store import Front, Store, open_store, redacted
+from paretosearch.store import AttemptRecord, Front, Store, open_store, redacted
 
 
 def load_front(study: str | None = None, storage: str | None = None, device_class: str | None = None) -> Front:
@@ -81,8 +83,10 @@ def chosen_recipe(
         UsageError: If neither or both are named, or there is no such file, trial or study.
         RecipeError: If the file holds no Recipe.
     """
-    if (file is None) == (trial is None):
+    if file is None and trial is None:
         raise UsageError("name what to train: a RECIPE.json, or --trial NUMBER")
+    if file is not None and trial is not None:
+        raise UsageError(f"{file} and --trial {trial} are two Recipes; name one, not both")
     recipe = _recipe_of_file(file) if file is not None else _recipe_of_trial(trial, study, storage)
     return recipe if seed is None else replace(recipe, seed=seed)
 
@@ -91,14 +95,38 @@ def _recipe_of_file(file: Path) -> Recipe:
     try:
         return Recipe.from_json(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+        hint = f"; for trial {file} write --trial {file}" if str(file).isdecimal() else ""
+        raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}{hint}") from None
     except RecipeError as error:
         raise RecipeError(f"{file}: {error}") from None
 
 
 def _recipe_of_trial(trial: int | None, study: str | None, storage: str | None) -> Recipe:
+    assert trial is not None
     store, name = open_study(study, storage)
-    attempts = store.attempts(name, trial)
-    if not attempts:
-        raise UsageError(f"study {name!r} has no trial {trial}; see: paretosearch front {name}")
-    return attempts[-1].recipe
+    with closing(store):
+        return attempts_of(store, name, trial)[-1].recipe
+
+
+def attempts_of(store: Store, study: str, trial: int) -> Sequence[AttemptRecord]:
+    """Give the attempts of a trial, at least one.
+
+    Raises:
+        UsageError: If the study has no such trial.
+    """
+    attempts = store.attempts(study)
+    found = [attempt for attempt in attempts if attempt.trial == trial]
+    if not found:
+        known = _runs(sorted({attempt.trial for attempt in attempts}))
+        has = f"it has trials {known}" if known else "none has begun yet"
+        raise UsageError(f"study {study!r} has no trial {trial}; {has}")
+    return found
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Write numbers in ascending order as ``0 to 5, 7``."""
+    said: list[str] = []
+    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        said.append(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]))
+    return ", ".join(said)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
 
-from paretosearch.api.fronts import open_study
-from paretosearch.api.training import ATTEMPT, one_device, prepare, run_alone
+from paretosearch.api.fronts import attempts_of, open_study
+from paretosearch.api.training import ATTEMPT, one_wish, prepare, run_alone, taken
 from paretosearch.errors import UsageError
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import SEQUENCES, Outcome
@@ -40,8 +41,11 @@ def retime(
     gpus: str | None = None,
     cpu: str | None = None,
     storage: str | None = None,
+    on_stage: Callable[[str], None] = lambda _: None,
 ) -> Retimed:
     """Find the training seconds that a finished trial takes on a device of this machine, in a few seconds.
+
+    The study is left as it is.
 
     Args:
         trial: Number of the trial.
@@ -49,6 +53,7 @@ def retime(
         gpus: Index of one GPU.
         cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
         storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
+        on_stage: Called with what comes next, before everything that takes long.
 
     Returns:
         What was recorded, and what was measured.
@@ -58,26 +63,34 @@ def retime(
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
     """
+    wish = one_wish("retime", gpus, cpu)
     store, name = open_study(study, storage)
     with closing(store):
         attempt = _finished(store, name, trial)
         recorded = _outcome(store, attempt)
-    prepare(attempt.recipe)
-    with one_device("retime", gpus, cpu) as device:
+    with taken(wish) as device:
+        on_stage("preparing the data set")
+        prepare(attempt.recipe)
+        on_stage(f"starting a Worker on {device.label} that times some steps of every phase")
         here = run_alone(device, Assignment(ATTEMPT, trial, attempt.recipe, replay=recorded))
     return Retimed(trial, attempt.device_class, recorded, device.device_class, here)
 
 
 def _finished(store: Store, study: str, trial: int) -> AttemptRecord:
-    attempts = store.attempts(study, trial)
-    if not attempts:
-        raise UsageError(f"study {study!r} has no trial {trial}; see: paretosearch front {study}")
-    complete = [attempt for attempt in attempts if attempt.outcome == "complete"]
-    if not complete:
-        raise UsageError(
-            f"trial {trial} of study {study!r} has no result to time again; see: paretosearch status {study}"
-        )
-    return complete[0]
+    attempts = attempts_of(store, study, trial)
+    for attempt in attempts:
+        if attempt.outcome == "complete":
+            return attempt
+    raise UsageError(f"trial {trial} of study {study!r} {_why_not(attempts[-1])}")
+
+
+def _why_not(attempt: AttemptRecord) -> str:
+    """Say why a trial has no result yet, or never will, by its last attempt."""
+    if attempt.outcome is None:
+        return "is running; it can be timed again when it has ended"
+    if attempt.outcome == "stopped":
+        return "was stopped; the next launch goes on with it, and then it can be timed again"
+    return f"failed ({attempt.failure}: {attempt.message}), so there is nothing to time again"
 
 
 def _outcome(store: Store, attempt: AttemptRecord) -> Outcome:

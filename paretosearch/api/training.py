@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from paretosearch.device import Device
@@ -27,6 +27,8 @@ def train(
     cpu: str | None = None,
     out: Path | None = None,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
+    on_start: Callable[[Device], None] = lambda _: None,
+    on_stage: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
     """Train one Recipe here, look at the test split, and keep the weights.
 
@@ -36,6 +38,8 @@ def train(
         cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
         out: Folder for ``weights.pt``, ``recipe.json`` and ``outcome.json``; None keeps nothing.
         on_epoch: Called after every epoch.
+        on_start: Called once the device is taken.
+        on_stage: Called with what comes next, before everything that takes long.
 
     Returns:
         The Outcome, complete or failed, with `test_accuracy`.
@@ -45,36 +49,59 @@ def train(
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
     """
-    if out is not None:
-        _make_folder(out)
-    prepare(recipe)
-    with one_device("train", gpus, cpu) as device:
+    wish = one_wish("train", gpus, cpu)
+    with _folder(out) if out is not None else nullcontext(), taken(wish) as device:
+        on_start(device)
+        on_stage("preparing the data set")
+        prepare(recipe)
+        compiling = " and compiling the network" if recipe.compile != "off" else ""
+        on_stage(f"starting a Worker on {device.label}{compiling}")
         outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), on_epoch)
-    if out is not None and outcome.status == "complete":
-        (out / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
-    elif out is not None:
-        with suppress(OSError):
-            out.rmdir()  # only if nothing was there before
+        if out is not None and outcome.status == "complete":
+            (out / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
     return outcome
 
 
-@contextmanager
-def one_device(command: str, gpus: str | None, cpu: str | None) -> Iterator[Device]:
-    """Take one device for a while; with neither wish the first GPU, else one core.
+def one_wish(command: str, gpus: str | None, cpu: str | None) -> device_choice.Wish:
+    """Read a wish for one device; with none the first GPU, else one core.
 
     Raises:
-        UsageError: If more than one is asked for; ``command`` says who asks.
-        DeviceError: If it does not exist or is in use.
+        UsageError: If it cannot be read, or is for more than one; ``command`` says who asks.
+        DeviceError: If a GPU does not exist.
     """
     if gpus is None and cpu is None:
         gpus, cpu = ("0", None) if device_choice.gpus() else (None, "1")
-    reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
+    wish = device_choice.wanted(gpus, cpu)
+    if len(wish.cuda) + len(wish.cpu) > 1:
+        raise UsageError(f"{command} takes one device: --gpus 0, or --cpu 1x4 for one slot of four cores")
+    return wish
+
+
+@contextmanager
+def taken(wish: device_choice.Wish) -> Iterator[Device]:
+    """Take the first device of a wish for a while.
+
+    Raises:
+        DeviceError: If it is in use, or there are too few cores.
+    """
+    reservation = device_choice.Reservation(wish)
     try:
-        if len(reservation.devices) > 1:
-            raise UsageError(f"{command} takes one device: --gpus 0, or --cpu 1x4 for one slot of four cores")
         yield reservation.devices[0]
     finally:
         reservation.release()
+
+
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """Make a folder and the folders above it; those that are empty in the end, whatever ended it, are gone again."""
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        _make_folder(out)
+        yield
+    finally:
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
 
 
 def _make_folder(out: Path) -> None:
@@ -87,7 +114,7 @@ def _make_folder(out: Path) -> None:
 
 
 def prepare(recipe: Recipe) -> None:
-    """Say what is wrong with the names in a Recipe, and get its data, before a device is taken."""
+    """Say what is wrong with the names in a Recipe, and get its data, before a Worker starts."""
     from paretosearch import data, methods, nets
 
     nets.check_name(recipe.network)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from paretosearch.cli.options import Cpu, DeviceClass, Gpus, ImageSize, Json, Network, Storage, Study
+from paretosearch.cli.options import Cpu, DeviceClass, Gpus, ImageSize, Json, Network, OneCpu, OneGpu, Storage, Study
 from paretosearch.errors import RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
@@ -138,8 +138,8 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="Another seed than the Recipe's.", show_default=False)
     ] = None,
-    gpus: Gpus = None,
-    cpu: Cpu = None,
+    gpus: OneGpu = None,
+    cpu: OneCpu = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, Recipe and Outcome.")] = Path("trained"),
     storage: Storage = None,
     as_json: Json = False,
@@ -148,12 +148,21 @@ def train(
     from paretosearch.api.fronts import chosen_recipe
     from paretosearch.api.training import train as run
     from paretosearch.report.shapes import shape_lines
+    from paretosearch.report.stages import show_stage
     from paretosearch.report.words import words
 
     chosen = chosen_recipe(recipe, trial, study, storage, seed)
     console = Console(stderr=True)
-    console.print(f"{chosen.network} on {chosen.dataset}: {words(chosen, SHOWN)}", soft_wrap=True, highlight=False)
-    outcome = run(chosen, gpus, cpu, out, lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)))
+    title = f"{chosen.network} on {chosen.dataset}: {words(chosen, SHOWN)}"
+    outcome = run(
+        chosen,
+        gpus,
+        cpu,
+        out,
+        on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
+        on_start=lambda _: console.print(title, soft_wrap=True, highlight=False),
+        on_stage=_silent if as_json else show_stage,
+    )
     if as_json:
         print(outcome.to_json())
     if outcome.failure == "invalid":
@@ -175,31 +184,49 @@ def _epoch_line(epoch: EpochResult, epochs: int) -> str:
     return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
 
 
+def _silent(_: str) -> None:
+    """Say nothing: somebody reads JSON."""
+
+
 def retime(
-    trial: Annotated[int, typer.Option("--trial", min=0, help="Trial to time again.")],
+    number: Annotated[
+        int | None, typer.Argument(min=0, metavar="[TRIAL]", help="Trial to time again.", show_default=False)
+    ] = None,
+    trial: Annotated[int | None, typer.Option("--trial", min=0, help="The same.", show_default=False)] = None,
     study: Annotated[
         str | None, typer.Option("--study", help="Study of the trial; the newest one if left out.", show_default=False)
     ] = None,
-    gpus: Gpus = None,
-    cpu: Cpu = None,
+    gpus: OneGpu = None,
+    cpu: OneCpu = None,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
-    """Find what a finished trial takes here, in seconds and without training it."""
+    """Find what a finished trial takes here, in seconds and without training it; the study is left as it is."""
     from paretosearch.api.retiming import retime as run
-    from paretosearch.report.retimed import phases_table, retimed_json, retimed_line
+    from paretosearch.report.retimed import phases_table, retimed_json, retimed_line, retimed_notes
+    from paretosearch.report.stages import show_stage
 
-    found = run(trial, study, gpus, cpu, storage)
+    found = run(_one_trial(number, trial), study, gpus, cpu, storage, _silent if as_json else show_stage)
     if found.here.status != "complete":
-        raise UsageError(f"trial {trial} cannot be timed here ({found.here.failure}): {found.here.message}")
+        raise UsageError(f"trial {found.trial} cannot be timed here ({found.here.failure}): {found.here.message}")
     shown = found.recorded, found.device_class, found.here, found.here_class
     if as_json:
-        _print_json(retimed_json(trial, *shown))
+        _print_json(retimed_json(found.trial, *shown))
         return
     Console().print(phases_table(found.recorded, found.here))
-    print(f"trial {trial}: {retimed_line(*shown)}")
-    if found.here.noisy:
-        print("the steps were disturbed here; time it again when nothing else runs")
+    print(f"trial {found.trial}: {retimed_line(*shown)}")
+    for note in retimed_notes(found.recorded, found.here):
+        print(note)
+
+
+def _one_trial(number: int | None, trial: int | None) -> int:
+    """Give the trial that was named, as an argument or by --trial."""
+    if number is not None and trial is not None:
+        raise UsageError(f"{number} and --trial {trial} are two trials; name one, not both")
+    named = number if number is not None else trial
+    if named is None:
+        raise UsageError("name the trial to time again: paretosearch retime 0")
+    return named
 
 
 def methods(network: Network = None, image_size: ImageSize = None, as_json: Json = False) -> None:

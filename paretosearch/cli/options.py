@@ -30,6 +30,18 @@ Cpu = Annotated[
         show_default=False,
     ),
 ]
+OneGpu = Annotated[
+    str | None, typer.Option("--gpus", help="The GPU to use, by its number.", metavar="GPU", show_default=False)
+]
+OneCpu = Annotated[
+    str | None,
+    typer.Option(
+        "--cpu",
+        help="CPU slot to use: 1, or 1x4 for one of four cores. [dim](default: the first GPU, else one core)[/]",
+        metavar="SLOT",
+        show_default=False,
+    ),
+]
 DeviceClass = Annotated[
     str | None, typer.Option("--device-class", help="Class of devices, if there are several.", show_default=False)
 ]

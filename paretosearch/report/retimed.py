@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich import box
@@ -9,24 +10,56 @@ from rich.table import Table
 
 from paretosearch.outcome import Outcome
 
+#: What is on the clock and no step: rebuilding, compiling, the statistics of batch norm, the decisions of Methods.
+OUTSIDE = "outside the steps"
+
 
 def phases_table(recorded: Outcome, here: Outcome) -> Table:
-    """Make a table of a training's phases: as they were recorded, and as they are here."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("epoch", "steps", "batch", "run as", "recorded ms/step", "here ms/step", "here s"):
-        table.add_column(title, justify="left" if title == "run as" else "right")
-    for before, now in zip(recorded.phases, here.phases, strict=True):
-        shown = before.epoch, before.steps, before.batch_size, now.tier
-        figures = 1000 * before.step_seconds, 1000 * now.step_seconds, now.seconds
-        table.add_row(*map(str, shown), *(f"{figure:.2f}" for figure in figures))
+    """Make a table of a training's phases, as they were recorded and as they are here; its seconds add up to all."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for title in ("epochs", "steps", "batch", "run as"):
+        table.add_column(title, justify="left" if title in ("epochs", "run as") else "right", no_wrap=True)
+    for title in ("recorded ms/step", "here ms/step", "recorded s", "here s"):
+        table.add_column(title, justify="right")
+    for epochs, before, now in zip(_spans(recorded), recorded.phases, here.phases, strict=True):
+        shown = epochs, str(before.steps), str(before.batch_size), now.tier
+        figures = 1000 * before.step_seconds, 1000 * now.step_seconds, before.seconds, now.seconds
+        table.add_row(*shown, *(f"{figure:.2f}" for figure in figures))
+    table.add_row(OUTSIDE, *[""] * 5, *(f"{_outside(outcome):.2f}" for outcome in (recorded, here)))
     return table
 
 
+def _spans(outcome: Outcome) -> Iterator[str]:
+    """Say which epochs each phase is of, from 1; two phases may share one, as when its first steps were a trial."""
+    begun = [phase.epoch for phase in outcome.phases]
+    for first, end in zip(begun, [*begun[1:], len(outcome.epochs)], strict=True):
+        yield f"{first + 1}" if end <= first + 1 else f"{first + 1}-{end}"
+
+
+def _outside(outcome: Outcome) -> float:
+    assert outcome.train_seconds is not None
+    return outcome.train_seconds - sum(phase.seconds for phase in outcome.phases)
+
+
 def retimed_line(recorded: Outcome, recorded_class: str, here: Outcome, here_class: str) -> str:
-    """Say in one line what a training took, and what it takes here."""
+    """Say in one line what a training took, and what it takes here; ~ where its steps were disturbed."""
     (before, _), (now, _) = recorded.objectives, here.objectives
     where = "here" if here_class == recorded_class else f"on {here_class}"
-    return f"recorded {before:.2f} s on {recorded_class}; {where} {now:.2f} s ({now / before - 1:+.1%})"
+    taken, takes = _marked(recorded), _marked(here)
+    return f"recorded {taken} s on {recorded_class}; {where} {takes} s ({now / before - 1:+.1%})"
+
+
+def _marked(outcome: Outcome) -> str:
+    return f"{'~' if outcome.noisy else ''}{outcome.objectives[0]:.2f}"
+
+
+def retimed_notes(recorded: Outcome, here: Outcome) -> Iterator[str]:
+    """Say what the comparison is worth, and that it changes nothing."""
+    if recorded.noisy:
+        yield "~ the recorded steps were disturbed, so the difference says little"
+    if here.noisy:
+        yield "~ the steps were disturbed here; time it again when nothing else runs"
+    yield "the study is left as it is"
 
 
 def retimed_json(trial: int, recorded: Outcome, recorded_class: str, here: Outcome, here_class: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_looking_where_nothing_was_launched(run: Run, tmp_path: Path) -> None:
 def test_a_study_or_trial_that_is_not_in_the_store(run: Run) -> None:
     refused(run("front", "tyni"), 2, "tyni", "tiny")
     refused(run("train", "--trial", "99", "--cpu", "1"), 2, "99")
-    refused(run("retime", "--trial", "99", "--cpu", "1"), 2, "no trial 99")
+    refused(run("retime", "--trial", "99", "--cpu", "1"), 2, "no trial 99", "it has trials 0 to 5")
     refused(run("retime", "--trial", "0", "--cpu", "2"), 2, "retime takes one device")
     refused(run("train"), 2, "RECIPE.json")
     refused(run("train", "no-such.json"), 2, "no-such.json")

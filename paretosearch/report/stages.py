@@ -1,0 +1,16 @@
+"""Says what comes next where the next thing takes long."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+
+def show_stage(text: str, quiet: bool = False) -> None:
+    """Write a dim line to stderr, so that what is asked for stays alone on stdout.
+
+    Args:
+        text: Such as ``preparing the data set``.
+        quiet: Whether to write nothing.
+    """
+    Console(stderr=True, quiet=quiet, highlight=False).print(Text(text, "dim"), soft_wrap=True)
