@@ -164,6 +164,7 @@ class Recipe:
         if not isinstance(plain, dict):
             raise RecipeError(f"a Recipe is a JSON object, not {type(plain).__name__}")
         _check_names(cls, plain)
+        _check_literals(plain)
         return cls(**plain)
 
 
@@ -181,6 +182,14 @@ def _check_names(cls: type[Recipe], plain: Mapping[str, object]) -> None:
     for name, required in known.items():
         if required and name not in plain:
             raise RecipeError(f"a Recipe needs the field {name!r}")
+
+
+def _check_literals(plain: Mapping[str, object]) -> None:
+    """Refuse ``true``, ``false`` and ``null``, which no plain field takes, in the spelling of the file."""
+    for name, axis in FIELDS.items():
+        value = plain.get(name, "")
+        if value is None or isinstance(value, bool):
+            raise RecipeError(f"{name} = {json.dumps(value)} is not {axis}")
 
 
 def _frozen_methods(methods: object) -> Mapping[str, Mapping[str, Value]]:

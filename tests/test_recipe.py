@@ -153,6 +153,8 @@ def test_a_name_is_a_text_that_is_not_empty(field: str, value: object) -> None:
         ("[]", "a Recipe is a JSON object, not list"),
         ('{"dataset": "mnist"}', "a Recipe needs the field 'network'"),
         ('{"dataset": "mnist", "network": "convnet", "epoch": 3}', "no field 'epoch' (did you mean 'epochs'?)"),
+        ('{"dataset": "mnist", "network": "convnet", "compile": true}', "compile = true is not one of off, default"),
+        ('{"dataset": "mnist", "network": "convnet", "epochs": null}', "epochs = null is not a whole number"),
         ('{"dataset": "mnist", "network": "convnet", "methods": []}', "methods must be an object of objects"),
         ('{"dataset": "mnist", "network": "convnet", "methods": {"a": 1}}', "methods must be an object of objects"),
         ('{"dataset": "mnist", "network": "convnet", "methods": {"a": {"b": null}}}', "a.b = None is no finite number"),

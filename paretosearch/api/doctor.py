@@ -16,6 +16,7 @@ from paretosearch import data
 from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, ParetosearchError
 from paretosearch.fleet import devices, formats
+from paretosearch.report.words import counted
 from paretosearch.store import default_url, open_store, redacted
 
 
@@ -112,7 +113,7 @@ def _store(storage: str | None) -> Check:
         count = len(open_store(url, create=False).studies())
     except ParetosearchError as error:
         return Check("store", "missing", str(error))
-    return Check("store", "good", f"{redacted(url)}, {count} studies")
+    return Check("store", "good", f"{redacted(url)}, {counted(count, 'study', 'studies')}")
 
 
 def _data_sets() -> Iterator[Check]:

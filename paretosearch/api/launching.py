@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from paretosearch.api.ending import all_failed, spent
 from paretosearch.api.preparing import prepare
 from paretosearch.api.registering import registered
 from paretosearch.device import Device
@@ -19,6 +20,7 @@ from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import Lock
 from paretosearch.report.live import LiveView
+from paretosearch.report.stages import show_stage
 from paretosearch.search import Search, grid, open_search
 from paretosearch.space import Space
 from paretosearch.store import Front, Store, default_url, open_store, redacted
@@ -34,12 +36,14 @@ class Launched:
         axes: What it varies.
         front: Its front now, of the class of the launch's devices.
         stopped_by: The signal that ended it early, or None.
+        failure: Why none of the trials that it began has a result; empty if one has, or none was begun.
     """
 
     study: str
     axes: Sequence[str]
     front: Front
     stopped_by: int | None
+    failure: str = ""
 
 
 def launch(
@@ -85,7 +89,10 @@ def launch(
 def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Path, console: Console) -> Launched:
     device_class = _one_class(devices)
     with ExitStack() as held:
+        show_stage("preparing the data set", console.quiet)
         prepare(file.space, console)
+        if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:
+            show_stage("measuring the number formats (once per device)", console.quiet)
         space = registered(file, store, devices[0], console)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
@@ -98,12 +105,18 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
             file = _planned(file, space, search)
         for device in devices:
             store.add_device(device)
-        counts = search.counts()
-        done = counts["complete"] + counts["failed"]
+        before, attempts_before = search.counts(), len(store.attempts(file.name))
+        done = before["complete"] + before["failed"]
         view = held.enter_context(LiveView(console, file.name, tuple(space.axes), file.budget.trials, devices, done))
         fleet = LocalFleet(devices, folder)
         stopped_by = Launcher(file.name, space, file.budget, search, store, fleet, folder, view).run()
-    return Launched(file.name, tuple(space.axes), store.front(file.name, device_class), stopped_by)
+        after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]
+    trials = sum(after.values())
+    if after == before and not attempts and stopped_by is None:
+        console.print(spent(file, space, trials), markup=False, highlight=False, soft_wrap=True)
+    failed = after["failed"] - before["failed"] if after["complete"] == before["complete"] else 0
+    failure = all_failed(file, trials, failed, attempts) if failed else ""
+    return Launched(file.name, tuple(space.axes), store.front(file.name, device_class), stopped_by, failure)
 
 
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:

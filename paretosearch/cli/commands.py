@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from paretosearch.cli.options import Cpu, DeviceClass, Gpus, ImageSize, Json, Network, OneCpu, OneGpu, Storage, Study
-from paretosearch.errors import RecipeError, UsageError
+from paretosearch.errors import ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
 #: What `train` says of a Recipe before it trains it.
@@ -54,6 +54,9 @@ def launch(
     storage: Storage = None,
 ) -> None:
     """Run a study, or continue it with the same command."""
+    from paretosearch.fleet.devices import wanted
+
+    wanted(gpus, cpu)  # what cannot be meant is said before torch is imported, which takes seconds
     from paretosearch.api.launching import launch as run
     from paretosearch.report.tables import front_table
 
@@ -63,6 +66,8 @@ def launch(
     if launched.stopped_by is not None:
         console.print("stopped early; the same command continues")
         raise typer.Exit(128 + launched.stopped_by)
+    if launched.failure:
+        raise ParetosearchError(launched.failure)
 
 
 def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:

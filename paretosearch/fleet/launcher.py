@@ -32,6 +32,7 @@ POLL_SECONDS = 0.5
 class Watcher(Protocol):
     """Somebody who is shown what happens."""
 
+    def starting(self, workers: int) -> None: ...
     def started(self, device: Device, trial: int, recipe: Recipe) -> None: ...
     def epoch(self, device: Device, result: EpochResult) -> None: ...
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None: ...
@@ -95,6 +96,7 @@ class Launcher:
         if not self._has_work():
             return None
         self._watcher.front(self._store.front(self._study))
+        self._watcher.starting(len(self._fleet.devices))
         with self._signals_noted():
             self._fleet.start()
             try:

@@ -15,7 +15,8 @@ from paretosearch.device import Device
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.report.screen import Progress, Row, Screen
-from paretosearch.report.words import seconds_text, words
+from paretosearch.report.stages import show_stage
+from paretosearch.report.words import counted, seconds_text, words
 from paretosearch.store import Front
 
 #: Pictures a second: drawing costs processor time that CPU Workers would rather have.
@@ -64,6 +65,14 @@ class LiveView:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._live:
             self._live.stop()
+
+    def starting(self, workers: int) -> None:
+        """Say that Workers start, which takes seconds."""
+        text = f"starting {counted(workers, 'Worker')}"
+        if self._live:
+            self._say(Text(text, "dim"))
+        else:
+            show_stage(text, self._console.quiet)
 
     def started(self, device: Device, trial: int, recipe: Recipe) -> None:
         """Show that a device begins a trial."""

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paretosearch.device import Device
-from paretosearch.report.words import duration_text, seconds_text
+from paretosearch.report.words import counted, duration_text, seconds_text
 from paretosearch.store import AttemptRecord, Store, StudyRecord
 
 _STATES = ("complete", "running", "failed", "stopped")
@@ -42,7 +42,7 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
         "sampler": record.sampler,
         "device_class": record.device_class,
         "trials": {state: getattr(counts, state) for state in _STATES},
-        "failures": _failures(attempts),
+        "failures": failures(attempts),
         "devices": [_device(device, attempts) for device in store.devices(study)],
         "front": {
             "size": len(front.points),
@@ -63,7 +63,8 @@ def _formats(record: StudyRecord) -> dict[str, Any]:
     }
 
 
-def _failures(attempts: Sequence[AttemptRecord]) -> list[dict[str, Any]]:
+def failures(attempts: Sequence[AttemptRecord]) -> list[dict[str, Any]]:
+    """Count failed attempts by class, the most frequent first, each with the newest trial and message."""
     by_class: dict[str, list[AttemptRecord]] = defaultdict(list)
     for attempt in attempts:
         if attempt.outcome == "failed" and attempt.failure:
@@ -124,7 +125,8 @@ def _summary(status: dict[str, Any]) -> Table:
     if front["size"]:
         reference = f"up to {seconds_text(front['reference']['train_seconds'])} s"
         table.add_row(
-            "front", f"{front['size']} points, hypervolume {seconds_text(front['hypervolume'])} s ({reference})"
+            "front",
+            f"{counted(front['size'], 'point')}, hypervolume {seconds_text(front['hypervolume'])} s ({reference})",
         )
         table.add_row("", Text(f"times on {status['device_class']}", "dim"))
     for heading, text in _formats_said(status["number_formats"]):

@@ -103,6 +103,11 @@ def value_text(value: Value | None) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """Write a number of things, such as ``1 study`` or ``3 studies``; without its plural a thing gets an s."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def seconds_text(seconds: float) -> str:
     """Write a duration with about three digits, such as ``3.14``, ``31.4`` or ``3142``, without its unit."""
     return f"{seconds:.{2 if seconds < 9.995 else 1 if seconds < 99.95 else 0}f}"

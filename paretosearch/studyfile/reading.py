@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,19 @@ def _find(name: str) -> Path:
         is_folder = False  # a name that no file system takes is no file
     if is_folder:
         raise StudyFileError(f"{shown(name)} is a folder; copy studies/image_folder.toml and name the folder in it")
-    raise StudyFileError(f"there is no study file {shown(name)} and no shipped study{suggest(path.stem, shipped())}")
+    raise StudyFileError(f"there is no study file {shown(name)} and no shipped study{_nearest(path)}")
+
+
+def _nearest(path: Path) -> str:
+    """Suggest a study file that lies there and begins so, else what comes with paretosearch or has a similar name."""
+    try:
+        there = {file.stem: str(file) for file in sorted(path.parent.glob("*.toml"))}
+    except (OSError, ValueError):
+        there = {}
+    names = there | {name: name for name in shipped()}
+    begin_so = [stem for stem in there if path.stem and stem.startswith(path.stem)]
+    near = begin_so or get_close_matches(path.stem, names, n=1)
+    return f" (did you mean {names[near[0]]!r}?)" if near else suggest(path.stem, shipped())
 
 
 def _text(path: Path) -> str:

@@ -3,21 +3,25 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from paretosearch.testing.commands import STUDY, Run
+from paretosearch.testing.commands import STUDY, Run, environment
 from paretosearch.testing.images import image_folder
+
+#: What may be said before something slow goes wrong.
+STAGES = ("preparing the data set", "measuring the number formats (once per device)", "starting 1 Worker")
 
 
 def refused(result: subprocess.CompletedProcess[str], code: int, *said: str) -> None:
-    """Check the exit code, that there is exactly one line, and what it says."""
+    """Check the exit code, that there is exactly one line behind the stages, and what it says."""
     assert result.returncode == code, (result.returncode, result.stdout, result.stderr)
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert "Traceback" not in result.stdout + result.stderr
+    (line,) = [line for line in result.stderr.splitlines() if line not in STAGES]
+    assert "Traceback" not in result.stdout + line
     for words in said:
-        assert words in result.stderr, result.stderr
+        assert words in line, line
 
 
 def study(folder: Path, name: str, *changes: tuple[str, str]) -> str:
@@ -81,6 +85,43 @@ def test_a_data_folder_that_is_empty_or_has_one_class(run: Run, folder: Path, cl
 def test_gpus_that_are_not_there(run: Run) -> None:
     refused(run("launch", "tiny.toml", "--gpus", "7"), 5, "7")
     refused(run("launch", "tiny.toml", "--gpus", "0;id"), 2, "allowed")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("launch", "quickstart", "--cpu", "nonsense"), 2, "'nonsense' is no list of slots"),
+        (("launch", "quickstart", "--gpus", "97"), 5, "GPU"),
+        (("train", "fine.json", "--cpu", "nonsense"), 2, "'nonsense' is no list of slots"),
+        (("train", "fine.json", "--cpu", "2"), 2, "train takes one device"),
+        (("train", "fine.json", "--gpus", "97"), 5, "GPU"),
+    ],
+)
+def test_devices_are_read_before_torch_is_imported(
+    folder: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    (folder / "fine.json").write_text('{"dataset": "folder:images", "network": "convnet"}')
+    program = "import sys; sys.modules['torch'] = None; from paretosearch.__main__ import main; main()"
+    command = [sys.executable, "-c", program, *arguments]
+    result = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=100, check=False
+    )
+    refused(result, code, said)
+
+
+def test_a_launch_whose_trials_all_fail_says_why_and_what_to_do(run: Run, folder: Path) -> None:
+    recipe = '[recipe]\nlearning_rate_rule = "none"\nweight_decay = 0.5'
+    rates = ("{ low = 0.01, high = 0.2, log = true }", "[99.0, 100.0]")
+    file = study(folder, "l", ("[recipe]", recipe), rates, ("trials = 6", "trials = 2"))
+    said = ["all 2 trials of this launch failed, most often diverged: DivergedError", "--trials 4"]
+    refused(run("launch", file, "--cpu", "1"), 1, *said)
+    again = run("launch", file, "--cpu", "1")
+    assert "the budget of study 'l' is spent, with 2 trials; --trials 4 goes on" in again.stdout
+    assert again.returncode == 0
+
+
+def test_a_study_file_here_is_suggested(run: Run) -> None:
+    refused(run("launch", "tin", "--cpu", "1"), 3, "did you mean 'tiny.toml'?")
 
 
 def test_a_storage_url_without_its_driver(run: Run) -> None:
