@@ -18,7 +18,7 @@ from paretosearch.training.loop import Training
 from paretosearch.training.phases import BLOCK_STEPS, WARM_UP_STEPS
 
 #: Steps of a phase that are timed, fewer if they take longer than this, but a few blocks behind the warm-up.
-MOST_STEPS, MOST_SECONDS = 50, 1.0
+MOST_STEPS, MOST_SECONDS = 50, 3.0
 LEAST_STEPS = WARM_UP_STEPS + 2 * BLOCK_STEPS
 
 
