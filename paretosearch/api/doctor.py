@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.table import Table
+from rich.text import Text
 
 from paretosearch import data
 from paretosearch.device import Device, cpu_name
@@ -35,13 +36,20 @@ class Check:
     text: str
 
 
-def checks(storage: str | None = None) -> tuple[Check, ...]:
+def checks(storage: str | None = None) -> Iterator[Check]:
     """Look at everything that a launch and an export need; measures number formats, which takes seconds.
 
     Args:
         storage: Database URL; None is the default one.
+
+    Yields:
+        Each check as soon as it is made.
     """
-    return (*_versions(), *_devices(), _store(storage), *_data_sets(), _latex())
+    yield from _versions()
+    yield from _devices()
+    yield _store(storage)
+    yield from _data_sets()
+    yield _latex()
 
 
 def _versions() -> Iterator[Check]:
@@ -127,10 +135,12 @@ def _latex() -> Check:
     return Check("LaTeX", "good" if found else "note", found or "no pdflatex; only compiling an export needs it")
 
 
-def table(found: tuple[Check, ...]) -> Table:
-    """Show the checks, one a row."""
+def row(check: Check) -> Table:
+    """Show a check as a row that stands below the others, whatever they are: rows are shown one by one."""
     mark = {"good": "[green]ok[/]", "missing": "[red]missing[/]", "note": "[yellow]note[/]"}
-    shown = Table("", "what", "found", box=None, pad_edge=False)
-    for check in found:
-        shown.add_row(mark[check.verdict], check.what, check.text)
+    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown.add_column(width=len("missing"))
+    shown.add_column(width=len("gpu 0 fp16-pure"), no_wrap=True)
+    shown.add_column()
+    shown.add_row(mark[check.verdict], check.what, Text(check.text))
     return shown

@@ -251,10 +251,15 @@ def methods(network: Network = None, image_size: ImageSize = None, as_json: Json
 
 def doctor(storage: Storage = None, as_json: Json = False) -> None:
     """Say what will work here: devices and number formats, store, data sets, LaTeX."""
-    from paretosearch.api.doctor import checks, table
+    from paretosearch.api.doctor import checks, row
 
     found = checks(storage)
-    _print_json([check.__dict__ for check in found]) if as_json else Console().print(table(found))
+    if as_json:
+        _print_json([check.__dict__ for check in found])
+        return
+    console = Console()
+    for check in found:
+        console.print(row(check))
 
 
 def fetch(
