@@ -49,7 +49,7 @@ def note_difference(record_property: Callable[[str, object], None]) -> Callable[
 #: What is said at the end of a run about all values of a property whose name begins so.
 SAID = {
     "surgery ": "outputs changed by at most {most:.1e} of the largest, in {count} cases",
-    "difference ": "at most {most:.1e}, in {count} cases",
+    "difference ": "at most {most:.2g}, in {count} cases",
 }
 
 

@@ -81,15 +81,15 @@ def _fused_kernels() -> Check:
 
 
 def _integer_kernels() -> Check:
-    from paretosearch.training.fixedpoint import choice, integers
+    from paretosearch.training.fixedpoint import choice, kernel
 
-    found = integers.library()
+    found = kernel.library()
     if isinstance(found, str):
         return Check("integer kernels", "note", f"{found}; dfp16 is computed in fp32")
     relative = choice.relative_seconds(threads=1)
     used = "so dfp16 is computed by them" if relative < choice.WORTH_IT else "so dfp16 is computed in fp32"
     speed = f"{relative:.2f} x the seconds of convolutions in fp32"
-    return Check("integer kernels", "good", f"{integers.instructions()}, {speed} on one core, {used}")
+    return Check("integer kernels", "good", f"{kernel.isa()}, {speed} on one core, {used}")
 
 
 def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:

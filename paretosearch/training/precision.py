@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from paretosearch.errors import DeviceError
+from paretosearch.training.fixedpoint import kernel
 from paretosearch.training.fixedpoint.blockfloat import BlockFloat
 from paretosearch.training.fixedpoint.choice import back_end_for
 from paretosearch.training.fixedpoint.convolution import BackEnd
-from paretosearch.training.fixedpoint.integers import Integers, instructions
+from paretosearch.training.fixedpoint.integers import Integers
 from paretosearch.training.fixedpoint.mode import FixedPointMode
 
 #: A short training never reaches torch's default of 2**16 without skipping; 2**13 leaves room for gradients up to 8.
@@ -141,7 +142,7 @@ class Precision:
     @property
     def pattern(self) -> str:
         """How the device computes in the format, where there is more than one way."""
-        return f"integers by {instructions()}" if isinstance(self._back_end, Integers) else ""
+        return f"integers by {kernel.isa()}" if isinstance(self._back_end, Integers) else ""
 
     @property
     def generators(self) -> tuple[torch.Generator, ...]:

@@ -13,8 +13,9 @@ import torch
 
 from paretosearch import measurements
 from paretosearch.device import cpu_name
-from paretosearch.training.fixedpoint import integers
+from paretosearch.training.fixedpoint import kernel
 from paretosearch.training.fixedpoint.convolution import BackEnd, Fast, Geometry, convolve
+from paretosearch.training.fixedpoint.integers import Integers
 
 #: Images, channels and edge of what is timed: the three stages of a small residual network.
 SHAPES = ((32, 16, 28), (32, 32, 14), (32, 64, 7))
@@ -32,9 +33,9 @@ def back_end_for(device: torch.device, headroom: int) -> BackEnd:
         device: Where.
         headroom: Bits of every mantissa that stay free.
     """
-    possible = device.type == "cpu" and integers.chain_of(headroom) > 0
-    if possible and not isinstance(integers.library(), str) and relative_seconds(torch.get_num_threads()) < WORTH_IT:
-        return integers.Integers(headroom)
+    possible = device.type == "cpu" and headroom in kernel.HEADROOMS
+    if possible and not isinstance(kernel.library(), str) and relative_seconds(torch.get_num_threads()) < WORTH_IT:
+        return Integers(headroom)
     return Fast()
 
 
@@ -47,7 +48,7 @@ def relative_seconds(threads: int, cache: Path | None = None) -> float:
         cache: File to remember in; the user's cache folder if None.
     """
     cache = cache or measurements.file_of("integers")
-    key = f"{cpu_name()}, {integers.instructions()}, {threads} threads, torch {version('torch')}"
+    key = f"{cpu_name()}, {kernel.isa()}, {threads} threads, torch {version('torch')}"
     known = measurements.read(cache)
     if key not in known:
         known[key] = _measure(threads)
@@ -65,7 +66,7 @@ def _measure(threads: int) -> float:
 
 
 def _relative() -> float:
-    back_ends: dict[str, BackEnd] = {"integers": integers.Integers(2), "fast": Fast()}
+    back_ends: dict[str, BackEnd] = {"integers": Integers(2), "fast": Fast()}
     seconds: dict[tuple[str, int], list[float]] = {}
     for _, (name, back_end), shape in product(range(ROUNDS + 1), back_ends.items(), range(len(SHAPES))):
         seconds.setdefault((name, shape), []).append(_seconds(back_end, *SHAPES[shape]))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paretosearch.training.fixedpoint import choice, integers
+from paretosearch.training.fixedpoint import choice, kernel
 from paretosearch.training.fixedpoint.convolution import Fast
 from paretosearch.training.fixedpoint.integers import Integers
 from paretosearch.training.precision import Precision
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 def test_integers_are_taken_where_they_are_faster(
     relative: float, taken: type[Fast], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(integers, "library", lambda: object())
+    monkeypatch.setattr(kernel, "library", lambda: object())
     monkeypatch.setattr(choice, "relative_seconds", lambda _: relative)
     assert type(choice.back_end_for(CPU, headroom=2)) is taken
     assert type(choice.back_end_for(CPU, headroom=0)) is Fast  # no two products fit into 32 bits
@@ -25,7 +25,7 @@ def test_integers_are_taken_where_they_are_faster(
 
 
 def test_without_kernels_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integers, "library", lambda: "no compiler")
+    monkeypatch.setattr(kernel, "library", lambda: "no compiler")
     monkeypatch.setattr(choice, "relative_seconds", lambda _: pytest.fail("nothing to measure"))
     assert type(choice.back_end_for(CPU, headroom=2)) is Fast
 
@@ -43,9 +43,9 @@ def test_a_measurement_is_made_once_for_a_kind_of_processor(tmp_path: Path, monk
 
 
 def test_the_record_of_a_training_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integers, "library", lambda: object())
-    monkeypatch.setattr("paretosearch.training.precision.instructions", lambda: "AVX512-VNNI")
+    monkeypatch.setattr(kernel, "library", lambda: object())
+    monkeypatch.setattr(kernel, "isa", lambda: "avx512-vnni")
     monkeypatch.setattr(choice, "relative_seconds", lambda _: 0.5)
-    assert Precision("dfp16", CPU).pattern == "integers by AVX512-VNNI"
+    assert Precision("dfp16", CPU).pattern == "integers by avx512-vnni"
     assert Precision("dfp16", CPU, headroom=0).pattern == ""
     assert Precision("fp32", CPU).pattern == ""
