@@ -134,6 +134,10 @@ ROWS: dict[str, tuple[tuple[int, ...], Callable[[int], list[Row]]]] = {
     "dead": ((1, 2), measured("steps", "dead_channels", "ratio", "dead and denormal to healthy", "x", (1.05, 1.02))),
     "augmentation": ((1,), measured("steps", "augmentation", "us", "augmentation of an image", "us", (5, 2))),
     "dfp16": ((1, 2), measured("steps", "fixed_point", "ratio", "dfp16 step to fp32 step", "x", (1.5, 1.2))),
+    "integers": (
+        (1, 2),
+        measured("steps", "integers", "ratio", "int16 convolutions to fp32", "x", (1.8, 2.0), True),
+    ),
     "warm": ((1,), measured("steps", "warm_start", "ms", "Recipe to first step, warm", "ms", (50, 25))),
     "folder": ((1,), measured("steps", "folder", "percent", "folder streamed over synthetic", "%", (3, 1))),
     "share": (

@@ -26,6 +26,7 @@ from benchmarks.loops import BATCH, loader, pin, recipe
 from paretosearch import data
 from paretosearch.data import Batches, ImageSet, Split, pixels
 from paretosearch.training import Training
+from paretosearch.training.fixedpoint import kernel
 
 CPU = torch.device("cpu")
 ROUNDS = 9
@@ -97,6 +98,50 @@ def fixed_point() -> dict[str, Any]:
     seconds = _in_turn(turns, ROUNDS)
     fp32, dfp16 = (statistics.median(seconds[name]) for name in trainings)
     return {"ratio": dfp16 / fp32, "fp32_ms": 1000 * fp32 / STEPS, "dfp16_ms": 1000 * dfp16 / STEPS, **seconds}
+
+
+#: Channels and edge of the maps in the three stages of resnet20.
+STAGES = ((16, 28), (32, 14), (64, 7))
+
+
+def integers() -> dict[str, Any]:
+    """Time convolutions by the integer kernels, and the same in fp32: forward and both gradients, in turn."""
+    reason = kernel.library()
+    if isinstance(reason, str):
+        raise SystemExit(f"no integer kernels: {reason}")
+    seconds = _in_turn({"fp32": _stages(_fp32), "int16": _stages(_int16)}, 3 * ROUNDS)
+    fp32, int16 = (statistics.median(taken) for taken in seconds.values())
+    return {"ratio": fp32 / int16, "fp32_ms": 1000 * fp32, "int16_ms": 1000 * int16, **seconds}
+
+
+def _stages(convolve: Callable[[Tensor, Tensor, Tensor], None]) -> Callable[[], None]:
+    given = [[_mantissas(BATCH, c, edge), _mantissas(c, c, 3), _mantissas(BATCH, c, edge)] for c, edge in STAGES]
+    if convolve is _fp32:
+        given = [[tensor.float() for tensor in tensors] for tensors in given]
+
+    def run() -> None:
+        for tensors in given:
+            convolve(*tensors)
+
+    return run
+
+
+def _mantissas(count: int, channels: int, edge: int) -> Tensor:
+    drawn = torch.randint(-(2**13), 2**13, (count, channels, edge, edge), dtype=torch.int16)
+    return drawn.to(memory_format=torch.channels_last)
+
+
+def _fp32(x: Tensor, weight: Tensor, grad: Tensor) -> None:
+    F.conv2d(x, weight, padding=1)
+    one = [1, 1]
+    torch.ops.aten.convolution_backward(grad, x, weight, None, one, one, one, False, [0, 0], 1, [True, True, False])
+
+
+def _int16(x: Tensor, weight: Tensor, grad: Tensor) -> None:
+    one = 1, 1
+    kernel.forward(x, weight, one, one, 1.0, 2)
+    kernel.grad_input(grad, weight, tuple(x.shape), one, 1.0, 2)
+    kernel.grad_weight(x, grad, (3, 3), one, one, 1.0, 2)
 
 
 def augmentation() -> dict[str, Any]:
@@ -188,7 +233,8 @@ def _exhaust(batches: Iterable[tuple[Tensor, Tensor]]) -> None:
 
 
 MEASURES: dict[str, Callable[[], dict[str, Any]]] = {
-    measure.__name__: measure for measure in (overhead, dead_channels, fixed_point, augmentation, warm_start, folder)
+    measure.__name__: measure
+    for measure in (overhead, dead_channels, fixed_point, integers, augmentation, warm_start, folder)
 }
 
 

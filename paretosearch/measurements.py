@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,13 @@ from platformdirs import user_cache_path
 def file_of(kind: str) -> Path:
     """Name the file of one kind of measurement, in the user's cache folder."""
     return user_cache_path("paretosearch") / f"{kind}.json"
+
+
+@cache
+def kernels() -> str:
+    """Name the C that this program builds where it runs: with other kernels everything is to be measured anew."""
+    sources = sorted(Path(__file__).parent.rglob("*.c"))
+    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -34,7 +34,8 @@ LIMIT_SECONDS = 60.0
 #: What measures; the kind of device, its threads and the formats follow.
 PROBE = (sys.executable, "-m", "paretosearch.training.probe")
 
-#: What was measured of a format: ``relative``, its seconds by those of fp32, or ``refused``, why there are none.
+#: What was measured of a format: ``relative``, its seconds by those of fp32, or ``refused``, why there are none; with
+#: ``unsure`` that may be different next time.
 Figure = Mapping[str, float | str]
 
 
@@ -83,13 +84,15 @@ def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]
     missing = [name for name in NUMBER_FORMATS if name not in figures]
     if missing:
         figures = {**figures, **_measure(device, missing)}
-        measurements.write(cache, {**_read(cache), key: figures})
+        known = {name: figure for name, figure in figures.items() if "unsure" not in figure}
+        measurements.write(cache, {**_read(cache), key: known})
     return {name: _verdict(name, figures[name]) for name in NUMBER_FORMATS}
 
 
 def _key(device: Device) -> str:
     programs = ", ".join(f"{name} {version(name)}" for name in ("paretosearch", "torch"))
-    return f"{device.device_class}, {programs}, driver {_driver(device)}, compiler {_compiler() or 'none'}"
+    built = f"compiler {_compiler() or 'none'}, kernels {measurements.kernels()}"
+    return f"{device.device_class}, {programs}, driver {_driver(device)}, {built}"
 
 
 def _driver(device: Device) -> str:
@@ -103,24 +106,30 @@ def _compiler() -> str | None:
 
 
 def _measure(device: Device, names: Sequence[str]) -> dict[str, Figure]:
-    """Measure formats, and fp32 beside them; what the probe did not reach in time is refused."""
-    lines, complaint = _probe(device, list(dict.fromkeys(["fp32", *names])))
+    """Measure formats, and fp32 beside them; what the probe did not reach in time is refused for now."""
+    lines, complaint, is_late = _probe(device, list(dict.fromkeys(["fp32", *names])))
     seconds: dict[str, list[float]] = defaultdict(list)
-    figures: dict[str, Figure] = {name: {"refused": complaint} for name in names}
+    figures: dict[str, Figure] = {name: {"refused": complaint, "unsure": 1} for name in names}
     for line in lines:
         name = str(line["format"])
         if "refused" in line:
             figures[name] = {"refused": str(line["refused"])}
-        else:
+        elif "seconds" in line:
             seconds[name].append(float(line["seconds"]))
+    if is_late and lines and "begins" in lines[-1]:  # what took all of the time will take it again
+        figures[str(lines[-1]["format"])] = {"refused": complaint}
     if "fp32" not in seconds:  # not even the plainest one: that says nothing about the formats
         raise DeviceError(f"the number formats of {device.label} could not be measured: the probe {complaint}")
     fp32 = min(seconds["fp32"])
     return figures | {name: {"relative": min(taken) / fp32} for name, taken in seconds.items()}
 
 
-def _probe(device: Device, names: Sequence[str]) -> tuple[list[Figure], str]:
-    """Run the probe alone on the device; gives its lines, and what became of the formats that have none."""
+def _probe(device: Device, names: Sequence[str]) -> tuple[list[Figure], str, bool]:
+    """Run the probe alone on the device.
+
+    Returns:
+        Its lines, what became of the formats that have none, and whether that is for want of time.
+    """
     pin = (lambda: os.sched_setaffinity(0, device.cores)) if device.cores else None
     process = subprocess.Popen(
         [*PROBE, device.kind, str(max(1, len(device.cores))), *names],
@@ -133,12 +142,12 @@ def _probe(device: Device, names: Sequence[str]) -> tuple[list[Figure], str]:
     try:
         output, complaints = process.communicate(timeout=LIMIT_SECONDS)
         last = (complaints.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-        complaint = f"ends the measurement: {last}"
+        complaint, is_late = f"ends the measurement: {last}", False
     except subprocess.TimeoutExpired:
         process.kill()
         output, _ = process.communicate()
-        complaint = f"gave no result within {LIMIT_SECONDS:.0f} s"
-    return list(_lines(output)), complaint
+        complaint, is_late = f"gave no result within {LIMIT_SECONDS:.0f} s", True
+    return list(_lines(output)), complaint, is_late
 
 
 def _lines(output: str) -> Iterable[Figure]:

@@ -120,7 +120,6 @@ class Training:
         plain_loss: Loss = F.cross_entropy
         self.loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, plain_loss)
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))
-        self.precision.prepare(optimizer)
         plain_step: Step = self._ordinary_step
         step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
         recorder = None if recipe.compile != "off" else recorder or recorder_for(device, self.precision.generators)
@@ -203,6 +202,7 @@ class Training:
             fit_to_shape(self.device, self._steps_alike())
             with self.clock.event(), self.clock.rebuild():
                 self.forward.adapt(setting.changes, setting.batch_size)
+                self.precision.settle(run.optimizer)
 
     def _setting(self) -> Setting:
         of_methods = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
@@ -248,6 +248,7 @@ class Training:
         run.optimizer.zero_grad(set_to_none=True)
         for method in self.methods:
             method.after_step(run)
+        self.precision.settle(run.optimizer)
         return run.loss
 
     def _step_cost(self, batch_size: int) -> StepCost:

@@ -14,7 +14,7 @@ from paretosearch.errors import DeviceError
 from paretosearch.training.fixedpoint import kernel
 from paretosearch.training.fixedpoint.blockfloat import BlockFloat
 from paretosearch.training.fixedpoint.choice import back_end_for
-from paretosearch.training.fixedpoint.convolution import BackEnd
+from paretosearch.training.fixedpoint.convolution import BackEnd, Fast
 from paretosearch.training.fixedpoint.integers import Integers
 from paretosearch.training.fixedpoint.mode import FixedPointMode
 
@@ -162,10 +162,10 @@ class Precision:
                     layer.to(self._format.autocast)
         return model
 
-    def prepare(self, optimizer: torch.optim.Optimizer) -> None:
-        """Bring the weights that an optimizer has, on their device, into the format."""
+    def settle(self, optimizer: torch.optim.Optimizer) -> None:
+        """Bring the weights that an optimizer has into the format, whoever has changed them."""
         if self._block_float is not None:
-            self._block_float.start([p for group in optimizer.param_groups for p in group["params"]])
+            self._block_float.round_weights(optimizer)
 
     def backward(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Leave unscaled gradients of a loss, a scalar, in the optimizer's parameters."""
@@ -179,8 +179,7 @@ class Precision:
             1 if the step was made and 0 if not, a scalar on the device.
         """
         if self._block_float is not None:
-            self._block_float.step(optimizer)
-            return self._one
+            self._block_float.round_gradients(optimizer)
         if not self._format.scaled:
             optimizer.step()
             return self._one
@@ -210,10 +209,13 @@ class Precision:
     def state_dict(self) -> dict[str, Any]:
         """Give the loss scale, with what decides when it changes, and the state of the rounding."""
         rounding = {} if self._block_float is None else self._block_float.state_dict()
-        return {"scaler": self._scaler.state_dict(), "rounding": rounding}
+        by_integers = isinstance(self._back_end, Integers)
+        return {"scaler": self._scaler.state_dict(), "rounding": rounding, "integers": by_integers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it back."""
         self._scaler.load_state_dict(state["scaler"])
+        if self._back_end is not None:  # as it was, whatever is faster here
+            self._back_end = Integers(self._headroom) if state["integers"] else Fast()
         if self._block_float is not None:
             self._block_float.load_state_dict(state["rounding"])

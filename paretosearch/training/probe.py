@@ -44,7 +44,7 @@ def seconds_per_step(name: str, device: torch.device) -> float:
     model = _layers(channels).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
     model = precision.convert(model)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, fused=True)
-    precision.prepare(optimizer)
+    precision.settle(optimizer)
     forward = Forward(model, "off", fuse=device.type == "cpu" and precision.has_plain_operations)
     forward.adapt(changes=0, batch_size=batch)
     x, y = torch.randn(batch, channels, edge, edge, device=device), torch.zeros(batch, dtype=torch.long, device=device)
@@ -56,6 +56,7 @@ def seconds_per_step(name: str, device: torch.device) -> float:
             loss = F.cross_entropy(forward(x), y)
         precision.backward(loss, optimizer)
         precision.step(optimizer)
+        precision.settle(optimizer)
         optimizer.zero_grad(set_to_none=True)
         precision.take_skipped()  # waits for the device
         taken.append(_now(delay) - start)
@@ -100,11 +101,12 @@ def measured(name: str, device: torch.device) -> dict[str, str | float]:
 
 
 def main(arguments: list[str]) -> None:
-    """Write ``{"format": ..., "seconds": ...}`` or ``{"format": ..., "refused": ...}`` for some formats."""
+    """Write ``{"format": ..., "begins": true}``, then the same with ``seconds`` or ``refused``, for some formats."""
     device = torch.device("cuda:0" if arguments[0] == "cuda" else "cpu")
     torch.set_flush_denormal(True)
     torch.set_num_threads(int(arguments[1]))
     for name in turns(arguments[2:], device):
+        print(json.dumps({"format": name, "begins": True}), flush=True)
         print(json.dumps({"format": name, **measured(name, device)}), flush=True)
 
 

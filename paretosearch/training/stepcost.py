@@ -38,6 +38,7 @@ def step_cost(
         Median seconds and peak memory of a step; endless seconds and all of the memory if a GPU has no room for it.
     """
     memory = _memory(run.device)
+    drawn = [(generator, generator.get_state()) for generator in precision.generators]
     try:
         with undisturbed(run.model, training=True), torch.enable_grad():
             seconds = [_step(run, forward, batches, loss, precision, batch_size) for _ in range(WARM_UP + MEASURED)]
@@ -45,6 +46,8 @@ def step_cost(
         return StepCost(math.inf, memory or 0, memory)
     finally:
         run.optimizer.zero_grad(set_to_none=True)
+        for generator, state in drawn:
+            generator.set_state(state)
     peak = 0 if memory is None else torch.cuda.max_memory_allocated(run.device)
     return StepCost(statistics.median(seconds[WARM_UP:]), peak, memory)
 

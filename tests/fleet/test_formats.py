@@ -25,6 +25,7 @@ with open(asked, "a") as file:
     print(*sys.argv[5:], file=file)
 for name in sys.argv[5:]:
     said = says.get(name, {"seconds": 1.0})
+    print(json.dumps({"format": name, "begins": True}), flush=True)
     if said == "hang":
         print('{"format": "torn', end="", flush=True)
         time.sleep(600)
@@ -107,6 +108,23 @@ def test_a_format_that_hangs_costs_the_limit_and_no_more(fake: Fake, monkeypatch
     assert found[NUMBER_FORMATS[-1]].reason == "gave no result within 1 s"
     assert not found[NUMBER_FORMATS[-1]].is_usable(keep_slow=True)
     assert all(found[name].relative == 1.0 for name in NUMBER_FORMATS[:-1])
+
+
+def test_what_was_not_reached_is_measured_next_time_and_what_hung_is_not(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "LIMIT_SECONDS", 1.0)
+    slow, last = NUMBER_FORMATS[-2:]
+    found = fake(**{slow: "hang"})
+    assert found[slow].reason == found[last].reason == "gave no result within 1 s"
+    found = fake(**{slow: {"seconds": 0.5}, last: {"seconds": 0.5}})
+    assert (found[slow].relative, found[last].relative) == (None, 0.5)
+    assert fake.asked[1] == ["fp32", last]
+
+
+def test_what_died_is_measured_next_time(fake: Fake) -> None:
+    assert fake(bf16="crash")["bf16"].relative is None
+    assert fake(bf16={"seconds": 0.5})["bf16"].relative == 0.5
 
 
 def test_a_probe_that_dies_says_why(fake: Fake) -> None:

@@ -42,17 +42,14 @@ class BlockFloat:
         """Give the context for a forward pass including the loss."""
         return _BlockFloatMode(self._of_activations)
 
-    def start(self, parameters: Sequence[Tensor]) -> None:
-        """Round the weights with which a training begins."""
-        self._replace(parameters)
+    def round_gradients(self, optimizer: torch.optim.Optimizer) -> None:
+        """Round what the optimizer is about to use."""
+        self._replace([p.grad for p in _parameters(optimizer) if p.grad is not None])
 
-    def step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Update the weights by rounded gradients; round weights and momentum."""
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._replace([p.grad for p in parameters if p.grad is not None])
-        optimizer.step()
-        self._replace(parameters)
-        self._replace(list(_momenta(optimizer, parameters)))
+    def round_weights(self, optimizer: torch.optim.Optimizer) -> None:
+        """Round weights and momentum."""
+        self._replace(_parameters(optimizer))
+        self._replace(list(_momenta(optimizer)))
 
     def state_dict(self) -> dict[str, Any]:
         """Give the state of the random numbers."""
@@ -72,8 +69,12 @@ class BlockFloat:
         return at_random(dense(x), self._word_length, self.generator)
 
 
-def _momenta(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor]) -> Iterator[Tensor]:
-    for parameter in parameters:
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _momenta(optimizer: torch.optim.Optimizer) -> Iterator[Tensor]:
+    for parameter in _parameters(optimizer):
         momentum = optimizer.state[parameter].get("momentum_buffer")
         if momentum is not None:
             yield momentum

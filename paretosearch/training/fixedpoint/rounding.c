@@ -121,7 +121,14 @@ static inline float uniform(uint32_t place, uint32_t seed) {
     return (float)(int32_t)(h >> 8) * 0x1p-24f;
 }
 
-/* Up or down at random, so that the mean is the number itself. `values` may be `x`. */
+/* Up or down at random, so that the mean is the number itself: up as often as its fraction says, since to add a random
+ * number first would round the sum. */
+static inline float at_random(float t, float u) {
+    float down = floorf(t);
+    return down + (u < t - down ? 1.0f : 0.0f);
+}
+
+/* `values` may be `x`. */
 void stochastic(const float *x, size_t blocks, size_t size, size_t parts, int word_length, uint32_t seed,
                 float *values) {
     float low = -ldexpf(1, word_length - 1), high = ldexpf(1, word_length - 1) - 1;
@@ -131,6 +138,6 @@ void stochastic(const float *x, size_t blocks, size_t size, size_t parts, int wo
         uint32_t first = (uint32_t)(block * size);
         float s = scale_of_all(from, size, parts, word_length - 1), inverse = 1 / s;
         SHARED(for (size_t i = begin; i < end; i++) to[i] =
-                   clamped(floorf(from[i] * inverse + uniform(first + (uint32_t)i, seed)), low, high) * s;)
+                   clamped(at_random(from[i] * inverse, uniform(first + (uint32_t)i, seed)), low, high) * s;)
     }
 }

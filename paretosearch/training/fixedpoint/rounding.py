@@ -65,7 +65,8 @@ def scale_of(largest: Tensor, word_length: int, headroom: int) -> Tensor:
         headroom: Bits of it that stay free.
     """
     exponent = torch.frexp(largest).exponent - (word_length - 1 - headroom)
-    scale = torch.ldexp(torch.ones_like(largest), exponent.clamp(min=LEAST_EXPONENT))
+    bits = (exponent.clamp(min=LEAST_EXPONENT).to(torch.int32) + 127) << 23
+    scale = bits.view(torch.float32)  # exact, which a power need not be on every device
     scale = torch.where(largest < 2.0**LEAST_EXPONENT, 1.0, scale)
     return torch.where(torch.isfinite(largest), scale, torch.nan)
 
@@ -116,7 +117,9 @@ def at_random(x: Tensor, word_length: int, generator: torch.Generator, by_first:
         scale = scale_of(largest, word_length, 0).reshape(-1, *[1] * (x.ndim - 1)) if by_first else None
         scale = scale_of(largest, word_length, 0)[0] if scale is None else scale
         up = torch.empty_like(x).uniform_(generator=generator)
-        return (x / scale).add_(up).floor_().clamp_(*_limits(word_length)).mul_(scale)
+        exact = x / scale
+        down = exact.floor()  # to add a random number first would round the sum
+        return down.add_(up < exact - down).clamp_(*_limits(word_length)).mul_(scale)
     values = torch.empty_like(x)
     size, parts = _work(x)
     seed = int(torch.randint(2**32, (), generator=generator).item())

@@ -7,6 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from paretosearch.recipe import Recipe
+from paretosearch.run import Run
+from paretosearch.testing.images import image_set
+from paretosearch.training import Training
 from paretosearch.training.fixedpoint.blockfloat import BlockFloat
 from paretosearch.training.fixedpoint.rounding import scale_of
 
@@ -43,7 +47,9 @@ def test_weights_gradients_and_momentum_are_on_the_grid_after_every_step(word_le
         with numbers.context():
             loss = model(torch.randn(4, 3, 8, 8)).square().mean()
         loss.backward()
-        numbers.step(optimizer)
+        numbers.round_gradients(optimizer)
+        optimizer.step()
+        numbers.round_weights(optimizer)
         for p in model.parameters():
             assert p.grad is not None
             for tensor in (p.detach(), p.grad, optimizer.state[p]["momentum_buffer"]):
@@ -51,10 +57,10 @@ def test_weights_gradients_and_momentum_are_on_the_grid_after_every_step(word_le
         optimizer.zero_grad()
 
 
-def test_the_weights_begin_on_the_grid() -> None:
+def test_the_weights_begin_on_the_grid_without_a_momentum() -> None:
     model = _model()
     assert not _is_on_the_grid(model[0].weight.detach(), 8)
-    BlockFloat(8, CPU, seed=0).start(list(model.parameters()))
+    BlockFloat(8, CPU, seed=0).round_weights(_optimizer(model))
     assert all(_is_on_the_grid(p.detach(), 8) for p in model.parameters())
 
 
@@ -87,13 +93,13 @@ def test_an_evaluation_rounds_nothing_and_draws_nothing() -> None:
 
 
 def test_random_numbers_go_on_where_they_were() -> None:
-    one, other, x = BlockFloat(8, CPU, seed=1), BlockFloat(8, CPU, seed=2), [torch.randn(50)]
-    one.start([x[0].clone()])
+    one, other, models = BlockFloat(8, CPU, seed=1), BlockFloat(8, CPU, seed=2), [_model() for _ in range(3)]
+    one.round_weights(_optimizer(models[0]))
     other.load_state_dict(one.state_dict())
-    again, anew = x[0].clone(), x[0].clone()
-    one.start([again])
-    other.start([anew])
-    assert torch.equal(again, anew)
+    one.round_weights(_optimizer(models[1]))
+    other.round_weights(_optimizer(models[2]))
+    for ours, theirs in zip(models[1].parameters(), models[2].parameters(), strict=True):
+        assert torch.equal(ours, theirs)
 
 
 def test_the_mean_of_rounded_iterates_is_nearer_to_the_optimum_than_the_last_one() -> None:
@@ -103,11 +109,30 @@ def test_the_mean_of_rounded_iterates_is_nearer_to_the_optimum_than_the_last_one
     optimizer, visited = torch.optim.SGD([w], lr=0.1), []
     for step in range(4000):
         w.grad = (w.detach() - optimum) + 0.1 * torch.randn(1, generator=generator)
-        numbers.step(optimizer)
+        optimizer.step()
+        numbers.round_weights(optimizer)
         if step >= 1000:
             visited.append(w.item())
     typical = torch.tensor(visited).sub(optimum).square().mean().sqrt().item()
     assert abs(torch.tensor(visited).mean().item() - optimum.item()) < typical / 5
+
+
+def test_whatever_changes_the_weights_they_are_on_the_grid_in_every_forward() -> None:
+    methods = {"prunetrain": {"penalty_ratio": 0.5, "interval": 1}, "net2net": {"schedule": "widen@0.5x1.5"}}
+    recipe = Recipe("stripes", "resnet8", epochs=3, batch_size=32, width=0.25, number_format="bfp8", methods=methods)
+    training = Training(recipe, image_set(per_class=32), CPU)
+    seen: list[bool] = []
+    plain = training.stepper._step
+
+    def watched(run: Run, x: Tensor, y: Tensor) -> Tensor:
+        seen.append(all(_is_on_the_grid(p.detach(), 8) for p in run.model.parameters()))
+        return plain(run, x, y)
+
+    training.stepper._step = watched
+    outcome = training.go(with_test=False).outcome
+    assert {surgery.kind for surgery in outcome.surgeries} >= {"widen", "prune"}
+    assert len(seen) == 12
+    assert all(seen)
 
 
 def test_words_of_sixteen_bits_are_nearly_fp32() -> None:

@@ -18,7 +18,7 @@ Pair = tuple[int, int]
 #: Says and gives a difference.
 Note = Callable[[str, float], float]
 
-KERNEL_AGAINST_EXACT = "dfp16, bits in which integer kernels and exact back end differ"
+KERNEL_AGAINST_EXACT = "dfp16, numbers in which integer kernels and exact chains differ"
 
 #: Batch, channels in and out, edges of the map, of the kernel, stride and padding.
 SHAPES: list[tuple[int, int, int, Pair, Pair, Pair, Pair]] = [

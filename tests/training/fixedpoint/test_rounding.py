@@ -125,10 +125,18 @@ def test_rounding_at_random_keeps_the_mean(word_length: int) -> None:
 
 
 @both_ways
-def test_what_is_on_the_grid_is_not_moved_at_random() -> None:
-    x = torch.arange(-128.0, 128.0)
-    x[0] = 127
-    assert torch.equal(at_random(x, 8, torch.Generator().manual_seed(0)), x)
+@pytest.mark.parametrize("word_length", [8, 16])
+def test_what_is_on_the_grid_is_not_moved_at_random(word_length: int) -> None:
+    most = 2 ** (word_length - 1)
+    x = torch.arange(1 - most, most).repeat(5).float()
+    assert torch.equal(at_random(x, word_length, torch.Generator().manual_seed(0)), x)
+
+
+@both_ways
+def test_the_mean_of_a_number_near_the_largest_is_kept_as_well() -> None:
+    x = torch.full((4_000_000,), 32000.125)  # whose sum with a random number has no room for all of its bits
+    drawn = at_random(x, 16, torch.Generator().manual_seed(2))
+    assert abs(drawn.double().mean() - 32000.125) < 4 * (0.125 * 0.875) ** 0.5 / len(x) ** 0.5
 
 
 @both_ways
