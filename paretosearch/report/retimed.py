@@ -19,8 +19,8 @@ def phases_table(recorded: Outcome, here: Outcome) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for title in ("epochs", "steps", "batch", "run as"):
         table.add_column(title, justify="left" if title in ("epochs", "run as") else "right", no_wrap=True)
-    for title in ("recorded ms/step", "here ms/step", "recorded s", "here s"):
-        table.add_column(title, justify="right")
+    for title in ("recorded\nms/step", "here\nms/step", "recorded\nseconds", "here\nseconds"):
+        table.add_column(title, justify="right", no_wrap=True)
     for epochs, before, now in zip(_spans(recorded), recorded.phases, here.phases, strict=True):
         shown = epochs, str(before.steps), str(before.batch_size), now.tier
         figures = 1000 * before.step_seconds, 1000 * now.step_seconds, before.seconds, now.seconds

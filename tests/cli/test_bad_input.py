@@ -112,7 +112,8 @@ def test_devices_are_read_before_torch_is_imported(
 def test_a_launch_whose_trials_all_fail_says_why_and_what_to_do(run: Run, folder: Path) -> None:
     recipe = '[recipe]\nlearning_rate_rule = "none"\nweight_decay = 0.5'
     rates = ("{ low = 0.01, high = 0.2, log = true }", "[99.0, 100.0]")
-    file = study(folder, "l", ("[recipe]", recipe), rates, ("trials = 6", "trials = 2"))
+    long = ("low = 1, high = 3", "low = 8, high = 9")
+    file = study(folder, "l", ("[recipe]", recipe), rates, long, ("trials = 6", "trials = 2"))
     said = ["all 2 trials of this launch failed, most often diverged: DivergedError", "--trials 4"]
     refused(run("launch", file, "--cpu", "1"), 1, *said)
     again = run("launch", file, "--cpu", "1")

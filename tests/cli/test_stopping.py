@@ -59,7 +59,7 @@ def test_ctrl_c_while_a_worker_trains_leaves_no_folder(folder: Path) -> None:
     (folder / "long.json").write_text(
         f'{{"dataset": "folder:{folder}/images", "network": "convnet", "batch_size": 16, "epochs": 9999}}'
     )
-    command = [sys.executable, "-m", "paretosearch", "train", "long.json", "--cpu", "1", "--out", "none"]
+    command = [sys.executable, "-c", PROGRAM, "nothing", "train", "long.json", "--cpu", "1", "--out", "none"]
     start = subprocess.Popen(command, cwd=folder, env=environment(folder), stderr=subprocess.PIPE, text=True)
     with start as process:
         assert process.stderr is not None

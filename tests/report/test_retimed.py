@@ -30,7 +30,7 @@ HERE = replace(
 
 
 def lines(recorded: Outcome = RECORDED, here: Outcome = HERE) -> list[str]:
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=80)
     console.print(phases_table(recorded, here))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
@@ -38,17 +38,17 @@ def lines(recorded: Outcome = RECORDED, here: Outcome = HERE) -> list[str]:
 
 @pytest.mark.parametrize(("column", "outcome"), [(-2, RECORDED), (-1, HERE)])
 def test_the_seconds_of_the_table_add_up_to_the_training(column: int, outcome: Outcome) -> None:
-    rows = [line.split() for line in lines()[2:]]
+    rows = [line.split() for line in lines()[3:]]
     assert sum(float(row[column]) for row in rows) == outcome.train_seconds
     assert lines()[-1].startswith("outside the steps")
 
 
 def test_a_phase_is_named_by_the_epochs_that_it_spans() -> None:
-    assert [line.split()[0] for line in lines()[2:-1]] == ["1-3", "4", "4-9", "10"]
+    assert [line.split()[0] for line in lines()[3:-1]] == ["1-3", "4", "4-9", "10"]
 
 
 def test_the_table_begins_at_the_edge_and_ends_without_blanks() -> None:
-    assert lines()[0].startswith("epochs ")
+    assert lines()[1].startswith("epochs ")
     assert all(line == line.rstrip() for line in lines())
 
 
