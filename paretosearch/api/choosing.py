@@ -15,11 +15,8 @@ from paretosearch.studyfile import StudyFile
 
 def judged(file: StudyFile, device: Device) -> Mapping[str, Verdict]:
     """Give the verdict on every number format that a study names; none for fp32 alone, which needs no measurement."""
-    names = file.space.values_of("number_format")
-    if set(names) == {"fp32"}:
-        return {}
-    known = formats.verdicts(device)
-    return {str(name): known[str(name)] for name in names}
+    names = [str(name) for name in file.space.values_of("number_format")]
+    return {} if set(names) == {"fp32"} else formats.verdicts(device, names)
 
 
 def usable(file: StudyFile, verdicts: Mapping[str, Verdict]) -> Sequence[str]:

@@ -62,18 +62,19 @@ class Verdict:
         return not self.reason or (keep_slow and self.slow)
 
 
-def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]:
-    """Measure every number format on a device, or remember an earlier measurement.
+def verdicts(device: Device, names: Sequence[str] = NUMBER_FORMATS, cache: Path | None = None) -> Mapping[str, Verdict]:
+    """Measure number formats on a device, or remember an earlier measurement.
 
     What is remembered are the measurements, by all that they depend on, and not what follows from them: other versions
     of this program may think otherwise, and know other formats.
 
     Args:
         device: A device that nobody else uses now.
+        names: Which formats; one that is slow there may take a minute.
         cache: File to remember in; the user's cache folder if None.
 
     Returns:
-        A verdict for every one of `NUMBER_FORMATS`.
+        A verdict for every one of them.
 
     Raises:
         DeviceError: If not even fp32 could be measured.
@@ -81,12 +82,12 @@ def verdicts(device: Device, cache: Path | None = None) -> Mapping[str, Verdict]
     cache = cache or measurements.file_of("number_formats")
     key = _key(device)
     figures = _read(cache).get(key, {})
-    missing = [name for name in NUMBER_FORMATS if name not in figures]
+    missing = [name for name in names if name not in figures]
     if missing:
         figures = {**figures, **_measure(device, missing)}
         known = {name: figure for name, figure in figures.items() if "unsure" not in figure}
         measurements.write(cache, {**_read(cache), key: known})
-    return {name: _verdict(name, figures[name]) for name in NUMBER_FORMATS}
+    return {name: _verdict(name, figures[name]) for name in names}
 
 
 def _key(device: Device) -> str:

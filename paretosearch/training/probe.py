@@ -8,6 +8,7 @@ for it has been seen hundreds of times slower than fp32.
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ ROUNDS, SECONDS = 3, 0.3
 
 
 def seconds_per_step(name: str, device: torch.device) -> float:
-    """Time the fastest of a few training steps of four convolutions, done as a training does them.
+    """Take the median of a few training steps of four convolutions, done as a training does them.
 
     Args:
         name: A number format that the device can do.
@@ -64,12 +65,16 @@ def seconds_per_step(name: str, device: torch.device) -> float:
             delay.look_for_threads()
         if len(taken) == 2 and sum(taken) > SECONDS:
             break
-    return min(taken[1:])
+    return statistics.median(taken[1:])
 
 
 def _now(delay: RunDelay) -> float:
     """Read the clock, without the time in which another program had the core."""
-    return time.perf_counter() - delay.seconds()
+    for _ in range(10):
+        before, now = delay.seconds(), time.perf_counter()
+        if delay.seconds() == before:  # else the core was lost between the two readings
+            break
+    return now - before
 
 
 def _layers(channels: int) -> nn.Module:

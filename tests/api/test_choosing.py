@@ -68,7 +68,7 @@ class Launch:
 
 @pytest.fixture
 def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
-    monkeypatch.setattr(formats, "verdicts", lambda _: VERDICTS)
+    monkeypatch.setattr(formats, "verdicts", lambda _, names: {name: VERDICTS[name] for name in names})
     with closing(open_store(f"sqlite:///{tmp_path}/a.db")) as store:
         yield Launch(tmp_path, store)
 
@@ -136,7 +136,7 @@ def test_a_study_of_slow_formats_alone_says_what_to_do(launch: Launch) -> None:
 
 
 def test_fp32_alone_needs_no_measurement(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "verdicts", lambda _: pytest.fail("measured"))
+    monkeypatch.setattr(formats, "verdicts", lambda *_: pytest.fail("measured"))
     assert launch().fixed["number_format"] == "fp32"
     assert launch.printed == ""
     assert launch() == launch()
@@ -145,7 +145,7 @@ def test_fp32_alone_needs_no_measurement(launch: Launch, monkeypatch: pytest.Mon
 def test_a_study_goes_on_with_the_formats_that_it_began_with(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
     first = launch(space=ALL)
     printed = launch.printed
-    monkeypatch.setattr(formats, "verdicts", lambda _: pytest.fail("measured again"))
+    monkeypatch.setattr(formats, "verdicts", lambda *_: pytest.fail("measured again"))
     assert launch(space=ALL) == first
     assert launch.printed == printed
     with pytest.raises(

@@ -46,7 +46,7 @@ class Fake:
         says = {name.replace("_", "-"): said for name, said in says.items()}
         command = (sys.executable, "-c", FAKE, json.dumps(says), str(self._asked))
         self._monkeypatch.setattr(formats, "PROBE", command)
-        return dict(verdicts(device, self.cache))
+        return dict(verdicts(device, cache=self.cache))
 
     @property
     def asked(self) -> list[list[str]]:
@@ -101,11 +101,11 @@ def test_what_cannot_be_done_is_never_kept(fake: Fake) -> None:
 
 
 def test_a_format_that_hangs_costs_the_limit_and_no_more(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(formats, "LIMIT_SECONDS", 6.0)
     start = time.monotonic()
     found = fake(**{NUMBER_FORMATS[-1]: "hang"})
-    assert time.monotonic() - start < 20
-    assert found[NUMBER_FORMATS[-1]].reason == "gave no result within 1 s"
+    assert time.monotonic() - start < 40
+    assert found[NUMBER_FORMATS[-1]].reason == "gave no result within 6 s"
     assert not found[NUMBER_FORMATS[-1]].is_usable(keep_slow=True)
     assert all(found[name].relative == 1.0 for name in NUMBER_FORMATS[:-1])
 
@@ -113,10 +113,10 @@ def test_a_format_that_hangs_costs_the_limit_and_no_more(fake: Fake, monkeypatch
 def test_what_was_not_reached_is_measured_next_time_and_what_hung_is_not(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(formats, "LIMIT_SECONDS", 6.0)
     slow, last = NUMBER_FORMATS[-2:]
     found = fake(**{slow: "hang"})
-    assert found[slow].reason == found[last].reason == "gave no result within 1 s"
+    assert found[slow].reason == found[last].reason == "gave no result within 6 s"
     found = fake(**{slow: {"seconds": 0.5}, last: {"seconds": 0.5}})
     assert (found[slow].relative, found[last].relative) == (None, 0.5)
     assert fake.asked[1] == ["fp32", last]
@@ -210,10 +210,11 @@ def test_the_probe_goes_on_behind_a_format_that_fails(monkeypatch: pytest.Monkey
         probe.measured("fp32", torch.device("cpu"))
 
 
-def test_the_probe_measures_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "NUMBER_FORMATS", ("fp32", "tf32", "dfp16", "bfp8"))  # none that may take a minute
-    found = verdicts(CPU, tmp_path / "formats.json")
+def test_the_probe_measures_for_real_and_nothing_that_is_not_asked_for(tmp_path: Path) -> None:
+    names, cache = ("fp32", "tf32", "dfp16"), tmp_path / "formats.json"
+    found = verdicts(CPU, names, cache)
+    assert tuple(found) == names
     assert found["fp32"] == Verdict(1.0)
     assert "NVIDIA" in found["tf32"].reason
     assert found["dfp16"].relative is not None
-    assert verdicts(CPU, tmp_path / "formats.json") == found
+    assert verdicts(CPU, names, cache) == found
