@@ -9,6 +9,8 @@ from torch import Tensor
 
 from paretosearch.testing.surgery import relative_change
 
+pytest.register_assert_rewrite("paretosearch.testing.store")  # before anything imports it
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:

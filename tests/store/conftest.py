@@ -6,8 +6,6 @@ import pytest
 
 from paretosearch.testing.postgres import PostgresServer, postgres_server, why_no_postgres
 
-pytest.register_assert_rewrite("paretosearch.testing.store")
-
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
