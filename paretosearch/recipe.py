@@ -15,7 +15,7 @@ from paretosearch.errors import RecipeError, suggest
 
 NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8", "bf16-pure", "fp16-pure")
 
-#: Those whose numbers share exponents, which no device computes in.
+#: Those whose numbers share exponents, for which a device has no arithmetic of its own: at best there are kernels.
 SIMULATED_FORMATS = ("dfp16", "bfp16", "bfp8")
 
 #: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
