@@ -133,7 +133,7 @@ def test_a_storage_url_without_its_driver(run: Run) -> None:
 def test_a_directory_that_cannot_be_written(run: Run, folder: Path) -> None:
     refused(run("launch", "tiny.toml", "--cpu", "1", "--storage", "sqlite:////proc/x.db"), 2, "/proc")
     (folder / "in-the-way").write_text("")
-    refused(run("export", "tiny", "--out", "in-the-way/plots"), 2, "in-the-way")
+    refused(run("export", "e", "--out", "in-the-way/plots"), 2, "in-the-way")
 
 
 def test_looking_where_nothing_was_launched(run: Run, tmp_path: Path) -> None:
