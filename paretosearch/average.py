@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from paretosearch.axis import Value
+from paretosearch.method import Method, Slot
 from paretosearch.run import Run
 
 
@@ -107,6 +109,28 @@ class Average:
         """Take it back; whether it is of the network's weights is looked at later."""
         self._forget()
         self._means, self._count = [mean.clone() for mean in state["means"]], state["count"].clone()
+
+
+class Averaging(Method):
+    """A Method that evaluates a mean of the weights in their place; when it takes them is for each to say."""
+
+    slot = Slot.AVERAGING
+
+    def __init__(self, **parameters: Value) -> None:
+        super().__init__(**parameters)
+        self._average = Average()
+
+    def eval_model(self, model: nn.Module) -> nn.Module:
+        """Give the network with the mean of the weights, as soon as there is one."""
+        return self._average.network(model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give the mean."""
+        return self._average.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        self._average.load_state_dict(state)
 
 
 def _memory(model: nn.Module) -> list[Tensor]:

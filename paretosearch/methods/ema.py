@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from torch import Tensor
 
-from torch import Tensor, nn
-
-from paretosearch.average import Average
-from paretosearch.axis import Real, Value
-from paretosearch.method import Method, Slot
+from paretosearch.average import Averaging
+from paretosearch.axis import Real
 from paretosearch.run import Run, Step
 
 
-class EMA(Method):
+class EMA(Averaging):
     """Evaluate ``mean = d * mean + (1 - d) * weights``, taken after every step.
 
     The mean begins as the weights of the first step, which would weigh too much in a short training: ``d`` is ``decay``
@@ -33,16 +29,11 @@ class EMA(Method):
     name = "ema"
     summary = "moving average of the weights"
     paper = "Polyak & Juditsky 1992, doi:10.1137/0330046"
-    slot = Slot.AVERAGING
     space = {"decay": Real(0.0, 0.9999, default=0.0)}
     switch = "decay"
     off = 0.0
 
     decay: float
-
-    def __init__(self, **parameters: Value) -> None:
-        super().__init__(**parameters)
-        self._average = Average()
 
     def edit_step(self, step: Step) -> Step:
         """Take the weights when all other Methods are done with them."""
@@ -58,18 +49,6 @@ class EMA(Method):
         """Notice a change of shape."""
         self._average.follow(run)
         return x, y
-
-    def eval_model(self, model: nn.Module) -> nn.Module:
-        """Give the network with the mean of the weights."""
-        return self._average.network(model)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give the mean."""
-        return self._average.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it back."""
-        self._average.load_state_dict(state)
 
 
 def new_share(count: Tensor, decay: float) -> Tensor:

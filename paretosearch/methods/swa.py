@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from paretosearch.average import Average
-from paretosearch.axis import Int, Real, Value
+from paretosearch.average import Averaging
+from paretosearch.axis import Int, Real
 from paretosearch.errors import RecipeError
-from paretosearch.method import Method, Slot
 from paretosearch.recipe import Recipe
 from paretosearch.run import Run, Step
 
@@ -19,7 +16,7 @@ from paretosearch.run import Run, Step
 _ROUNDING = 1e-6
 
 
-class SWA(Method):
+class SWA(Averaging):
     """Keep the learning rate constant towards the end, and evaluate the mean of the weights of that time.
 
     Weights count equally, as they are after a step; those of the last step always do. The first come one interval after
@@ -41,7 +38,6 @@ class SWA(Method):
     name = "swa"
     summary = "mean of the weights along a constant learning rate"
     paper = "Izmailov et al. 2018, arXiv:1803.05407, section 3"
-    slot = Slot.AVERAGING
     space = {
         "start": Real(0.5, 1.0, default=1.0),
         "rate": Real(0.01, 1.0, default=0.1, log=True),
@@ -53,10 +49,6 @@ class SWA(Method):
     start: float
     rate: float
     per_epoch: int
-
-    def __init__(self, **parameters: Value) -> None:
-        super().__init__(**parameters)
-        self._average = Average()
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before there are two weights to take the mean of."""
@@ -92,15 +84,3 @@ class SWA(Method):
             run.learning_rate = self.rate * run.recipe.peak_learning_rate
             self._average.follow(run)
         return x, y
-
-    def eval_model(self, model: nn.Module) -> nn.Module:
-        """Give the network with the mean of the weights, as soon as there is one."""
-        return self._average.network(model)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Give the mean."""
-        return self._average.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take it back."""
-        self._average.load_state_dict(state)
