@@ -51,6 +51,15 @@ class Device:
         return cls(**{**plain, "cores": tuple(plain["cores"])})
 
 
+def cpu_abilities() -> str:
+    """Give what the processor can do, as Linux lists it: one name may stand for several kinds, and homes are shared."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
 def cpu_name() -> str:
     """Give the model of the CPU."""
     try:

@@ -21,7 +21,7 @@ def file_of(kind: str) -> Path:
 @cache
 def kernels() -> str:
     """Name the C that this program builds where it runs: with other kernels everything is to be measured anew."""
-    sources = sorted(Path(__file__).parent.rglob("*.c"))
+    sources = sorted(Path(__file__).parent.rglob("*.[ch]"))
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
 
 

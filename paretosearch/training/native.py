@@ -9,22 +9,26 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from paretosearch.device import cpu_name
+from paretosearch.device import cpu_abilities, cpu_name
 
 #: Machine code for this very processor; NaNs must stay NaNs, so the arithmetic is not otherwise free.
 FLAGS = ("-O3", "-march=native", "-mtune=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
+
+#: What all libraries share.
+HEADER = files(__package__).joinpath("threads.h")
 
 
 def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes.CDLL | str:
     """Load the functions of a C file, building them where that was not done before.
 
     Args:
-        source: The file; what it includes must be the system's.
+        source: The file; what it includes must be the system's, or ``threads.h``.
         functions: Types of the arguments of every function, none of which returns anything.
 
     Returns:
@@ -33,8 +37,9 @@ def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return "there is no C compiler (cc or gcc)"
-    code = source.read_bytes()
-    key = hashlib.sha256(b"\0".join([code, *map(str.encode, (compiler, cpu_name(), _abilities(), *FLAGS))]))
+    code, header = source.read_bytes(), HEADER.read_bytes()
+    made_for = compiler, cpu_name(), cpu_abilities(), *FLAGS
+    key = hashlib.sha256(b"\0".join([code, header, *map(str.encode, made_for)]))
     place = user_cache_path("paretosearch") / "kernels" / f"{key.hexdigest()[:24]}.so"
     try:
         if not place.exists():
@@ -47,21 +52,13 @@ def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes
         return f"the kernels cannot be built or loaded: {error}"
 
 
-def _abilities() -> str:
-    """Give what the processor can do: the same name may stand for several kinds, and homes are shared."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
-
-
 def _build(compiler: str, source: bytes, place: Path) -> None:
     """Compile into a file of its own, then rename: several Workers may do so at once."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         code, compiled, made = (Path(folder) / f"kernels.{suffix}" for suffix in ("c", "o", "so"))
         code.write_bytes(source)
+        (code.parent / HEADER.name).write_bytes(HEADER.read_bytes())
         # Linked without OpenMP, whose functions are then those of the library that torch has loaded for all to see: a
         # second one would have threads of its own, which fight with torch's for the cores.
         steps = ["-fopenmp", "-c", "-o", str(compiled), str(code)], ["-shared", "-o", str(made), str(compiled), "-lm"]

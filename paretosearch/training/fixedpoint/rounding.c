@@ -4,56 +4,25 @@
  * the largest magnitude; bits of a float are compared as integers, since that puts infinities and NaNs on top: such a
  * block becomes NaN as a whole, and a training that diverges is noticed.
  *
- * Work is divided among `parts` threads of OpenMP, which are PyTorch's own, see native.py. */
+ * What counts as zero must not depend on the thread that a number is given to, which threads.h sees to. */
 
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
+
+#include "threads.h"
 
 #define RESTRICT __restrict__
 
 /* Exponent of the smallest float that is no denormal: below it a scale would count as zero. */
 #define LEAST (-126)
 
-/* Each thread has its own setting of what is done with denormals; the numbers that are told apart here must not depend
- * on it: bits 15 and 6. */
-static unsigned flush_denormals(void) {
-#if defined(__SSE__)
-    unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040);
-    return before;
-#else
-    return 0;
-#endif
-}
-
-static void restore(unsigned setting) {
-#if defined(__SSE__)
-    _mm_setcsr(setting);
-#else
-    (void)setting;
-#endif
-}
-
 static float float_of(uint32_t bits) {
     float v;
     memcpy(&v, &bits, 4);
     return v;
 }
-
-/* Runs BODY on each thread with the numbers of its share, from `begin` to `end`. */
-#define SHARED(BODY)                                                                                                   \
-    _Pragma("omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)")                                  \
-    for (size_t part = 0; part < parts; part++) {                                                                      \
-        size_t begin = size * part / parts, end = size * (part + 1) / parts;                                           \
-        unsigned setting = flush_denormals();                                                                          \
-        BODY                                                                                                           \
-        restore(setting);                                                                                              \
-    }
 
 static uint32_t largest(const float *RESTRICT x, size_t begin, size_t end) {
     uint32_t most = 0;
@@ -92,7 +61,7 @@ void nearest(const float *x, size_t size, size_t parts, int word_length, int hea
              int16_t *mantissas, float *scale) {
     float s = *scale = scale_of_all(x, size, parts, word_length - 1 - headroom);
     float low = -ldexpf(1, word_length - 1), high = ldexpf(1, word_length - 1) - 1, inverse = 1 / s;
-    SHARED({
+    SHARED(size, {
         if (values && mantissas)
             for (size_t i = begin; i < end; i++) {
                 float q = clamped(rintf(x[i] * inverse), low, high);
@@ -109,7 +78,7 @@ void nearest(const float *x, size_t size, size_t parts, int word_length, int hea
 
 void values_of(const int16_t *mantissas, size_t size, size_t parts, const float *scale, float *values) {
     float s = *scale;
-    SHARED(for (size_t i = begin; i < end; i++) values[i] = (float)mantissas[i] * s;)
+    SHARED(size, for (size_t i = begin; i < end; i++) values[i] = (float)mantissas[i] * s;)
 }
 
 /* A number in [0, 1) for every place, from 24 bits of a hash (the mixing of MurmurHash3 by A. Appleby, public domain). */
@@ -137,7 +106,7 @@ void stochastic(const float *x, size_t blocks, size_t size, size_t parts, int wo
         float *to = values + block * size;
         uint32_t first = (uint32_t)(block * size);
         float s = scale_of_all(from, size, parts, word_length - 1), inverse = 1 / s;
-        SHARED(for (size_t i = begin; i < end; i++) to[i] =
+        SHARED(size, for (size_t i = begin; i < end; i++) to[i] =
                    clamped(at_random(from[i] * inverse, uniform(first + (uint32_t)i, seed)), low, high) * s;)
     }
 }

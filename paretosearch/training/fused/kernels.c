@@ -13,9 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
+
+#include "threads.h"
 
 #define RESTRICT __restrict__
 #define INLINE static inline __attribute__((always_inline))
@@ -30,26 +29,6 @@
 #define W 16
 
 typedef uint16_t bf16;
-
-/* Denormals are slow, and whether they count as zero is a setting of each thread: bits 15 and 6. The thread gets its
- * own setting back. */
-INLINE unsigned flush_denormals(void) {
-#if defined(__SSE__)
-    unsigned before = _mm_getcsr();
-    _mm_setcsr(before | 0x8040);
-    return before;
-#else
-    return 0;
-#endif
-}
-
-INLINE void restore(unsigned setting) {
-#if defined(__SSE__)
-    _mm_setcsr(setting);
-#else
-    (void)setting;
-#endif
-}
 
 INLINE float get_float(const float *p) { return *p; }
 INLINE void put_float(float *p, float v) { *p = v; }
@@ -103,16 +82,6 @@ INLINE void put_bf16(bf16 *p, float v) {
         }                                                                                                              \
     }
 
-/* Runs BODY on each thread with the rows of its share, from `begin` to `end`. */
-#define SHARED(BODY)                                                                                                   \
-    _Pragma("omp parallel for num_threads(parts) schedule(static, 1) if (parts > 1)")                                  \
-    for (size_t part = 0; part < parts; part++) {                                                                      \
-        size_t begin = rows * part / parts, end = rows * (part + 1) / parts;                                           \
-        unsigned setting = flush_denormals();                                                                          \
-        BODY                                                                                                           \
-        restore(setting);                                                                                              \
-    }
-
 #define FUNCTIONS(T)                                                                                                   \
     INLINE float relu_grad_##T(const T *dy, const T *y) { return get_##T(y) <= 0 ? 0 : get_##T(dy); }                  \
     INLINE void put_relu_##T(T *y, float v) { put_##T(y, v < 0 ? 0 : v); }                                             \
@@ -122,7 +91,7 @@ INLINE void put_bf16(bf16 *p, float v) {
         SUM(get_##T(x + i) - shift[c], (get_##T(x + i) - shift[c]) * (get_##T(x + i) - shift[c]))                      \
     }                                                                                                                  \
     void sums_##T(const T *x, size_t rows, size_t C, size_t parts, const float *shift, double *sums) {                 \
-        SHARED(sums_of_##T(x, begin, end, C, shift, sums + 2 * part * C, sums + (2 * part + 1) * C);)                  \
+        SHARED(rows, sums_of_##T(x, begin, end, C, shift, sums + 2 * part * C, sums + (2 * part + 1) * C);)            \
     }                                                                                                                  \
     /* y = max(0, x * scale + offset + shortcut); without a shortcut where that is NULL. */                            \
     static void apply_to_##T(const T *RESTRICT x, const T *RESTRICT shortcut, T *RESTRICT y, size_t begin, size_t end, \
@@ -134,7 +103,7 @@ INLINE void put_bf16(bf16 *p, float v) {
     }                                                                                                                  \
     void apply_##T(const T *x, const T *shortcut, T *y, size_t rows, size_t C, size_t parts, const float *scale,       \
                    const float *offset) {                                                                              \
-        SHARED(apply_to_##T(x, shortcut, y, begin, end, C, scale, offset);)                                            \
+        SHARED(rows, apply_to_##T(x, shortcut, y, begin, end, C, scale, offset);)                                      \
     }                                                                                                                  \
     /* With g the gradient dy where y is above 0: sums, for every of at most MOST channels, g and g * (x - mean). */   \
     static void grad_sums_of_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, size_t begin,         \
@@ -144,7 +113,7 @@ INLINE void put_bf16(bf16 *p, float v) {
     }                                                                                                                  \
     void grad_sums_##T(const T *dy, const T *y, const T *x, size_t rows, size_t C, size_t parts, const float *mean,    \
                        double *sums) {                                                                                 \
-        SHARED(grad_sums_of_##T(dy, y, x, begin, end, C, mean, sums + 2 * part * C, sums + (2 * part + 1) * C);)       \
+        SHARED(rows, grad_sums_of_##T(dy, y, x, begin, end, C, mean, sums + 2 * part * C, sums + (2 * part + 1) * C);) \
     }                                                                                                                  \
     /* dx = scale * g - a - b * (x - mean), and dshortcut = g unless that is NULL. */                                  \
     static void grad_apply_to_##T(const T *RESTRICT dy, const T *RESTRICT y, const T *RESTRICT x, T *RESTRICT dx,      \
@@ -162,7 +131,7 @@ INLINE void put_bf16(bf16 *p, float v) {
     }                                                                                                                  \
     void grad_apply_##T(const T *dy, const T *y, const T *x, T *dx, T *dshortcut, size_t rows, size_t C, size_t parts, \
                         const float *mean, const float *scale, const float *a, const float *b) {                       \
-        SHARED(grad_apply_to_##T(dy, y, x, dx, dshortcut, begin, end, C, mean, scale, a, b);)                          \
+        SHARED(rows, grad_apply_to_##T(dy, y, x, dx, dshortcut, begin, end, C, mean, scale, a, b);)                    \
     }
 
 FUNCTIONS(float)
