@@ -12,6 +12,8 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
+from paretosearch.device import cpu_abilities
+
 
 def file_of(kind: str) -> Path:
     """Name the file of one kind of measurement, in the user's cache folder."""
@@ -20,9 +22,10 @@ def file_of(kind: str) -> Path:
 
 @cache
 def kernels() -> str:
-    """Name the C that this program builds where it runs: with other kernels everything is to be measured anew."""
+    """Name the C that this program builds where it runs, and what the processor can do: else all is measured anew."""
     sources = sorted(Path(__file__).parent.rglob("*.[ch]"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
+    texts = [*(source.read_bytes() for source in sources), cpu_abilities().encode()]
+    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
 
 
 def read(file: Path) -> dict[str, Any]:

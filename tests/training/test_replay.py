@@ -1,5 +1,6 @@
 """A finished training is timed again from its record alone."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -12,7 +13,9 @@ from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
 from paretosearch.training import loop, replay, train
+from paretosearch.training.clock import Clock
 from paretosearch.training.phases import Phase
+from paretosearch.training.rundelay import RunDelay
 from paretosearch.training.surgery import Surgeon
 
 CPU = torch.device("cpu")
@@ -85,14 +88,23 @@ def test_seconds_are_those_of_here_and_the_rest_is_kept(monkeypatch: pytest.Monk
     assert Outcome.from_json(again.to_json()) == again
 
 
-def test_a_training_notes_what_rebuilding_took_and_counts_it_once() -> None:
-    outcome = train(CHANGING, IMAGES, CPU).outcome
+class _Still(RunDelay):
+    def seconds(self) -> float:
+        return 0.0
+
+
+def test_a_training_notes_what_rebuilding_took_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that is a second later at every look, each rebuilding takes one, and asking for it another two."""
+    looks, rebuilds, rebuild = itertools.count(), [], Clock.rebuild
+    monkeypatch.setattr(Clock, "rebuild", lambda clock: rebuilds.append(1) or rebuild(clock))
+    monkeypatch.setattr(loop, "Clock", lambda device: Clock(device, lambda: float(next(looks)), _Still()))
+    training = loop.Training(CHANGING, IMAGES, CPU)
+    outcome = training.go(with_test=False).outcome
     rebuilding = [phase.rebuild_seconds or 0.0 for phase in outcome.phases]
     assert all(seconds > 0 for seconds in rebuilding)
-    events = (outcome.train_seconds or 0.0) - sum(phase.seconds for phase in outcome.phases)
-    assert sum(rebuilding) < events  # which has the search for dead channels, and the batch statistics of the end
-    shapes = sum(surgery.seconds for surgery in outcome.surgeries)
-    assert sum(rebuilding) < shapes + 0.05 * len(outcome.phases) + 0.05  # asking for a change is no part of it
+    behind_the_last = training.clock.state_dict()["events"]["rebuild"]  # of a pruning that had nothing to cut
+    assert sum(rebuilding) + behind_the_last == len(rebuilds) > len(outcome.surgeries)
+    assert all(surgery.seconds == 3 for surgery in outcome.surgeries)
 
 
 def test_a_replay_takes_as_many_steps_as_a_median_needs() -> None:
