@@ -157,6 +157,13 @@ class Method:
         """
         return recipe.methods[self.name] if self.acts(recipe) else None
 
+    def settled_at(self, recipe: Recipe) -> int:
+        """Say after how many epochs the last change that the Method plans is made.
+
+        Before that, no curve so far says how the training ends.
+        """
+        return 0
+
     def check_anatomy(self, anatomy: Anatomy, network: str) -> None:
         """Look for a reason why a network does not have the shape that the Method needs.
 

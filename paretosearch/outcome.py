@@ -14,6 +14,12 @@ from paretosearch.errors import ParetosearchError
 FailureClass = Literal["infrastructure", "out_of_memory", "diverged", "invalid", "bug"]
 FAILURE_CLASSES: tuple[FailureClass, ...] = ("infrastructure", "out_of_memory", "diverged", "invalid", "bug")
 
+#: How an Attempt can end: with a result; without one; by the user, to be gone on with; early, since even its best
+#: ending would have been dominated.
+Status = Literal["complete", "failed", "stopped", "dominated"]
+STATUSES: tuple[Status, ...] = ("complete", "failed", "stopped", "dominated")
+#: Why an Attempt is made: for the search, or to repeat a result of it with another seed.
+Purpose = Literal["search", "confirm"]
 
 #: What an Outcome has many of, which the store keeps in tables of their own.
 SEQUENCES = ("epochs", "surgeries", "phases")
@@ -110,10 +116,12 @@ class PhaseResult:
 class Outcome:
     """How one Attempt ended.
 
+    One that ended early has the epochs until then.
+
     Args:
-        status: ``complete``, ``failed``, or ``stopped`` by the user before its end.
-        failure: Class of the failure; None when complete.
-        message: One line on the failure; empty when complete.
+        status: One of `STATUSES`.
+        failure: Class of the failure; None where nothing failed.
+        message: One line on why there is no result; empty when complete.
         detail: Traceback or last output of a failure; empty when complete.
         train_seconds: Seconds on the training clock: the first objective.
         wall_seconds: The same seconds without the clock's robustness against interruptions.
@@ -131,7 +139,7 @@ class Outcome:
         phases: Its steps, in order.
     """
 
-    status: Literal["complete", "failed", "stopped"]
+    status: Status
     failure: FailureClass | None = None
     message: str = ""
     detail: str = ""
@@ -198,8 +206,8 @@ def checked(outcome: Outcome) -> Outcome:
     Raises:
         ParetosearchError: If a number is not finite, negative, or an accuracy or a share is above 1.
     """
-    if outcome.status not in ("complete", "failed", "stopped"):
-        raise ParetosearchError(f"an Outcome is complete, failed or stopped, not {outcome.status!r}")
+    if outcome.status not in STATUSES:
+        raise ParetosearchError(f"an Outcome is one of {', '.join(STATUSES)}, not {outcome.status!r}")
     if outcome.status == "failed" and outcome.failure not in FAILURE_CLASSES:
         raise ParetosearchError(f"{outcome.failure!r} is no class of failure (allowed: {', '.join(FAILURE_CLASSES)})")
     records: tuple[_Record, ...] = (outcome, *outcome.epochs, *outcome.surgeries, *outcome.phases)

@@ -58,11 +58,13 @@ class Space:
         fixed: Value of every field and ``method.parameter`` that is not searched.
         axes: Range of every one that is.
         activations: When each Method is part of a Recipe.
+        defaults: What an axis would have if it were not searched, where its range contains that.
     """
 
     fixed: Mapping[str, Value]
     axes: Mapping[str, SearchAxis]
     activations: tuple[Activation, ...] = field(default=())
+    defaults: Mapping[str, Value] = field(default_factory=dict)
 
     def recipe(self, genome: Genome) -> Recipe:
         """Make the canonical Recipe of a genome.
@@ -76,15 +78,15 @@ class Space:
         Raises:
             RecipeError: If a value is outside what any Recipe allows.
         """
-        recipe, settled = self.spelled(genome), False
-        while not settled:
+        recipe = self.spelled(genome)
+        while True:
             found = {
                 a.method: a.canonical(recipe) for a in self.activations if a.canonical and a.method in recipe.methods
             }
             kept = {name: p for name, p in {**recipe.methods, **found}.items() if p is not None}
-            settled = kept == dict(recipe.methods)  # a Method that goes may have been what another one acts on
-            recipe = replace(recipe, methods=kept)
-        return recipe
+            if kept == dict(recipe.methods):
+                return recipe
+            recipe = replace(recipe, methods=kept)  # a Method that goes may have been what another one acts on
 
     def spelled(self, genome: Genome) -> Recipe:
         """Make the Recipe that a genome spells out, with every Method that it turns on.
@@ -98,6 +100,27 @@ class Space:
         plain = {name: value for name, value in values.items() if "." not in name}
         kept = {name: p for name, p in methods.items() if p or name not in slots}
         return Recipe(**plain, methods=kept)  # type: ignore[arg-type]  # Recipe checks every field itself
+
+    def genome_of(self, recipe: Recipe) -> dict[str, Value]:
+        """Give the genome that all genomes of one Recipe share: an axis that says nothing in it is at its `corner`.
+
+        Args:
+            recipe: One of this space.
+
+        Returns:
+            A value for every axis; that of a parameter may lie outside the axis where several trainings are one.
+        """
+        switches = {a.key: a.value for a in self.activations if not a.on}
+        genome: dict[str, Value] = {}
+        for name in self.axes:
+            method, dot, parameter = name.partition(".")
+            if not dot:
+                genome[name] = getattr(recipe, name)
+            elif method in recipe.methods:
+                genome[name] = recipe.methods[method][parameter]
+            else:
+                genome[name] = switches.get(name, self.corner[name])
+        return genome
 
     def corners(self, keys: Iterable[str]) -> Iterator[dict[str, Value]]:
         """Give the genomes with every listed value, or both ends, of some axes; the others stay at their `corner`.

@@ -11,16 +11,19 @@ from paretosearch.store import AttemptRecord
 from paretosearch.studyfile import StudyFile
 
 
-def spent(file: StudyFile, space: Space, trials: int) -> str:
+def spent(file: StudyFile, space: Space, trials: int, done: bool) -> str:
     """Say that nothing is left to do, and what would go on.
 
     Args:
         file: The study.
         space: What of it is searched here.
         trials: How many Trials it has.
+        done: Whether its sampler has nothing more to ask for.
     """
     if file.search.sampler == "grid" and trials == space.size:
         return f"study {file.name!r} has trained every recipe of its grid, {counted(trials, 'trial')}"
+    if done:
+        return f"study {file.name!r} has asked for every recipe of its space, {counted(trials, 'trial')}"
     by_trials = file.budget.trials is not None and trials >= file.budget.trials
     larger = f"--trials {2 * trials}" if by_trials else "a larger --device-hours"
     return f"the budget of study {file.name!r} is spent, with {counted(trials, 'trial')}; {larger} goes on"

@@ -114,7 +114,7 @@ def attempts_of(store: Store, study: str, trial: int) -> Sequence[AttemptRecord]
     Raises:
         UsageError: If the study has no such trial.
     """
-    attempts = store.attempts(study)
+    attempts = [attempt for attempt in store.attempts(study) if attempt.purpose == "search"]
     found = [attempt for attempt in attempts if attempt.trial == trial]
     if not found:
         known = _runs(sorted({attempt.trial for attempt in attempts}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +12,28 @@ from rich.console import Console
 from paretosearch.api.ending import all_failed, spent
 from paretosearch.api.preparing import prepare
 from paretosearch.api.registering import registered
+from paretosearch.api.warming import warm
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
+from paretosearch.fleet.early import EarlyStops
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import Lock
+from paretosearch.fleet.repeats import Repeats
+from paretosearch.fleet.searching import Searching
+from paretosearch.fleet.work import Work
+from paretosearch.methods import settled_at
 from paretosearch.report.live import LiveView
 from paretosearch.report.stages import show_stage
-from paretosearch.search import Search, grid, open_search
+from paretosearch.search import Search, Stopper, grid, open_search
 from paretosearch.space import Space
 from paretosearch.store import Front, Store, default_url, open_store, redacted
 from paretosearch.studyfile import StudyFile, load, with_budget
+
+#: Share of the hours that the search has where repeats are to come after it.
+SEARCH_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ def launch(
     trials: int | None = None,
     device_hours: float | None = None,
     console: Console | None = None,
+    from_study: str | None = None,
 ) -> Launched:
     """Run a study, or continue it.
 
@@ -65,6 +75,7 @@ def launch(
         trials: Budget in trials, instead of the study file's.
         device_hours: Budget in hours of devices, instead of the study file's.
         console: Where to show what happens.
+        from_study: Another study of the store whose results to begin with, as far as they are of this space.
 
     Returns:
         The front and how the launch ended.
@@ -83,10 +94,12 @@ def launch(
         held.callback(Lock(folder / "launcher.lock", f"study {file.name!r}").release)
         reservation = device_choice.Reservation(wish)
         held.callback(reservation.release)
-        return _launch(file, reservation.devices, open_store(storage), folder, console or Console())
+        return _launch(file, reservation.devices, open_store(storage), folder, console or Console(), from_study)
 
 
-def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Path, console: Console) -> Launched:
+def _launch(
+    file: StudyFile, devices: Sequence[Device], store: Store, folder: Path, console: Console, from_study: str | None
+) -> Launched:
     device_class = _one_class(devices)
     with ExitStack() as held:
         show_stage("preparing the data set", console.quiet)
@@ -96,6 +109,8 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
         space = registered(file, store, devices[0], console)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
+        if from_study is not None:
+            warm(file.name, from_study, space, search, store, device_class, console)
         for name, genome in file.first.items():
             if space.has(genome):
                 search.begin_with(name, genome)
@@ -106,17 +121,29 @@ def _launch(file: StudyFile, devices: Sequence[Device], store: Store, folder: Pa
         for device in devices:
             store.add_device(device)
         before, attempts_before = search.counts(), len(store.attempts(file.name))
-        done = before["complete"] + before["failed"]
+        done = sum(before.values()) - before["running"]
         view = held.enter_context(LiveView(console, file.name, tuple(space.axes), file.budget.trials, devices, done))
-        fleet = LocalFleet(devices, folder)
-        stopped_by = Launcher(file.name, space, file.budget, search, store, fleet, folder, view).run()
+        work = _work(file, space, search, store, view.message)
+        stopped_by = Launcher(file.name, work, store, LocalFleet(devices, folder), folder, view).run()
         after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]
+        done_asking = search.is_done()
     trials = sum(after.values())
     if after == before and not attempts and stopped_by is None:
-        console.print(spent(file, space, trials), markup=False, highlight=False, soft_wrap=True)
+        console.print(spent(file, space, trials, done_asking), markup=False, highlight=False, soft_wrap=True)
     failed = after["failed"] - before["failed"] if after["complete"] == before["complete"] else 0
     failure = all_failed(file, trials, failed, attempts) if failed else ""
     return Launched(file.name, tuple(space.axes), store.front(file.name, device_class), stopped_by, failure)
+
+
+def _work(file: StudyFile, space: Space, search: Search, store: Store, say: Callable[[str], None]) -> Sequence[Work]:
+    """Give the search, and behind it the repeats that the study file wants, each with its part of the budget."""
+    hours, wanted = file.budget.device_hours, file.search.replicates
+    stops = EarlyStops(Stopper(file.seed, settled_at), store) if file.search.stops else None
+    if not wanted:
+        return [Searching(file.name, space, file.budget, search, store, stops, say)]
+    searched = file if hours is None else with_budget(file, device_hours=SEARCH_SHARE * hours)
+    searching = Searching(file.name, space, searched.budget, search, store, stops, say)
+    return [searching, Repeats(file.name, store, wanted, hours)]
 
 
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:

@@ -20,7 +20,7 @@ SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
-    for command in (launch, status, front, export, dashboard, train, retime, methods, doctor):
+    for command in (launch, status, front, confirm, export, dashboard, train, retime, methods, doctor):
         app.command()(command)
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
@@ -51,6 +51,12 @@ def launch(
             "--device-hours", min=0.001, help="Budget in device hours, instead of the study's.", show_default=False
         ),
     ] = None,
+    from_study: Annotated[
+        str | None,
+        typer.Option(
+            "--from-study", help="Begin with the results of this study that fit.", metavar="NAME", show_default=False
+        ),
+    ] = None,
     storage: Storage = None,
 ) -> None:
     """Run a study, or continue it with the same command."""
@@ -61,7 +67,7 @@ def launch(
     from paretosearch.report.tables import front_table
 
     console = Console()
-    launched = run(study, gpus, cpu, storage, trials, hours, console)
+    launched = run(study, gpus, cpu, storage, trials, hours, console, from_study)
     console.print(front_table(launched.front, launched.axes))
     if launched.stopped_by is not None:
         console.print("stopped early; the same command continues")
@@ -84,22 +90,67 @@ def front(
     storage: Storage = None,
     as_json: Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="Show what repeats say: means, intervals, who is likely on the front.")
+    ] = False,
     device_class: DeviceClass = None,
 ) -> None:
     """Show the Pareto front of a study."""
     from paretosearch.api.fronts import axes_of, checked_class, open_study
+    from paretosearch.report.confirmed import confirmed_json, confirmed_table
     from paretosearch.report.tables import front_csv, front_json, front_table
 
     store, name = open_study(study, storage)
     if csv and as_json:
         raise UsageError("--csv and --json are two answers; choose one")
-    found = store.front(name, checked_class(store, name, device_class))
+    chosen = checked_class(store, name, device_class)
+    if confirmed:
+        if csv:
+            raise UsageError("--confirmed is printed as a table or by --json; leave --csv out")
+        known = store.estimates(name, chosen)
+        _print_json(confirmed_json(known)) if as_json else Console().print(confirmed_table(known, axes_of(store, name)))
+        return
+    found = store.front(name, chosen)
     if csv:
         front_csv(found, sys.stdout)
     elif as_json:
         _print_json(front_json(found))
     else:
         Console().print(front_table(found, axes_of(store, name)))
+
+
+def confirm(
+    study: Study = None,
+    replicates: Annotated[
+        int, typer.Option("--replicates", min=1, max=100, help="Repeats of each, those of earlier calls among them.")
+    ] = 3,
+    gpus: Gpus = None,
+    cpu: Cpu = None,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            "--device-hours", min=0.001, help="Begin no repeat after so many device hours.", show_default=False
+        ),
+    ] = None,
+    storage: Storage = None,
+    as_json: Json = False,
+) -> None:
+    """Train what may be on the front again with other seeds: means, intervals, test accuracy."""
+    from paretosearch.fleet.devices import wanted
+
+    wanted(gpus, cpu)
+    from paretosearch.api.confirming import confirm as run
+    from paretosearch.report.confirmed import confirmed_json, confirmed_table, curse_line
+
+    console = Console(quiet=as_json)
+    found = run(study, replicates, gpus, cpu, storage, hours, console)
+    if as_json:
+        _print_json(confirmed_json(found.estimates))
+    console.print(confirmed_table(found.estimates, found.axes))
+    console.print(curse_line(found.estimates) or "nothing was repeated", style="dim", highlight=False)
+    if found.stopped_by is not None:
+        console.print("stopped early; the same command continues")
+        raise typer.Exit(128 + found.stopped_by)
 
 
 def export(

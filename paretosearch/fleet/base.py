@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 
 
@@ -23,6 +23,7 @@ class Assignment:
         with_test: Whether to look at the test split at the end; a search must not.
         keep: Folder for the weights and the Recipe; None keeps neither.
         replay: How the training went elsewhere, to be timed here without training; None trains.
+        purpose: Why it is made.
     """
 
     attempt: int
@@ -31,6 +32,7 @@ class Assignment:
     with_test: bool = False
     keep: Path | None = None
     replay: Outcome | None = None
+    purpose: Purpose = "search"
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""
@@ -108,6 +110,14 @@ class Fleet(Protocol):
 
         Raises:
             DeviceError: If no Device is left.
+        """
+
+    def cut(self, device: Device, why: str) -> None:
+        """Let a Device's Attempt end after its epoch, with an Outcome that is ``dominated``.
+
+        Args:
+            device: One with an Attempt.
+            why: One line for the Outcome. An Attempt in its last epoch ends complete all the same.
         """
 
     def stop(self, now: bool) -> None:

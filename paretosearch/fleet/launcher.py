@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from paretosearch.device import Device
-from paretosearch.errors import RecipeError
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired
-from paretosearch.outcome import EpochResult, Outcome, failed
+from paretosearch.fleet.work import Ticket, Work
+from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
-from paretosearch.search import Search
-from paretosearch.space import Genome, Space
 from paretosearch.store import Front, Store
-from paretosearch.studyfile import Budget
-
-#: A Trial whose Attempts keep dying of the infrastructure is given up after this many.
-MOST_ATTEMPTS = 3
 
 #: Longest wait for an event; signals are seen at least this often.
 POLL_SECONDS = 0.5
@@ -33,32 +26,22 @@ class Watcher(Protocol):
     """Somebody who is shown what happens."""
 
     def starting(self, workers: int) -> None: ...
-    def started(self, device: Device, trial: int, recipe: Recipe) -> None: ...
+    def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose) -> None: ...
     def epoch(self, device: Device, result: EpochResult) -> None: ...
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None: ...
     def front(self, front: Front) -> None: ...
     def message(self, text: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class Ticket:
-    """A Trial that waits for a Device."""
-
-    trial: int
-    recipe: Recipe
-
-
 class Launcher:
-    """Runs a study until its budget is spent or somebody stops it.
+    """Has a study's work done until there is none left, or somebody stops it.
 
     The only process that touches the database while it runs. An Outcome goes spool, our tables, Optuna, front, and
     only then leaves the spool, and each of these is harmless to repeat: a crash at any point loses nothing.
 
     Args:
         study: Name of the study.
-        space: What is searched.
-        budget: When to end.
-        search: Where to ask.
+        work: Who has work, the first of them first.
         store: Where to keep.
         fleet: Who trains.
         folder: Spool folder of the study.
@@ -66,35 +49,29 @@ class Launcher:
     """
 
     def __init__(
-        self,
-        study: str,
-        space: Space,
-        budget: Budget,
-        search: Search,
-        store: Store,
-        fleet: Fleet,
-        folder: Path,
-        watcher: Watcher,
+        self, study: str, work: Sequence[Work], store: Store, fleet: Fleet, folder: Path, watcher: Watcher
     ) -> None:
-        self._study, self._space, self._budget = study, space, budget
-        self._search, self._store, self._fleet = search, store, fleet
+        self._study, self._store, self._fleet = study, store, fleet
         self._folder, self._watcher = folder, watcher
+        self._work = {source.purpose: source for source in work}
         self._waiting: deque[Ticket] = deque()
         self._signals: list[int] = []
         self._stops_passed_on = 0
 
     def run(self) -> int | None:
-        """Search until the budget is spent.
+        """Work until there is nothing left to do.
 
         Returns:
-            The signal that stopped the search early, or None.
+            The signal that ended it early, or None.
 
         Raises:
             DeviceError: If a Worker does not start.
         """
         self._recover()
-        if not self._has_work():
+        first = self._next_ticket()
+        if first is None:
             return None
+        self._waiting.appendleft(first)
         self._watcher.front(self._store.front(self._study))
         self._watcher.starting(len(self._fleet.devices))
         with self._signals_noted():
@@ -106,9 +83,6 @@ class Launcher:
             finally:
                 self._fleet.close()
         return self._signals[0] if self._signals else None
-
-    def _has_work(self) -> bool:
-        return bool(self._waiting) or self._may_ask()
 
     def _keep_going(self) -> bool:
         """Give idle Devices work, or pass on a wish to stop; says whether anything is still running."""
@@ -130,47 +104,43 @@ class Launcher:
     def _next_ticket(self) -> Ticket | None:
         if self._waiting:
             return self._waiting.popleft()
-        while self._may_ask():
-            asked = self._search.ask()
-            ticket = self._ticket(asked.trial, asked.genome)
-            if ticket is not None:
-                return ticket
-        return None
-
-    def _may_ask(self) -> bool:
-        spent = self._store.device_seconds(self._study) / 3600
-        enough_hours = self._budget.device_hours is not None and spent >= self._budget.device_hours
-        enough_trials = self._budget.trials is not None and self._search.trials() >= self._budget.trials
-        return not (enough_hours or enough_trials)
-
-    def _ticket(self, trial: int, genome: Genome | None) -> Ticket | None:
-        """Make a Trial's Recipe; a genome without one ends FAIL here."""
-        if genome is None:
-            self._search.tell(trial, None, {"failure": "infrastructure", "message": "the Launcher died while asking"})
-            return None
-        try:
-            return Ticket(trial, self._space.recipe(genome))
-        except RecipeError as error:
-            self._search.tell(trial, None, {"failure": "invalid", "message": str(error)})
-            self._watcher.message(f"trial {trial} cannot be trained: {error}")
-            return None
+        tickets = (source.next() for source in self._work.values())
+        return next((ticket for ticket in tickets if ticket is not None), None)
 
     def _assign(self, device: Device, ticket: Ticket) -> None:
-        attempt = self._store.start_attempt(self._study, ticket.trial, device, ticket.recipe)
-        self._fleet.assign(device, Assignment(attempt, ticket.trial, ticket.recipe))
-        self._watcher.started(device, ticket.trial, ticket.recipe)
+        attempt = self._store.start_attempt(self._study, ticket.trial, device, ticket.recipe, ticket.purpose)
+        with_test = ticket.purpose != "search"  # which must not look at the test split
+        assignment = Assignment(attempt, ticket.trial, ticket.recipe, with_test, purpose=ticket.purpose)
+        self._fleet.assign(device, assignment)
+        self._watcher.started(device, ticket.trial, ticket.recipe, ticket.purpose)
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, Progress):
-            self._watcher.epoch(event.device, event.result)
-            return
         if isinstance(event, Retired):
             self._watcher.message(event.message)
-            return
-        outcome = self._outcome_of(event)
-        self._store.finish_attempt(event.assignment.attempt, outcome)
-        self._settle(event.device, event.assignment.trial, event.assignment.recipe, outcome)
-        spool.delete(self._folder, event.assignment.attempt)
+        elif isinstance(event, Progress):
+            self._progressed(event)
+        else:
+            self._ended(event)
+
+    def _progressed(self, event: Progress) -> None:
+        self._watcher.epoch(event.device, event.result)
+        why = self._work[event.assignment.purpose].progressed(event.assignment, event.result)
+        if why is not None:
+            self._fleet.cut(event.device, why)
+
+    def _ended(self, event: Done | Lost) -> None:
+        device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
+        self._store.finish_attempt(assignment.attempt, outcome)
+        settled = self._work[assignment.purpose].settle(device, assignment, outcome)
+        if settled.again:
+            self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose))
+        if settled.again and outcome.status == "failed":
+            self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
+        else:
+            self._watcher.finished(device, assignment.trial, outcome, settled.on_front)
+        if settled.on_front:
+            self._watcher.front(self._store.front(self._study, device.device_class))
+        spool.delete(self._folder, assignment.attempt)
 
     def _outcome_of(self, event: Done | Lost) -> Outcome:
         found = spool.read(self._folder, event.assignment.attempt)
@@ -181,55 +151,19 @@ class Launcher:
         how = event if isinstance(event, Lost) else None
         return failed("infrastructure", how.message if how else "the Outcome is gone", how.detail if how else "")
 
-    def _settle(self, device: Device, trial: int, recipe: Recipe, outcome: Outcome) -> None:
-        """Tell the sampler of an Outcome that is in the store, or let its Trial wait for another Attempt."""
-        on_front = False
-        if outcome.status == "complete":
-            self._search.tell(trial, outcome.objectives, {"digest": recipe.digest})
-            on_front = self._store.record_front(self._study, trial, device.device_class).entered
-        elif outcome.status == "stopped":
-            self._waiting.append(Ticket(trial, recipe))
-        elif self._worth_another_try(trial, outcome):
-            self._waiting.append(Ticket(trial, recipe))
-            self._watcher.message(f"trial {trial} is tried again: {outcome.message}")
-            return
-        else:
-            self._search.tell(trial, None, {"failure": str(outcome.failure), "message": outcome.message})
-        self._watcher.finished(device, trial, outcome, on_front)
-        if on_front:
-            self._watcher.front(self._store.front(self._study, device.device_class))
-
-    def _worth_another_try(self, trial: int, outcome: Outcome) -> bool:
-        tries = [a for a in self._store.attempts(self._study, trial) if a.outcome == "failed"]
-        return outcome.failure == "infrastructure" and len(tries) < MOST_ATTEMPTS
-
     def _recover(self) -> None:
         """Bring a study that was stopped or killed to a state from which it can go on."""
         for record in self._store.running_attempts(self._study):
             outcome = spool.read(self._folder, record.id) or Outcome("stopped", message="the Launcher died")
             self._store.finish_attempt(record.id, outcome)
-        for asked in self._search.unfinished():
-            self._recover_trial(asked.trial, asked.genome)
+        for source in self._work.values():
+            self._waiting.extend(source.recover())
         spooled = set(spool.waiting(self._folder))
         for record in self._store.attempts(self._study):
-            if record.id in spooled and record.outcome == "complete":
+            if record.id in spooled and record.counts:
                 self._store.record_front(self._study, record.trial, record.device_class)
         for attempt in spooled:
             spool.delete(self._folder, attempt)
-
-    def _recover_trial(self, trial: int, genome: Genome | None) -> None:
-        attempts = self._store.attempts(self._study, trial)
-        done = next((a for a in attempts if a.outcome == "complete"), None)
-        tries = [a for a in attempts if a.outcome == "failed"]
-        if done is not None:
-            assert done.train_seconds is not None
-            assert done.accuracy is not None
-            self._search.tell(trial, (done.train_seconds, done.accuracy), {"digest": done.digest})
-        elif tries and (tries[-1].failure != "infrastructure" or len(tries) >= MOST_ATTEMPTS):
-            self._search.tell(trial, None, {"failure": str(tries[-1].failure), "message": tries[-1].message})
-        else:
-            ticket = self._ticket(trial, genome)
-            self._waiting.extend([ticket] if ticket else [])
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:

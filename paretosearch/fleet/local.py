@@ -115,6 +115,11 @@ class LocalFleet:
             last = (last_words.strip().splitlines() or ["it wrote nothing"])[-1]
             yield Retired(slot.device, f"the Worker of {slot.device.label} does not start ({how}): {last}")
 
+    def cut(self, device: Device, why: str) -> None:
+        slot = self._slots[device.uuid]
+        if slot.worker is not None and slot.assignment is not None:
+            slot.worker.send({"cut": why})
+
     def stop(self, now: bool) -> None:
         self._replacing = self._replacing and not now
         for slot in self._slots.values():

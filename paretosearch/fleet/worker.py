@@ -44,7 +44,7 @@ OUT_OF_MEMORY = ("can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_S
 
 
 class _StoppedError(Exception):
-    """The Launcher asked for an end after this epoch."""
+    """The Launcher asked for an end after this epoch, and maybe said why."""
 
 
 def main(arguments: list[str]) -> None:
@@ -139,6 +139,7 @@ class _Worker:
     def __init__(self, mail: _Mail, device: Device, folder: Path) -> None:
         self.mail, self._device, self._folder = mail, device, folder
         self._last_epoch = 0
+        self._epochs: list[EpochResult] = []
 
     def serve(self) -> None:
         attempts = 0
@@ -157,17 +158,24 @@ class _Worker:
     def _attempt(self, assignment: Assignment) -> Outcome:
         try:
             return self._trained(assignment)
-        except _StoppedError:
-            return Outcome("stopped", message="stopped by the user")
+        except _StoppedError as stop:
+            return self._ended_early(str(stop))
         except Exception as error:  # whatever a Recipe raises costs only itself
             return failed(failure_class(error), f"{type(error).__name__}: {error}", traceback.format_exc())
+
+    def _ended_early(self, why: str) -> Outcome:
+        """Make the Outcome of an Attempt that the user stopped, or that is dominated whatever comes."""
+        if not why:
+            return Outcome("stopped", message="stopped by the user")
+        epochs = tuple(self._epochs)
+        return Outcome("dominated", message=why, train_seconds=epochs[-1].train_seconds, epochs=epochs)
 
     def _trained(self, assignment: Assignment) -> Outcome:
         from paretosearch.training import replay, train
 
         _release_memory()
         recipe, device = assignment.recipe, torch_device(self._device)
-        self._last_epoch = recipe.epochs
+        self._last_epoch, self._epochs = recipe.epochs, []
         images = _images(recipe.dataset, recipe.image_size)
         if assignment.replay is not None:
             return replay(recipe, images, device, assignment.replay)
@@ -177,9 +185,10 @@ class _Worker:
         return trained.outcome
 
     def _epoch(self, result: EpochResult) -> None:
+        self._epochs.append(result)
         self.mail.send({"epoch": result.__dict__})
         if result.epoch < self._last_epoch and self.mail.has_more():
-            raise _StoppedError
+            raise _StoppedError((self.mail.receive() or {}).get("cut", ""))
 
 
 def _release_memory() -> None:

@@ -80,6 +80,12 @@ def active(recipe: Recipe) -> tuple[Method, ...]:
     return on
 
 
+def settled_at(recipe: Recipe) -> int:
+    """Say after how many epochs every change that a Recipe plans is made; see `Method.settled_at`."""
+    # Not by max(): that is the name of a module here, a pooling.
+    return sorted((0, *(method.settled_at(recipe) for method in active(recipe))))[-1]
+
+
 def activations() -> tuple[Activation, ...]:
     """Tell when each Method is part of a Recipe."""
     return tuple(_activation(method) for method in CATALOGUE)

@@ -71,6 +71,10 @@ class Net2Net(Method):
                     "set prunetrain.penalty_ratio, or take prune out"
                 )
 
+    def settled_at(self, recipe: Recipe) -> int:
+        """Say when the first epoch after the last growth ends."""
+        return max((epoch + 1 for epoch in growth.growth_epochs(self._events, recipe.epochs)), default=0)
+
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Spell what happens in one way, without what does not."""
         prunes = "prunetrain" in recipe.methods

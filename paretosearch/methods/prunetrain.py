@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -88,6 +89,10 @@ class PruneTrain(Method):
         if not due:
             start = max(begins, *(g + self.rest * epochs for g in grown if g <= begins), 0.0)
             raise RecipeError(_nothing_to_do(self, epochs, start, bool(acting)))
+
+    def settled_at(self, recipe: Recipe) -> int:
+        """Say when the penalty ends, if it does so before the training: what it cost comes back then."""
+        return math.ceil(self.until * recipe.epochs) + 1 if self.until < 1 else 0
 
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Leave out how long to rest where nothing grows."""

@@ -59,6 +59,10 @@ class SWA(Averaging):
                 f"epochs = {recipe.epochs}, and a mean is of two or more; lower it, raise swa.per_epoch, or set it to 1"
             )
 
+    def settled_at(self, recipe: Recipe) -> int:
+        """Say when the first epoch ends whose evaluation is of an average."""
+        return math.floor(self.start * recipe.epochs) + 1
+
     def edit_step(self, step: Step) -> Step:
         """Take the weights when all other Methods are done with them."""
 

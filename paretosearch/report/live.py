@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 from paretosearch.report.screen import Progress, Row, Screen
 from paretosearch.report.stages import show_stage
@@ -74,9 +74,9 @@ class LiveView:
         else:
             show_stage(text, self._console.quiet)
 
-    def started(self, device: Device, trial: int, recipe: Recipe) -> None:
-        """Show that a device begins a trial."""
-        self._progress.rows[device.uuid] = Row(device, trial, recipe)
+    def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose = "search") -> None:
+        """Show that a device begins a trial, or a repeat of one."""
+        self._progress.rows[device.uuid] = Row(device, trial, recipe, purpose=purpose)
 
     def epoch(self, device: Device, result: EpochResult) -> None:
         """Show that the device's trial is an epoch further."""
@@ -87,9 +87,10 @@ class LiveView:
         """Show how the device's trial ended, or that the user stopped it; not for an attempt that is tried again."""
         row = self._progress.rows[device.uuid]
         self._progress.rows[device.uuid] = Row(device)
-        self._progress.count(outcome)
+        self._progress.count(outcome, row.purpose)
         if not self._live or on_front or outcome.status == "failed":
-            self._say(_verdict(trial, row.recipe, self._progress.axes, outcome, on_front))
+            name = row.name if row.trial == trial else f"trial {trial}"
+            self._say(_verdict(name, row.recipe, self._progress.axes, outcome, on_front))
 
     def front(self, front: Front) -> None:
         """Show a new front."""
@@ -107,12 +108,14 @@ class LiveView:
         return Screen(self._progress)
 
 
-def _verdict(trial: int, recipe: Recipe | None, axes: Collection[str], outcome: Outcome, on_front: bool) -> Text:
-    line = Text(f"trial {trial}  ").append(f"{words(recipe, axes)}  " if recipe else "")
+def _verdict(name: str, recipe: Recipe | None, axes: Collection[str], outcome: Outcome, on_front: bool) -> Text:
+    line = Text(f"{name}  ").append(f"{words(recipe, axes)}  " if recipe else "")
     if outcome.status == "failed":
         return line.append(f"failed, {outcome.failure}: {outcome.message}", "red")
     if outcome.status == "stopped":
         return line.append("stopped; the next launch goes on with it")
+    if outcome.status == "dominated":
+        return line.append(f"ended early: {outcome.message}", "dim")
     seconds, accuracy = outcome.objectives
     line.append(f"{seconds_text(seconds)} s  {100 * accuracy:.2f} %")
     return line.append("  on the front", "cyan") if on_front else line

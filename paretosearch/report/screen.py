@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome
+from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 from paretosearch.report.reading import evenly
 from paretosearch.report.textplot import scatter
@@ -32,12 +32,19 @@ class Row:
         trial: The trial in training; None between trials.
         recipe: Its Recipe.
         epoch: Its last epoch; None before the end of the first.
+        purpose: Why it is trained.
     """
 
     device: Device
     trial: int | None = None
     recipe: Recipe | None = None
     epoch: EpochResult | None = None
+    purpose: Purpose = "search"
+
+    @property
+    def name(self) -> str:
+        """What is trained; a repeat is of a trial that has a result already."""
+        return f"trial {self.trial}" if self.purpose == "search" else f"trial {self.trial} again"
 
 
 @dataclass
@@ -66,9 +73,9 @@ class Progress:
     elapsed: float = 0.0
     front: Front | None = None
 
-    def count(self, outcome: Outcome) -> None:
-        """Count a trial that has ended; a stopped one has not."""
-        ended = outcome.status != "stopped"
+    def count(self, outcome: Outcome, purpose: Purpose) -> None:
+        """Count a trial that has ended; a stopped one has not, and a repeat is of one that was counted."""
+        ended = outcome.status != "stopped" and purpose == "search"
         self.done += ended
         self.done_here += ended
         self.failed += outcome.status == "failed"
@@ -117,7 +124,7 @@ def _device_cells(row: Row, axes: tuple[str, ...], bar: bool) -> Iterator[Render
         idle: list[RenderableType] = ["", Text("idle", "dim"), *[""] * (4 if bar else 3)]
         yield from idle
         return
-    yield str(row.trial)
+    yield row.name.removeprefix("trial ")
     yield Text(words(row.recipe, axes), overflow="ellipsis")
     done = row.epoch.epoch if row.epoch else 0
     yield f"{done}/{row.recipe.epochs}"

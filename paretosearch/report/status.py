@@ -15,7 +15,7 @@ from paretosearch.device import Device
 from paretosearch.report.words import counted, duration_text, seconds_text
 from paretosearch.store import AttemptRecord, Store, StudyRecord
 
-_STATES = ("complete", "running", "failed", "stopped")
+_STATES = ("complete", "running", "dominated", "failed", "stopped")
 
 
 def status_json(store: Store, study: str) -> dict[str, Any]:
@@ -51,6 +51,23 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
         },
         "device_seconds": store.device_seconds(study),
         "number_formats": _formats(record),
+        "early_stops": _early_stops(store, study),
+        "repeats": len(store.repeats(study)),
+    }
+
+
+def _early_stops(store: Store, study: str) -> dict[str, Any]:
+    """Count trainings that ended early, what that saved at least, and who of those that ran on was judged wrongly."""
+    decisions = store.stop_decisions(study)
+    attempts = {attempt.id: attempt for attempt in store.attempts(study)}
+    entered = {event.trial for event in store.front_events(study) if event.kind == "entered"}
+    stopped = [d for d in decisions if attempts[d.attempt].outcome == "dominated"]
+    audited = [d for d in decisions if attempts[d.attempt].outcome == "complete"]
+    return {
+        "stopped": len(stopped),
+        "seconds_saved": sum(d.least_seconds - (attempts[d.attempt].train_seconds or 0.0) for d in stopped),
+        "audited": len(audited),
+        "wrong": sum(d.trial in entered for d in audited),
     }
 
 
@@ -129,9 +146,20 @@ def _summary(status: dict[str, Any]) -> Table:
             f"{counted(front['size'], 'point')}, hypervolume {seconds_text(front['hypervolume'])} s ({reference})",
         )
         table.add_row("", Text(f"times on {status['device_class']}", "dim"))
+    if status["early_stops"]["stopped"] or status["early_stops"]["audited"]:
+        table.add_row("ended early", _stops_said(status["early_stops"]))
+    if status["repeats"]:
+        table.add_row("confirmed", f"{counted(status['repeats'], 'repeat')}: paretosearch front --confirmed")
     for heading, text in _formats_said(status["number_formats"]):
         table.add_row(heading, Text(text))
     return table
+
+
+def _stops_said(stops: Mapping[str, Any]) -> str:
+    said = f"{counted(stops['stopped'], 'trial')}, which saved {duration_text(stops['seconds_saved'])} of device time"
+    if not stops["audited"]:
+        return said
+    return f"{said}; of {counted(stops['audited'], 'audited stop')} {stops['wrong']} would have been on the front"
 
 
 def _formats_said(formats: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Chooses the next genome to train."""
 
 from paretosearch.search.grid import grid
-from paretosearch.search.samplers import SAMPLERS
+from paretosearch.search.stopping import Stopper
 from paretosearch.search.study import Asked, Search, open_search
 
-__all__ = ["SAMPLERS", "Asked", "Search", "grid", "open_search"]
+__all__ = ["Asked", "Search", "Stopper", "grid", "open_search"]

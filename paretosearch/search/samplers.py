@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretosearch.errors import UsageError
+from paretosearch.search.nsga2 import NSGA2
+from paretosearch.search.seeds import trial_seed
+from paretosearch.space import Space
 
-#: Population and seed to a sampler.
+#: Population and seed to one of Optuna's own samplers.
 Factory = Callable[[int, int], BaseSampler]
 
 
@@ -40,15 +43,25 @@ def _random(_population: int, seed: int) -> BaseSampler:
     return RandomSampler(seed=seed)
 
 
-#: Every sampler by its name in a study file. All of them draw at random until ``population`` trials are complete; a
-#: grid is planned before anybody is asked, and has an end.
-SAMPLERS: Mapping[str, Factory] = MappingProxyType(
-    {"nsga2": _nsga2, "nsga2-stock": _nsga2, "tpe": _tpe, "gp": _gp, "random": _random, "grid": _random}
+#: Optuna's samplers by their names in a study file. All of them draw at random until ``population`` trials are
+#: complete; a grid is planned before anybody is asked, and has an end.
+OPTUNAS: Mapping[str, Factory] = MappingProxyType(
+    {"nsga2-stock": _nsga2, "tpe": _tpe, "gp": _gp, "random": _random, "grid": _random}
 )
+
+#: Ours.
+OURS = "nsga2"
+
+
+class StudySampler(Protocol):
+    """A sampler that knows when it has nothing more to ask for."""
+
+    def is_done(self, study: Study) -> bool:
+        """Whether every Recipe was asked for that it would ask for."""
 
 
 class SeededByTrial(BaseSampler):
-    """A sampler that is made anew for every trial, from the study's seed and the trial's number.
+    """One of Optuna's samplers, made anew for every trial from the study's seed and the trial's number.
 
     One generator for the whole study would start again with every process, so that a resumed study would ask again
     what it asked before. Here the same history always leads to the same question, whoever asks.
@@ -62,6 +75,10 @@ class SeededByTrial(BaseSampler):
         self._make = make
         self._seed = seed
         self._sampler = make(seed)
+
+    def is_done(self, study: Study) -> bool:
+        """Say that there is no end: Optuna's samplers ask for a Recipe as often as it comes."""
+        return False
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Make the sampler of this trial; Optuna calls this before anything is drawn for it."""
@@ -89,14 +106,18 @@ class SeededByTrial(BaseSampler):
         self._sampler.after_trial(study, trial, state, values)
 
 
-def trial_seed(study_seed: int, number: int) -> int:
-    """Mix the seed of a study with the number of a trial, so that neighbours of either share nothing.
+def make_sampler(name: str, space: Space, population: int, seed: int) -> NSGA2 | SeededByTrial:
+    """Make the sampler of a study.
 
     Args:
-        study_seed: Seed of the study, at least 0.
-        number: Number of the trial, at least 0.
+        name: `OURS` or a key of `OPTUNAS`.
+        space: What is searched.
+        population: See `SearchOptions`.
+        seed: Seed of the study.
 
-    Returns:
-        A seed in [0, 2**32), the same on every machine.
+    Raises:
+        UsageError: If the sampler needs a package that is not here.
     """
-    return int(np.random.SeedSequence((study_seed, number)).generate_state(1)[0])
+    if name == OURS:
+        return NSGA2(space, population, seed)
+    return SeededByTrial(partial(OPTUNAS[name], population), seed)

@@ -8,30 +8,37 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from paretosearch.axis import Choice, Real, SearchAxis, Value
+from paretosearch.axis import Value
 from paretosearch.errors import ParetosearchError, StoreError
-from paretosearch.search.samplers import SAMPLERS, SeededByTrial
+from paretosearch.search.distributions import distribution
+from paretosearch.search.samplers import StudySampler, make_sampler
 from paretosearch.space import Genome, Space
 
 METRICS = ("train_seconds", "accuracy")
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
 
+#: Key of the note that says from which study and trial a result was taken.
+FROM = "from"
+
 #: A dashboard or a backup may hold SQLite's lock for seconds; the driver's own patience of 5 is short of that.
 SQLITE_PATIENCE_SECONDS = 60
 
-_STATES = {TrialState.COMPLETE: "complete", TrialState.FAIL: "failed", TrialState.RUNNING: "running"}
+_STATES = {
+    TrialState.COMPLETE: "complete",
+    TrialState.FAIL: "failed",
+    TrialState.PRUNED: "dominated",
+    TrialState.RUNNING: "running",
+}
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,12 @@ class Search:
         study: The study, with its sampler.
         storage: Where it is kept.
         space: What to ask for.
+        sampler: Who chooses.
     """
 
-    def __init__(self, study: optuna.Study, storage: RDBStorage, space: Space) -> None:
+    def __init__(self, study: optuna.Study, storage: RDBStorage, space: Space, sampler: StudySampler) -> None:
         self._study = study
+        self._sampler = sampler
         self._storage = storage
         self._study_id = storage.get_study_id_from_name(study.study_name)
         # Every axis in every trial: NSGA-II would draw an axis at random that some trial of the past has not.
@@ -93,6 +102,36 @@ class Search:
                 if values not in had:
                     self._study.enqueue_trial(values)
 
+    def add_result(self, genome: Genome, objectives: tuple[float, float], note: Mapping[str, str]) -> int:
+        """Take in a result of another study, as a Trial that is complete.
+
+        Args:
+            genome: A value for every axis.
+            objectives: Training seconds and accuracy in [0, 1].
+            note: Where it is from, by `FROM`, and what else to keep beside it. Nothing is added twice from one place.
+
+        Returns:
+            Number of the Trial.
+
+        Raises:
+            StoreError: If the database does not take it.
+        """
+        with _store_errors():
+            for trial in self._study.get_trials(deepcopy=False):
+                if trial.user_attrs.get(FROM) == note[FROM]:
+                    return trial.number
+            params = {key: genome[key] for key in self._distributions}
+            made = create_trial(
+                params=params, distributions=self._distributions, values=objectives, user_attrs=dict(note)
+            )
+            trial_id = self._storage.create_new_trial(self._study_id, made)
+            return self._storage.get_trial(trial_id).number
+
+    def is_done(self) -> bool:
+        """Whether the sampler trains no Recipe twice and has asked for all that there are."""
+        with _store_errors():
+            return self._sampler.is_done(self._study)
+
     def ask(self) -> Asked:
         """Begin a Trial.
 
@@ -125,13 +164,30 @@ class Search:
         """
         if objectives is not None:
             _check_objectives(trial, objectives)
+        self._end(trial, TrialState.FAIL if objectives is None else TrialState.COMPLETE, objectives, note)
+
+    def tell_dominated(self, trial: int, note: Mapping[str, str] = MappingProxyType({})) -> None:
+        """End a Trial that was stopped early; one that has ended already stays as it is.
+
+        Args:
+            trial: Number of the Trial.
+            note: What to keep beside it.
+
+        Raises:
+            StoreError: If the study has no such Trial, or the database does not take it.
+        """
+        self._end(trial, TrialState.PRUNED, None, note)
+
+    def _end(
+        self, trial: int, state: TrialState, objectives: tuple[float, float] | None, note: Mapping[str, str]
+    ) -> None:
         with _store_errors():
             trial_id = self._trial_id(trial)
             if self._storage.get_trial(trial_id).state.is_finished():
                 return
             for key, value in note.items():  # first, because Optuna seals a trial that is told
                 self._storage.set_trial_user_attr(trial_id, key, value)
-            self._study.tell(trial, objectives, TrialState.FAIL if objectives is None else TrialState.COMPLETE)
+            self._study.tell(trial, objectives, state)
 
     def unfinished(self) -> tuple[Asked, ...]:
         """List the Trials that were asked and never told, in order: what a Launcher that died leaves behind."""
@@ -141,14 +197,16 @@ class Search:
         return tuple(Asked(t.number, dict(t.params) if t.params.keys() == complete else None) for t in running)
 
     def counts(self) -> dict[str, int]:
-        """Count the Trials by state: ``complete``, ``failed`` and ``running``."""
+        """Count the Trials by state: ``complete``, ``failed``, ``dominated`` and ``running``."""
         with _store_errors():
             found = Counter(trial.state for trial in self._study.get_trials(deepcopy=False))
         return {name: found[state] for state, name in _STATES.items()}
 
     def trials(self) -> int:
-        """Count the Trials that were asked, whatever became of them."""
-        return sum(self.counts().values())
+        """Count the Trials that were asked, whatever became of them; those of other studies are not among them."""
+        with _store_errors():
+            trials = self._study.get_trials(deepcopy=False)
+        return sum(t.state is not TrialState.WAITING and FROM not in t.user_attrs for t in trials)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -169,7 +227,7 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         url: SQLAlchemy URL of the database, with its driver.
         name: Name of the study.
         space: What is searched; the same as in the study's past.
-        sampler: A key of `SAMPLERS`.
+        sampler: One of those that `make_sampler` knows.
         population: Trials in a generation of NSGA-II; the random start of the others.
         seed: Seed of the study.
 
@@ -181,27 +239,16 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         UsageError: If the sampler needs a package that is not here.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    seeded = SeededByTrial(partial(SAMPLERS[sampler], population), seed)
+    chooser = make_sampler(sampler, space, population, seed)
     storage = _connect(url)
     with _store_errors():
         study = optuna.create_study(
-            storage=storage, sampler=seeded, study_name=name, directions=DIRECTIONS, load_if_exists=True
+            storage=storage, sampler=chooser, study_name=name, directions=DIRECTIONS, load_if_exists=True
         )
         if tuple(study.directions) != DIRECTIONS:
             raise StoreError(f"the database has a study {name!r} with other objectives than ours; choose another name")
         _name_metrics(study)
-        return Search(study, storage, space)
-
-
-def distribution(axis: SearchAxis) -> BaseDistribution:
-    """Say an axis in Optuna's words; values that can be listed stay readable as they are."""
-    values = axis.values()
-    if values is not None:
-        return CategoricalDistribution(values)
-    assert not isinstance(axis, Choice)
-    if isinstance(axis, Real):
-        return FloatDistribution(axis.low, axis.high, log=axis.log)
-    return IntDistribution(axis.low, axis.high)
+        return Search(study, storage, space, chooser)
 
 
 def _connect(url: str) -> RDBStorage:

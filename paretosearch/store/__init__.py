@@ -1,17 +1,28 @@
 """The SQL database that keeps what was searched."""
 
 from paretosearch.store.engine import default_url, redacted
+from paretosearch.store.estimates import Estimate, Repeat
 from paretosearch.store.front import Front, Point, front_of
-from paretosearch.store.records import AttemptRecord, Counts, FrontChange, FrontEvent, StudyRecord
+from paretosearch.store.records import (
+    AttemptRecord,
+    Counts,
+    FrontChange,
+    FrontEvent,
+    StopDecision,
+    StudyRecord,
+)
 from paretosearch.store.store import Store, open_store
 
 __all__ = [
     "AttemptRecord",
     "Counts",
+    "Estimate",
     "Front",
     "FrontChange",
     "FrontEvent",
     "Point",
+    "Repeat",
+    "StopDecision",
     "Store",
     "StudyRecord",
     "default_url",

@@ -6,18 +6,19 @@ from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, inspect, select
 from sqlalchemy.orm import Session
 
 from paretosearch.errors import StoreError, suggest
 from paretosearch.outcome import FailureClass
-from paretosearch.store.records import Counts
-from paretosearch.store.tables import AttemptRow, Base, StudyRow
+from paretosearch.store.records import Counts, StopDecision
+from paretosearch.store.tables import AttemptRow, Base, EpochRow, PhaseRow, StopDecisionRow, StudyRow, SurgeryRow
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 T = TypeVar("T", bound="DataclassInstance")
+T_Row = TypeVar("T_Row", bound=Base)
 
 
 def read(session: Session, kind: type[T], table: type[Base], *where: ColumnElement[bool], order: Any) -> tuple[T, ...]:
@@ -68,6 +69,12 @@ def results(study: str, device_class: str) -> tuple[ColumnElement[bool], ...]:
     return AttemptRow.counts.is_(True), AttemptRow.study == study, AttemptRow.device_class == device_class
 
 
+def repeats(study: str, device_class: str) -> tuple[ColumnElement[bool], ...]:
+    """Say which attempts repeated a result of a study on a class of device."""
+    of_class = AttemptRow.study == study, AttemptRow.device_class == device_class
+    return *of_class, AttemptRow.purpose == "confirm", AttemptRow.outcome == "complete"
+
+
 def has_result(session: Session, attempt: AttemptRow) -> bool:
     """Say whether the trial of an attempt has a result on its class of device already."""
     same_trial = AttemptRow.trial == attempt.trial
@@ -86,14 +93,58 @@ def spent(session: Session, study: str) -> float:
     return session.scalar(select(func.sum(AttemptRow.device_seconds)).where(AttemptRow.study == study)) or 0.0
 
 
+def copy_result(session: Session, attempt: int, study: str, trial: int) -> None:
+    """Copy an attempt that gave a result, with its epochs, surgeries and phases, to a trial of another study."""
+    old = session.get_one(AttemptRow, attempt)
+    same = AttemptRow.trial == trial, *results(study, old.device_class)
+    if session.scalar(select(AttemptRow.id).where(*same)) is not None:
+        return
+    new = _copied(old, id=None, study=study, trial=trial, number=next_number(session, study, trial), device_seconds=0.0)
+    session.add(new)
+    session.flush()
+    for table in (EpochRow, SurgeryRow, PhaseRow):
+        rows = session.scalars(select(table).where(table.attempt == attempt))
+        session.add_all([_copied(row, attempt=new.id) for row in rows])
+
+
+def _copied(row: T_Row, **changed: Any) -> T_Row:
+    columns = [column.key for column in inspect(type(row)).column_attrs]
+    values = {name: getattr(row, name) for name in columns} | changed
+    return type(row)(**{name: value for name, value in values.items() if value is not None})
+
+
+def stop_decisions(session: Session, study: str) -> tuple[StopDecision, ...]:
+    """List the decisions to stop a training of a study, in the order of their attempts."""
+    columns = [
+        AttemptRow.trial if field.name == "trial" else getattr(StopDecisionRow, field.name)
+        for field in fields(StopDecision)
+    ]
+    joined = select(*columns).join(AttemptRow, AttemptRow.id == StopDecisionRow.attempt)
+    rows = session.execute(joined.where(AttemptRow.study == study).order_by(StopDecisionRow.attempt))
+    return tuple(StopDecision(*row) for row in rows)
+
+
+def curves(session: Session, study: str, device_class: str) -> dict[int, list[tuple[float, float]]]:
+    """Give training seconds and accuracy after each epoch, by trial, of all that have a result."""
+    columns = AttemptRow.trial, EpochRow.train_seconds, EpochRow.accuracy
+    joined = select(*columns).join(EpochRow, EpochRow.attempt == AttemptRow.id).where(*results(study, device_class))
+    found: dict[int, list[tuple[float, float]]] = {}
+    for trial, seconds, accuracy in session.execute(joined.order_by(AttemptRow.trial, EpochRow.epoch)):
+        found.setdefault(trial, []).append((seconds, accuracy))
+    return found
+
+
 def count(session: Session, study: str) -> Counts:
     """Count the trials of a study by how they ended, and its failed attempts by class."""
     columns = AttemptRow.trial, AttemptRow.outcome, AttemptRow.failure
-    rows = session.execute(select(*columns).where(AttemptRow.study == study).order_by(AttemptRow.id)).all()
+    searched = AttemptRow.study == study, AttemptRow.purpose == "search"
+    rows = session.execute(select(*columns).where(*searched).order_by(AttemptRow.id)).all()
     state: dict[int, str] = {}
     for trial, outcome, _ in rows:
         if state.get(trial) != "complete":
             state[trial] = outcome or "running"
     states = Counter(state.values())
     failures = Counter(cast(FailureClass, failure) for _, outcome, failure in rows if outcome == "failed")
-    return Counts(states["complete"], states["failed"], states["running"], states["stopped"], dict(failures))
+    return Counts(
+        states["complete"], states["failed"], states["running"], states["stopped"], states["dominated"], dict(failures)
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from paretosearch.outcome import FailureClass
+from paretosearch.outcome import FailureClass, Purpose, Status
 from paretosearch.recipe import Recipe
 
 
@@ -60,6 +60,7 @@ class AttemptRecord:
         ended: When its Outcome was stored, in UTC; None while it runs.
         device_seconds: Seconds that it kept the device; None while it runs.
         counts: Whether its objectives are the trial's on this class of device.
+        purpose: ``search``, or ``confirm`` for one that repeats a result with another seed.
         outcome: Status of the Outcome; None while it runs. The fields below are those of the Outcome.
     """
 
@@ -76,7 +77,8 @@ class AttemptRecord:
     ended: datetime | None
     device_seconds: float | None
     counts: bool
-    outcome: Literal["complete", "failed", "stopped"] | None
+    purpose: Purpose
+    outcome: Status | None
     failure: FailureClass | None
     message: str
     detail: str
@@ -136,6 +138,35 @@ class FrontEvent:
 
 
 @dataclass(frozen=True)
+class StopDecision:
+    """A training was found to be dominated whatever came of the rest of it.
+
+    Args:
+        attempt: Row of ``ps_attempt``.
+        trial: Number of its trial.
+        epoch: Epochs that it had done.
+        train_seconds: Seconds on the training clock by then.
+        least_seconds: The least that its end could have come to.
+        most_accuracy: The most that its end could have come to, in [0, 1].
+        dominated_by: A trial that is at least as good in both.
+        curves: Completed trainings from which that was known.
+        audited: Whether it ran on all the same, to see whether that was right.
+        moment: When, in UTC.
+    """
+
+    attempt: int
+    trial: int
+    epoch: int
+    train_seconds: float
+    least_seconds: float
+    most_accuracy: float
+    dominated_by: int
+    curves: int
+    audited: bool
+    moment: datetime
+
+
+@dataclass(frozen=True)
 class Counts:
     """How many trials of a study ended how.
 
@@ -144,6 +175,7 @@ class Counts:
         failed: Trials without one whose last attempt failed.
         running: Trials without one that are being trained.
         stopped: Trials without one that the user stopped, and that the next launch goes on with.
+        dominated: Trials that were stopped early, as even their best ending would have been dominated.
         failures: Failed attempts by class, those of trials that were retried with success among them.
     """
 
@@ -151,4 +183,5 @@ class Counts:
     failed: int
     running: int
     stopped: int
+    dominated: int
     failures: Mapping[FailureClass, int]

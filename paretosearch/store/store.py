@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
@@ -16,15 +16,32 @@ from sqlalchemy.orm import Session
 
 from paretosearch.device import Device
 from paretosearch.errors import StoreError
-from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, PhaseResult, SurgeryResult
+from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, PhaseResult, Purpose, SurgeryResult
 from paretosearch.recipe import Recipe
 from paretosearch.store import queries
 from paretosearch.store.engine import default_url, open_engine, trouble, writer
+from paretosearch.store.estimates import Estimate, Repeat, estimated
 from paretosearch.store.front import Front, Point
 from paretosearch.store.history import read_front, record_change
 from paretosearch.store.migrate import require_tables, upgrade
-from paretosearch.store.records import AttemptRecord, Counts, FrontChange, FrontEvent, StudyRecord
-from paretosearch.store.tables import AttemptRow, DeviceRow, EpochRow, FrontEventRow, PhaseRow, StudyRow, SurgeryRow
+from paretosearch.store.records import (
+    AttemptRecord,
+    Counts,
+    FrontChange,
+    FrontEvent,
+    StopDecision,
+    StudyRecord,
+)
+from paretosearch.store.tables import (
+    AttemptRow,
+    DeviceRow,
+    EpochRow,
+    FrontEventRow,
+    PhaseRow,
+    StopDecisionRow,
+    StudyRow,
+    SurgeryRow,
+)
 
 _UPSERT: dict[str, Callable[[Any], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
@@ -119,7 +136,7 @@ class Store:
             found = [_device(row) for row in rows]
         return tuple(sorted(found, key=lambda device: (device.host, device.kind, device.index)))
 
-    def start_attempt(self, study: str, trial: int, device: Device, recipe: Recipe) -> int:
+    def start_attempt(self, study: str, trial: int, device: Device, recipe: Recipe, purpose: Purpose = "search") -> int:
         """Note that an attempt at a trial begins.
 
         Args:
@@ -127,6 +144,7 @@ class Store:
             trial: Number of the trial in the study.
             device: Where; one that was added.
             recipe: What is trained.
+            purpose: Why.
 
         Returns:
             Row of the attempt in ``ps_attempt``.
@@ -142,6 +160,7 @@ class Store:
                 recipe=recipe,
                 digest=recipe.digest,
                 seed=recipe.seed,
+                purpose=purpose,
                 started=datetime.now(UTC),
             )
             session.add(row)
@@ -169,7 +188,8 @@ class Store:
                 raise StoreError(f"the store has no attempt {attempt}")
             if row.outcome is not None:
                 return False
-            row.counts = outcome.status == "complete" and not queries.has_result(session, row)
+            searched = outcome.status == "complete" and row.purpose == "search"
+            row.counts = searched and not queries.has_result(session, row)
             row.ended, row.device_seconds = datetime.now(UTC), self._kept_device(attempt, outcome)
             _fill(row, outcome)
             session.add_all(EpochRow(attempt=attempt, **asdict(epoch)) for epoch in outcome.epochs)
@@ -183,7 +203,8 @@ class Store:
     def _kept_device(self, attempt: int, outcome: Outcome) -> float:
         """Give the seconds between start and end; of an attempt of an earlier process, what is known of them."""
         begun = self._begun.get(attempt)
-        return self._clock() - begun if begun is not None else outcome.wall_seconds or 0.0
+        known = outcome.wall_seconds or outcome.train_seconds or 0.0
+        return self._clock() - begun if begun is not None else known
 
     def attempts(self, study: str, trial: int | None = None) -> tuple[AttemptRecord, ...]:
         """List the attempts of a study, or of one of its trials, in the order in which they began."""
@@ -217,12 +238,59 @@ class Store:
             of_attempt = PhaseRow.attempt == attempt
             return queries.read(session, PhaseResult, PhaseRow, of_attempt, order=PhaseRow.number)
 
+    def copy_result(self, attempt: int, study: str, trial: int) -> None:
+        """Copy an attempt that gave a result to a trial of another study, with all that is known of it.
+
+        The copy has cost the other study no time. A trial that has a result on that class of device keeps it.
+
+        Args:
+            attempt: Row of the attempt in ``ps_attempt``.
+            study: Name of the study to copy to.
+            trial: Number of the trial there.
+        """
+        with self._writing() as session:
+            queries.require_study(session, study, lock=True)
+            queries.copy_result(session, attempt, study, trial)
+
+    def record_stop(self, attempt: int, decision: StopDecision) -> None:
+        """Note that a running attempt is dominated whatever comes; one decision an attempt.
+
+        Raises:
+            StoreError: If there is no such attempt, or it has a decision.
+        """
+        plain = {name: value for name, value in vars(decision).items() if name != "trial"}
+        with self._writing() as session:
+            session.add(StopDecisionRow(**plain))
+
+    def stop_decisions(self, study: str) -> tuple[StopDecision, ...]:
+        """List which trainings of a study were found to be dominated whatever came, in order."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            return queries.stop_decisions(session, study)
+
+    def curves(self, study: str) -> Mapping[int, Sequence[tuple[float, float]]]:
+        """Give training seconds and accuracy after each epoch, by trial, of all that have a result."""
+        with self._reading() as session:
+            of_study = queries.require_study(session, study).device_class
+            return queries.curves(session, study, of_study)
+
     def completed(self, study: str, device_class: str | None = None) -> tuple[Point, ...]:
         """List the results of a study on a class of device, its own if None, by trial number."""
         with self._reading() as session:
             of_study = queries.require_study(session, study).device_class
             where = queries.results(study, device_class or of_study)
             return queries.read(session, Point, AttemptRow, *where, order=AttemptRow.trial)
+
+    def repeats(self, study: str, device_class: str | None = None) -> tuple[Repeat, ...]:
+        """List the repeats of a study's results on a class of device, its own if None, in the order of their begin."""
+        with self._reading() as session:
+            of_study = queries.require_study(session, study).device_class
+            where = queries.repeats(study, device_class or of_study)
+            return queries.read(session, Repeat, AttemptRow, *where, order=AttemptRow.id)
+
+    def estimates(self, study: str, device_class: str | None = None) -> tuple[Estimate, ...]:
+        """Give what results and their repeats say of a study on a class of device, its own if None."""
+        return estimated(self.completed(study, device_class), self.repeats(study, device_class))
 
     def front(self, study: str, device_class: str | None = None) -> Front:
         """Give the front of a study on a class of device, its own if None, as the view ``ps_pareto_front`` has it."""

@@ -126,6 +126,7 @@ class AttemptRow(Base):
     ended: Mapped[datetime | None]
     device_seconds: Mapped[float | None]
     counts: Mapped[bool] = mapped_column(default=False)
+    purpose: Mapped[str] = mapped_column(server_default="search")
     outcome: Mapped[str | None]
     failure: Mapped[str | None]
     message: Mapped[str] = mapped_column(default="")
@@ -198,6 +199,22 @@ class PhaseRow(Base):
     step_seconds_iqr: Mapped[float]
     changes: Mapped[tuple[Mapping[str, Any], ...]] = mapped_column(Changes)
     rebuild_seconds: Mapped[float | None]
+
+
+class StopDecisionRow(Base):
+    """A training was found to be dominated whatever came of the rest of it."""
+
+    __tablename__ = "ps_stop_decision"
+
+    attempt: Mapped[int] = mapped_column(ForeignKey("ps_attempt.id"), primary_key=True)
+    epoch: Mapped[int]
+    train_seconds: Mapped[float]
+    least_seconds: Mapped[float]
+    most_accuracy: Mapped[float]
+    dominated_by: Mapped[int]
+    curves: Mapped[int]
+    audited: Mapped[bool]
+    moment: Mapped[datetime]
 
 
 class FrontEventRow(Base):

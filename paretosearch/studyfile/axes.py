@@ -60,6 +60,7 @@ def make_space(source: Source, top: Mapping[str, Value], recipe: dict[str, Any],
         fixed={name: value for name, value in values.items() if name not in open_axes},
         axes=open_axes,
         activations=methods.activations(),
+        defaults={name: values[name] for name, axis in open_axes.items() if axis.contains(values.get(name))},
     )
 
 

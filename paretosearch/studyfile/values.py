@@ -43,11 +43,23 @@ class SearchOptions(Table):
 
     Args:
         sampler: Name of the sampler; ``grid`` asks for every Recipe of the space once, and ends.
-        population: Trials in a generation of NSGA-II; the random start of the other samplers.
+        population: Trials of the first design of ``nsga2`` and parents of its next child; trials in a generation of
+            ``nsga2-stock``; the random start of the other samplers.
+        stop_dominated: Whether a training ends early once even its best ending is dominated; None for the sampler's own
+            way: only ``nsga2`` does.
+        replicates: Repeats of every result that may be on the front, with other seeds, in the budget's last fifth of
+            the hours, or behind its trials; 0 is none.
     """
 
     sampler: Sampler = Field(default="nsga2", description=f"one of {', '.join(SAMPLERS)}")
     population: int = Field(default=16, ge=_POPULATION.low, le=_POPULATION.high, description=str(_POPULATION))
+    replicates: int = Field(default=0, ge=0, le=100, description="a whole number from 0 to 100")
+    stop_dominated: bool | None = Field(default=None, description="true or false")
+
+    @property
+    def stops(self) -> bool:
+        """Whether trainings end early."""
+        return self.sampler == "nsga2" if self.stop_dominated is None else self.stop_dominated
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def cpu_device(index: int = 0) -> Device:
 
 
 class ScriptedFleet:
-    """A Fleet whose Attempts end at once, as a function of their Recipe says.
+    """A Fleet whose Attempts go an epoch a poll, as a function of their Recipe says.
 
     Args:
         devices: Its Devices.
@@ -31,7 +31,8 @@ class ScriptedFleet:
 
     def __init__(self, devices: Sequence[Device], folder: Path, script: Callable[[Assignment], Outcome | None]) -> None:
         self._devices, self._folder, self._script = devices, folder, script
-        self._busy: deque[tuple[Device, Assignment]] = deque()
+        self._busy: deque[tuple[Device, Iterator[Event]]] = deque()
+        self._cuts: dict[Device, str] = {}
         self.trained: list[Assignment] = []
 
     @property
@@ -49,17 +50,34 @@ class ScriptedFleet:
         return bool(self._busy)
 
     def assign(self, device: Device, assignment: Assignment) -> None:
-        self._busy.append((device, assignment))
+        self._cuts.pop(device, None)  # one that came too late for the Attempt before
+        self._busy.append((device, self._events(device, assignment)))
         self.trained.append(assignment)
 
     def poll(self, seconds: float) -> Sequence[Event]:
-        device, assignment = self._busy.popleft()
+        device, events = self._busy.popleft()
+        event = next(events)
+        if isinstance(event, Progress):
+            self._busy.append((device, events))
+        return [event]
+
+    def _events(self, device: Device, assignment: Assignment) -> Iterator[Event]:
         outcome = self._script(assignment)
         if outcome is None:
-            return [Lost(device, assignment, "the Worker was killed by SIGKILL", "")]
+            yield Lost(device, assignment, "the Worker was killed by SIGKILL", "")
+            return
+        planned = outcome.epochs
+        for number, result in enumerate(planned, start=1):
+            why = self._cuts.get(device)  # in this epoch, since the one before was seen
+            yield Progress(device, assignment, result)
+            if why is not None and number < len(planned):
+                outcome = Outcome("dominated", None, why, "", result.train_seconds, epochs=planned[:number])
+                break
         spool.write(self._folder, assignment.attempt, outcome)
-        progress: list[Event] = [Progress(device, assignment, result) for result in outcome.epochs]
-        return [*progress, Done(device, assignment)]
+        yield Done(device, assignment)
+
+    def cut(self, device: Device, why: str) -> None:
+        self._cuts[device] = why
 
     def stop(self, now: bool) -> None:
         self._script = lambda _: Outcome("stopped", message="stopped by the user")
@@ -139,6 +157,31 @@ class FleetSuite:
         wait_for(fleet, Done)
         outcome = _outcome(folder, 1)
         assert outcome.status == "complete"
+
+    def test_a_cut_ends_the_attempt_after_its_epoch_as_dominated(
+        self, fleet: Fleet, folder: Path, recipe: Recipe
+    ) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
+        seen = [wait_for(fleet, Progress)]
+        fleet.cut(fleet.devices[0], "trial 7 is better")
+        seen += _until(fleet, Done, 60)
+        outcome = _outcome(folder, 1)
+        assert (outcome.status, outcome.message) == ("dominated", "trial 7 is better")
+        assert list(outcome.epochs) == [event.result for event in seen if isinstance(event, Progress)]
+        assert len(outcome.epochs) < 500
+        assert outcome.train_seconds == outcome.epochs[-1].train_seconds
+
+    def test_a_cut_in_the_last_epoch_lets_the_attempt_be_complete_and_is_not_for_the_next_one(
+        self, fleet: Fleet, folder: Path, recipe: Recipe
+    ) -> None:
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=1)))
+        fleet.cut(fleet.devices[0], "trial 7 is better")
+        wait_for(fleet, Done)
+        late = _outcome(folder, 1)
+        assert (late.status, len(late.epochs)) == ("complete", 1)
+        run(fleet, Assignment(2, 1, recipe))
+        next_one = _outcome(folder, 2)
+        assert (next_one.status, len(next_one.epochs)) == ("complete", recipe.epochs)
 
     def test_a_stop_now_kills_and_replaces_nobody(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))

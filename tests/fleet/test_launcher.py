@@ -1,94 +1,24 @@
 """The Launcher loses nothing, trains nothing twice, and ends."""
 
+from __future__ import annotations
+
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import optuna
 import pytest
 
-from paretosearch.axis import Choice, Int, Real
-from paretosearch.device import Device
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment
-from paretosearch.fleet.launcher import Launcher
-from paretosearch.outcome import EpochResult, Outcome, failed
+from paretosearch.outcome import Outcome, failed
 from paretosearch.recipe import Recipe
-from paretosearch.search import open_search
 from paretosearch.space import Space
-from paretosearch.store import Front, Store, StudyRecord, open_store
-from paretosearch.studyfile import Budget
-from paretosearch.testing.fleet import ScriptedFleet, complete, cpu_device
+from paretosearch.store import Store, open_store
+from paretosearch.testing.fleet import complete
 
-SPACE = Space(
-    fixed={"dataset": "stripes", "network": "convnet", "seed": 0, "pooling": "native", "schedule": "one_cycle"},
-    axes={
-        "batch_size": Int(16, 1024, log2=True),
-        "learning_rate": Real(0.01, 1.0, log=True),
-        "epochs": Choice((1, 2, 3)),
-    },
-)
-
-
-@dataclass
-class Notes:
-    """A watcher that remembers."""
-
-    finished_trials: list[tuple[int, str, bool]] = field(default_factory=list)
-    messages: list[str] = field(default_factory=list)
-
-    def starting(self, workers: int) -> None: ...
-    def started(self, device: Device, trial: int, recipe: Recipe) -> None: ...
-    def epoch(self, device: Device, result: EpochResult) -> None: ...
-    def front(self, front: Front) -> None: ...
-
-    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
-        self.finished_trials.append((trial, outcome.status, on_front))
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-
-Script = Callable[[Assignment], Outcome | None]
-
-
-class Bench:
-    """A study in a real store, to be launched again and again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder}/search.db"
-        self.store: Store = open_store(self.url)
-        self.folder = spool.folder_for(self.url, "s")
-        self.notes = Notes()
-        self.store.add_study(
-            StudyRecord(
-                "s", "", SPACE.hash, {}, "random", 7, cpu_device().device_class, {}, datetime(2020, 1, 1, tzinfo=UTC)
-            )
-        )
-
-    def launch(
-        self, script: Script, trials: int | None = 8, devices: int = 2, hours: float | None = None
-    ) -> int | None:
-        fleet = ScriptedFleet([cpu_device(i) for i in range(devices)], self.folder, script)
-        self.fleet = fleet
-        for device in fleet.devices:
-            self.store.add_device(device)
-        search = open_search(self.url, "s", SPACE, "random", 8, 7)
-        budget = Budget(trials=trials, device_hours=hours)
-        return Launcher("s", SPACE, budget, search, self.store, fleet, self.folder, self.notes).run()
-
-    def states(self) -> dict[str, int]:
-        trials = optuna.load_study(study_name="s", storage=self.url).get_trials(deepcopy=False)
-        names = [trial.state.name for trial in trials]
-        return {name: names.count(name) for name in set(names)}
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+if TYPE_CHECKING:
+    from tests.fleet.conftest import Bench
 
 
 def honest(assignment: Assignment) -> Outcome:

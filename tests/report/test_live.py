@@ -160,7 +160,7 @@ def test_the_rest_is_estimated_from_the_trials_of_this_launch() -> None:
 def test_a_stopped_trial_is_not_counted() -> None:
     progress = Progress("s", AXES, 64, {})
     for outcome in (DONE, Outcome("stopped"), failed("bug", "")):
-        progress.count(outcome)
+        progress.count(outcome, "search")
     assert (progress.done, progress.done_here, progress.failed) == (2, 2, 1)
 
 

@@ -9,16 +9,16 @@ import pytest
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.search import Search, open_search
 from paretosearch.space import Space
+from paretosearch.testing.spaces import whole_space
 
-SPACE = Space(
-    {},
+SPACE = whole_space(
     {
         "number_format": Choice(("fp32", "bf16", "fp16")),
         "batch_size": Int(32, 256, log2=True),
         "learning_rate": Real(0.01, 1.0, log=True),
         "epochs": Int(1, 5),
         "label_smoothing.alpha": Real(0.0, 0.3),
-    },
+    }
 )
 
 Opener = Callable[..., Search]

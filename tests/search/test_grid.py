@@ -1,23 +1,17 @@
 """A grid asks for every Recipe once, and then for nothing more."""
 
 from collections.abc import Callable
-from dataclasses import MISSING, fields
 
-from paretosearch import methods
 from paretosearch.axis import Choice, Int
-from paretosearch.recipe import Recipe
 from paretosearch.search import Search, grid
 from paretosearch.space import Space
+from paretosearch.testing.spaces import whole_space
 
 AXES = {"seed": Choice((1, 2)), "epochs": Int(8, 9), "number_format": Choice(("fp32", "bf16"))}
 
 
 def _space(**more: Choice) -> Space:
-    plain = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
-    defaults = {name: axis.default for name, axis in methods.parameters().items()}
-    axes = {**AXES, **{name.replace("__", "."): axis for name, axis in more.items()}}
-    fixed = {**plain, **defaults, "dataset": "d", "network": "n"}
-    return Space({name: v for name, v in fixed.items() if name not in axes}, axes, methods.activations())  # type: ignore[misc]  # no None among them
+    return whole_space({**AXES, **{name.replace("__", "."): axis for name, axis in more.items()}})
 
 
 def test_every_recipe_is_there_once_with_every_seed_and_seeds_change_last() -> None:

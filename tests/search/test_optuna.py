@@ -37,14 +37,14 @@ def test_the_database_says_what_the_objectives_are(opened: Opener, url: str) -> 
 
 
 def test_a_generation_ends_with_the_trial_that_completes_the_population(opened: Opener, url: str) -> None:
-    search = opened(population=4)
+    search = opened(sampler="nsga2-stock", population=4)
     for _ in range(9):
         search.tell(search.ask().trial, (1.0, 0.5))
     assert generations(url) == [0, 0, 0, 0, 1, 1, 1, 1, 2]
 
 
 def test_failed_trials_are_no_members_of_a_population(opened: Opener, url: str) -> None:
-    search = opened(population=3)
+    search = opened(sampler="nsga2-stock", population=3)
     for number in range(6):
         search.tell(search.ask().trial, None if number < 2 else (1.0, 0.5))
     assert generations(url) == [0, 0, 0, 0, 0, 1]
@@ -52,7 +52,7 @@ def test_failed_trials_are_no_members_of_a_population(opened: Opener, url: str) 
 
 def test_the_population_survives_a_restart(opened: Opener, url: str) -> None:
     for _ in range(6):
-        search = opened(population=3)
+        search = opened(sampler="nsga2-stock", population=3)
         search.tell(search.ask().trial, (1.0, 0.5))
     assert generations(url) == [0, 0, 0, 1, 1, 1]
 

@@ -14,8 +14,9 @@ from optuna.trial import TrialState
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.errors import ParetosearchError, StoreError
 from paretosearch.search import Asked, Search, open_search
-from paretosearch.search.study import distribution
+from paretosearch.search.distributions import distribution
 from paretosearch.space import Space
+from paretosearch.testing.spaces import whole_space
 
 Opener = Callable[..., Search]
 
@@ -123,12 +124,13 @@ def test_a_trial_whose_launcher_died_while_asking_is_found_without_a_genome(
 
 def test_trials_are_counted_by_what_became_of_them(opened: Opener) -> None:
     search = opened()
-    assert (search.counts(), search.trials()) == ({"complete": 0, "failed": 0, "running": 0}, 0)
-    for trial in [search.ask().trial for _ in range(6)][:5]:
+    assert (search.counts(), search.trials()) == (dict.fromkeys(("complete", "failed", "dominated", "running"), 0), 0)
+    for trial in [search.ask().trial for _ in range(7)][:5]:
         search.tell(trial, (1.0, 0.5) if trial < 3 else None)
-    assert search.counts() == {"complete": 3, "failed": 2, "running": 1}
-    assert search.trials() == 6
-    assert opened().trials() == 6
+    search.tell_dominated(5)
+    assert search.counts() == {"complete": 3, "failed": 2, "dominated": 1, "running": 1}
+    assert search.trials() == 7
+    assert opened().trials() == 7
     assert opened("another").trials() == 0
 
 
@@ -143,7 +145,7 @@ def test_an_axis_reads_in_the_database_as_in_the_study_file() -> None:
 
 
 def test_a_space_whose_axes_are_all_fixed_can_still_be_asked(opened: Opener) -> None:
-    search = opened(space=Space({"epochs": 3}, {}))
+    search = opened(space=whole_space({}))
     assert search.ask() == Asked(0, {})
     assert search.unfinished() == (Asked(0, {}),)
 
@@ -192,8 +194,9 @@ import sys
 from paretosearch.axis import Int
 from paretosearch.search import open_search
 from paretosearch.space import Space
+fixed = {{"dataset": "d", "network": "n"}}
 for _ in range(2):
-    search = open_search({url!r}, "study", Space({{}}, {{"epochs": Int(1, 5)}}), "nsga2", 2, 1)
+    search = open_search({url!r}, "study", Space(fixed, {{"epochs": Int(1, 5)}}), "nsga2", 2, 1)
     search.tell(search.ask().trial, (1.0, 0.5))
     search.tell(0, (1.0, 0.5))
     search.close()

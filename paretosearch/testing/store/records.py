@@ -209,7 +209,7 @@ class RecordSuite:
         store.start_attempt(study, 2, CPU, recipe())
         train(store, study, 3, Outcome("stopped"))
         train(store, study, 4, complete(), GPU)
-        assert store.counts(study) == Counts(2, 1, 1, 1, {"infrastructure": 4, "diverged": 1})
+        assert store.counts(study) == Counts(2, 1, 1, 1, 0, {"infrastructure": 4, "diverged": 1})
 
     def test_device_seconds_are_those_between_start_and_end(self, store: Store) -> None:
         study, seconds = new_study(store), [100.0]

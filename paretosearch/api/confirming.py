@@ -1,0 +1,107 @@
+"""Trains what may be on a front again, with other seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from paretosearch.api.fronts import axes_of, open_study
+from paretosearch.api.training import prepare
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError, UsageError
+from paretosearch.fleet import devices as device_choice
+from paretosearch.fleet import spool
+from paretosearch.fleet.launcher import Launcher
+from paretosearch.fleet.local import LocalFleet
+from paretosearch.fleet.locks import Lock
+from paretosearch.fleet.repeats import Repeats
+from paretosearch.report.live import LiveView
+from paretosearch.report.stages import show_stage
+from paretosearch.store import Estimate, Store, redacted
+
+#: Repeats of each candidate, where nobody says.
+REPLICATES = 3
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What is known of a study's results after some repeats.
+
+    Args:
+        study: Name of the study.
+        axes: What it varies.
+        estimates: What is known of each result, by mean seconds.
+        repeats: How many repeats were trained now.
+        stopped_by: The signal that ended it early, or None.
+    """
+
+    study: str
+    axes: Sequence[str]
+    estimates: Sequence[Estimate]
+    repeats: int
+    stopped_by: int | None
+
+
+def confirm(
+    study: str | None = None,
+    replicates: int = REPLICATES,
+    gpus: str | None = None,
+    cpu: str | None = None,
+    storage: str | None = None,
+    device_hours: float | None = None,
+    console: Console | None = None,
+) -> Confirmed:
+    """Repeat the results that may be on a study's front, and look at the test split.
+
+    Args:
+        study: Name of a study in the store; None is the newest.
+        replicates: Repeats of each candidate, those of earlier calls among them.
+        gpus: ``0,1,2,3`` or ``all``.
+        cpu: ``2``, ``2x4`` and so on; with neither wish all GPUs, or one slot for each core.
+        storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
+        device_hours: Hours of devices after which no repeat begins; None for no limit.
+        console: Where to show what happens.
+
+    Returns:
+        What is known then.
+
+    Raises:
+        UsageError: If there is no such study, or it has no result.
+        DeviceError: If the devices are of another class than the study's.
+        LockedError: If a Launcher runs the study.
+    """
+    store, name = open_study(study, storage)
+    results = store.completed(name)
+    if not results:
+        raise UsageError(f"study {name!r} has no complete trial yet, so there is nothing to confirm")
+    console, before = console or Console(), len(store.repeats(name))
+    folder = spool.folder_for(redacted(store.url), name)
+    with ExitStack() as held:
+        held.callback(Lock(folder / "launcher.lock", f"study {name!r}").release)
+        reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
+        held.callback(reservation.release)
+        _check_class(store, name, reservation.devices)
+        show_stage("preparing the data set", console.quiet)
+        prepare(results[0].recipe)
+        for device in reservation.devices:
+            store.add_device(device)
+        axes = axes_of(store, name)
+        view = held.enter_context(LiveView(console, name, axes, None, reservation.devices))
+        limit = None if device_hours is None else store.device_seconds(name) / 3600 + device_hours
+        fleet, repeats = LocalFleet(reservation.devices, folder), Repeats(name, store, replicates, limit)
+        stopped_by = Launcher(name, [repeats], store, fleet, folder, view).run()
+    return Confirmed(name, axes, store.estimates(name), len(store.repeats(name)) - before, stopped_by)
+
+
+def _check_class(store: Store, study: str, devices: Sequence[Device]) -> None:
+    record = store.study(study)
+    assert record is not None
+    others = sorted({device.device_class for device in devices} - {record.device_class})
+    if others:
+        raise DeviceError(
+            f"study {study!r} was measured on {record.device_class}, and its seconds cannot be confirmed on "
+            f"{others[0]}; name devices of its own class by --gpus or --cpu"
+        )

@@ -1,0 +1,59 @@
+"""Begins a study with the results of another one."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from paretosearch.errors import RecipeError, UsageError, suggest
+from paretosearch.report.words import counted
+from paretosearch.search import Search
+from paretosearch.search.study import FROM
+from paretosearch.space import Genome, Space
+from paretosearch.store import Point, Store
+
+
+def warm(
+    study: str, source: str, space: Space, search: Search, store: Store, device_class: str, console: Console
+) -> None:
+    """Take over the results of another study that are Recipes of this one's space, on the same class of device.
+
+    Doing so again takes over nothing twice.
+
+    Args:
+        study: Name of the study that begins.
+        source: Name of the other.
+        space: What is searched.
+        search: Where the results are told.
+        store: Where both studies are kept.
+        device_class: The study's class of device: seconds of another one say nothing here.
+        console: Where to say how many there are.
+
+    Raises:
+        UsageError: If there is no such study, or it is the same one.
+    """
+    names = [record.name for record in store.studies()]
+    if source not in names or source == study:
+        others = [name for name in names if name != study]
+        raise UsageError(f"--from-study: there is no other study {source!r} in the store{suggest(source, others)}")
+    points = store.completed(source, device_class)
+    fitting = [(point, genome) for point in points if (genome := genome_of(space, point)) is not None]
+    for point, genome in fitting:
+        note = {FROM: f"{source}/{point.trial}", "digest": point.digest}
+        trial = search.add_result(genome, (point.train_seconds, point.accuracy), note)
+        store.copy_result(point.attempt, study, trial)
+        store.record_front(study, trial, device_class)
+    left = len(points) - len(fitting)
+    rest = f"; {left} are no recipes of this space" if left else ""
+    taken = counted(len(fitting), "result")
+    console.print(f"begins with {taken} of study {source!r} on {device_class}{rest}", markup=False, highlight=False)
+
+
+def genome_of(space: Space, point: Point) -> Genome | None:
+    """Give the genome of a result in a space; None if its Recipe is none of that space."""
+    try:
+        shared = space.genome_of(point.recipe)
+        within = {name: v if space.axes[name].contains(v) else space.corner[name] for name, v in shared.items()}
+        found = space.recipe(within)
+    except (RecipeError, KeyError):
+        return None
+    return within if found.digest == point.digest else None

@@ -1,0 +1,116 @@
+"""The search as work for the Launcher: what is asked of the sampler, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from paretosearch.device import Device
+from paretosearch.errors import RecipeError
+from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.early import EarlyStops
+from paretosearch.fleet.work import MOST_ATTEMPTS, Settled, Ticket, worth_another_try
+from paretosearch.outcome import EpochResult, Outcome, Purpose
+from paretosearch.search import Search
+from paretosearch.space import Genome, Space
+from paretosearch.store import Store
+from paretosearch.studyfile import Budget
+
+
+class Searching:
+    """Asks for trials as long as the budget lasts.
+
+    Args:
+        study: Name of the study.
+        space: What is searched.
+        budget: When to end.
+        search: Where to ask.
+        store: Where Outcomes are kept.
+        stops: Who ends Attempts early; None lets all of them run to their end.
+        say: Called with what the user should know.
+    """
+
+    purpose: Purpose = "search"
+
+    def __init__(
+        self,
+        study: str,
+        space: Space,
+        budget: Budget,
+        search: Search,
+        store: Store,
+        stops: EarlyStops | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._study, self._space, self._budget = study, space, budget
+        self._search, self._store, self._stops, self._say = search, store, stops, say
+
+    def next(self) -> Ticket | None:
+        """Ask for the next trial that has a Recipe."""
+        while self._may_ask():
+            asked = self._search.ask()
+            ticket = self._ticket(asked.trial, asked.genome)
+            if ticket is not None:
+                return ticket
+        return None
+
+    def _may_ask(self) -> bool:
+        spent = self._store.device_seconds(self._study) / 3600
+        enough_hours = self._budget.device_hours is not None and spent >= self._budget.device_hours
+        enough_trials = self._budget.trials is not None and self._search.trials() >= self._budget.trials
+        return not (enough_hours or enough_trials or self._search.is_done())
+
+    def _ticket(self, trial: int, genome: Genome | None) -> Ticket | None:
+        """Make a Trial's Recipe; a genome without one ends FAIL here."""
+        if genome is None:
+            self._search.tell(trial, None, {"failure": "infrastructure", "message": "the Launcher died while asking"})
+            return None
+        try:
+            return Ticket(trial, self._space.recipe(genome))
+        except RecipeError as error:
+            self._search.tell(trial, None, {"failure": "invalid", "message": str(error)})
+            self._say(f"trial {trial} cannot be trained: {error}")
+            return None
+
+    def progressed(self, assignment: Assignment, result: EpochResult) -> str | None:
+        """Say why a training is to end early, if it is."""
+        return self._stops.progressed(assignment, result) if self._stops else None
+
+    def settle(self, device: Device, assignment: Assignment, outcome: Outcome) -> Settled:
+        """Tell the sampler of an Outcome, or let its Trial be tried again."""
+        if self._stops:
+            self._stops.ended(assignment, outcome)
+        trial, digest = assignment.trial, assignment.recipe.digest
+        if outcome.status == "complete":
+            self._search.tell(trial, outcome.objectives, {"digest": digest})
+            change = self._store.record_front(self._study, trial, device.device_class)
+            return Settled(on_front=change.entered)
+        if outcome.status == "dominated":
+            self._search.tell_dominated(trial, {"digest": digest, "message": outcome.message})
+            return Settled()
+        if outcome.status == "stopped" or worth_another_try(self._store, self._study, assignment, outcome):
+            return Settled(again=True)
+        self._search.tell(trial, None, {"failure": str(outcome.failure), "message": outcome.message})
+        return Settled()
+
+    def recover(self) -> Sequence[Ticket]:
+        """Tell the sampler what it was not told, and give the trials that are to be trained again."""
+        if self._stops:
+            self._stops.begin(self._study)
+        found = [self._recovered(asked.trial, asked.genome) for asked in self._search.unfinished()]
+        return [ticket for ticket in found if ticket]
+
+    def _recovered(self, trial: int, genome: Genome | None) -> Ticket | None:
+        attempts = [a for a in self._store.attempts(self._study, trial) if a.purpose == "search"]
+        done = next((a for a in attempts if a.outcome in ("complete", "dominated")), None)
+        tries = [a for a in attempts if a.outcome == "failed"]
+        if done is not None and done.outcome == "complete":
+            assert done.train_seconds is not None
+            assert done.accuracy is not None
+            self._search.tell(trial, (done.train_seconds, done.accuracy), {"digest": done.digest})
+        elif done is not None:
+            self._search.tell_dominated(trial, {"digest": done.digest, "message": done.message})
+        elif tries and (tries[-1].failure != "infrastructure" or len(tries) >= MOST_ATTEMPTS):
+            self._search.tell(trial, None, {"failure": str(tries[-1].failure), "message": tries[-1].message})
+        else:
+            return self._ticket(trial, genome)
+        return None

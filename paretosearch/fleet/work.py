@@ -1,0 +1,69 @@
+"""The seam between the Launcher and whoever has work for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from paretosearch.device import Device
+from paretosearch.fleet.base import Assignment
+from paretosearch.outcome import EpochResult, Outcome, Purpose
+from paretosearch.recipe import Recipe
+from paretosearch.store import Store
+
+#: A training whose Attempts keep dying of the infrastructure is given up after this many.
+MOST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A training that waits for a Device.
+
+    Args:
+        trial: Number of the Trial.
+        recipe: What to train.
+        purpose: Who wants it.
+    """
+
+    trial: int
+    recipe: Recipe
+    purpose: Purpose = "search"
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What became of an Attempt that has ended.
+
+    Args:
+        again: Whether its training is to be tried again.
+        on_front: Whether its trial is on the front since then.
+    """
+
+    again: bool = False
+    on_front: bool = False
+
+
+class Work(Protocol):
+    """Somebody who wants trainings, and is told how they ended."""
+
+    purpose: Purpose
+
+    def recover(self) -> Sequence[Ticket]:
+        """Bring what a Launcher left that died to a state from which to go on; gives what is to be trained first."""
+
+    def next(self) -> Ticket | None:
+        """Give the next training; None if there is none, or the budget is spent."""
+
+    def progressed(self, assignment: Assignment, result: EpochResult) -> str | None:
+        """Take in an epoch; says in one line why the Attempt is to end early, or None if it runs on."""
+
+    def settle(self, device: Device, assignment: Assignment, outcome: Outcome) -> Settled:
+        """Take in an Outcome that is in the store; harmless to repeat."""
+
+
+def worth_another_try(store: Store, study: str, assignment: Assignment, outcome: Outcome) -> bool:
+    """Whether a failed Attempt is to be tried again: if the infrastructure is to blame, and has not been too often."""
+    of_trial = store.attempts(study, assignment.trial)
+    tries = [a for a in of_trial if a.outcome == "failed" and a.seed == assignment.recipe.seed]
+    return outcome.failure == "infrastructure" and len(tries) < MOST_ATTEMPTS

@@ -1,0 +1,128 @@
+"""Guesses which of many children will add most to the front for the seconds that it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from paretosearch.search.coding import Array
+from paretosearch.search.history import History, Known, Result
+from paretosearch.search.model import Process, Shape, fitted
+
+#: Fewer results than this teach nothing.
+LEAST_RESULTS = 6
+
+#: Results that the model looks at: those nearest to the front, since its cost grows with the cube of their number.
+MOST_RESULTS = 256
+
+#: Draws of both objectives with which the gain of a child is estimated.
+DRAWS = 64
+
+#: Weight of a child's seconds: 0 ignores them, 1 asks for gain per second.
+COST_POWER = 1.0
+
+
+@dataclass
+class Model:
+    """Two Gaussian processes: of the logarithm of seconds and of the logarithm of error.
+
+    Both are near to sums over the axes: twice the epochs are twice the seconds, and half the error is half of it.
+    """
+
+    seconds: Process
+    errors: Process
+
+    def draws(self, codes: Array, rng: Generator) -> tuple[Array, Array]:
+        """Draw seconds and accuracy of some codes, (M, D); each has shape (M, S)."""
+        t, t_spread = self.seconds.predict(codes)
+        e, e_spread = self.errors.predict(codes)
+        z = rng.standard_normal((2, DRAWS))
+        return np.exp(t[:, None] + t_spread[:, None] * z[0]), 1 - np.exp(e[:, None] + e_spread[:, None] * z[1])
+
+
+class Picker:
+    """Keeps what the model assumes between two questions, since to find that anew costs more than to ask."""
+
+    def __init__(self) -> None:
+        self._fitted_at = 0
+        self._shapes: tuple[Shape, Shape] | None = None
+
+    def pick(self, children: Sequence[Known], history: History, rng: Generator) -> Known:
+        """Choose a child.
+
+        Args:
+            children: What may be trained next; at least one.
+            history: What has been trained.
+            rng: Where chance comes from.
+        """
+        results = list(history.results.values())
+        if len(results) < LEAST_RESULTS or len(children) == 1:
+            return children[0]
+        model = self._model(results, history)
+        front = _front(np.array([(r.seconds, r.accuracy) for r in results]))
+        running = list(history.running.values())
+        if running:
+            t, a = model.draws(np.array([known.code for known in running]), rng)
+            front = _front(np.vstack([front, np.column_stack([np.median(t, 1), np.median(a, 1)])]))
+        seconds, accuracy = model.draws(np.array([known.code for known in children]), rng)
+        gains = expected_gain(seconds, accuracy, front, max(r.seconds for r in results))
+        cost = seconds.mean(axis=1) ** COST_POWER
+        return children[int(np.argmax(gains / cost))]
+
+    def _model(self, results: list[Result], history: History) -> Model:
+        x = np.array([result.known.code for result in results])
+        t = np.log([max(result.seconds, 1e-3) for result in results])
+        e = np.log([max(1 - result.accuracy, 1e-4) for result in results])
+        columns, axes = history.coding.axis_of_column, history.coding.axes
+        due = refit_at(len(results))
+        if self._shapes is None or due != self._fitted_at:
+            self._shapes = fitted(x[:due], t[:due], columns, axes), fitted(x[:due], e[:due], columns, axes)
+            self._fitted_at = due
+        return Model(Process(x, t, columns, self._shapes[0]), Process(x, e, columns, self._shapes[1]))
+
+
+def refit_at(count: int) -> int:
+    """Say how many of the first results the shapes of the model are from: the same for everybody with that history."""
+    due = LEAST_RESULTS
+    while (later := max(due + 2, round(due * 1.2))) <= count:
+        due = later
+    return due
+
+
+def expected_gain(seconds: Array, accuracy: Array, front: Array, slowest: float) -> Array:
+    """Average what draws add to the hypervolume of a front, in the logarithm of seconds.
+
+    A front has trainings at all scales of time, and a step from 1 to 2 seconds is then as good as one from 10 to 20.
+
+    Args:
+        seconds: Draws, shape (M, S).
+        accuracy: Draws, shape (M, S).
+        front: Seconds and accuracy of its members by seconds, shape (F, 2).
+        slowest: Seconds beyond which nothing adds.
+
+    Returns:
+        The gains, shape (M,), in shares of the box around the front.
+    """
+    t0, a0 = np.log(front[0, 0]), front[0, 1]
+    wide = max(np.log(1.1 * slowest) - t0, 1e-6)
+    high = max(front[-1, 1] - a0, 1e-3)
+    t, a = (np.log(seconds) - t0) / wide, (accuracy - a0) / high
+    # Between two members in time the front is as high as the earlier one; before the first it has nothing.
+    begins = np.concatenate([[-1.0], (np.log(front[:, 0]) - t0) / wide])
+    ends = np.append(begins[1:], 1.0)
+    levels = np.concatenate([[-0.1], (front[:, 1] - a0) / high])
+    width = np.clip(ends - np.maximum(begins, t[..., None]), 0, None)
+    height = np.clip(a[..., None] - levels, 0, None)
+    gains: Array = (width * height).sum(axis=-1).mean(axis=-1)
+    return gains
+
+
+def _front(points: Array) -> Array:
+    order = np.lexsort((-points[:, 1], points[:, 0]))
+    best = np.maximum.accumulate(points[order, 1])
+    keep = np.append(True, best[1:] > best[:-1])
+    front: Array = points[order][keep]
+    return front
