@@ -11,7 +11,7 @@ from paretosearch.store import AttemptRecord
 from paretosearch.studyfile import StudyFile
 
 
-def spent(file: StudyFile, space: Space, trials: int, done: bool) -> str:
+def spent(file: StudyFile, space: Space, trials: int, done: bool = False) -> str:
     """Say that nothing is left to do, and what would go on.
 
     Args:

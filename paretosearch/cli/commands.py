@@ -1,16 +1,15 @@
-"""The commands: each parses, calls and prints."""
+"""The commands that do something: each parses, calls and prints."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from paretosearch.cli.options import Cpu, DeviceClass, Gpus, ImageSize, Json, Network, OneCpu, OneGpu, Storage, Study
+from paretosearch.cli.looking import dashboard, export, front, status
+from paretosearch.cli.options import Cpu, Gpus, ImageSize, Json, Network, OneCpu, OneGpu, Storage, Study, print_json
 from paretosearch.errors import ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
@@ -25,10 +24,6 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
     app.add_typer(data, name="data")
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def launch(
@@ -76,49 +71,6 @@ def launch(
         raise ParetosearchError(launched.failure)
 
 
-def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:
-    """Show how far a study is: trials, failures by class, devices, hypervolume."""
-    from paretosearch.api.fronts import open_study
-    from paretosearch.report.status import status_json, status_table
-
-    store, name = open_study(study, storage)
-    _print_json(status_json(store, name)) if as_json else Console().print(status_table(store, name))
-
-
-def front(
-    study: Study = None,
-    storage: Storage = None,
-    as_json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
-    confirmed: Annotated[
-        bool, typer.Option("--confirmed", help="Show what repeats say: means, intervals, who is likely on the front.")
-    ] = False,
-    device_class: DeviceClass = None,
-) -> None:
-    """Show the Pareto front of a study."""
-    from paretosearch.api.fronts import axes_of, checked_class, open_study
-    from paretosearch.report.confirmed import confirmed_json, confirmed_table
-    from paretosearch.report.tables import front_csv, front_json, front_table
-
-    store, name = open_study(study, storage)
-    if csv and as_json:
-        raise UsageError("--csv and --json are two answers; choose one")
-    chosen = checked_class(store, name, device_class)
-    if confirmed:
-        if csv:
-            raise UsageError("--confirmed is printed as a table or by --json; leave --csv out")
-        known = store.estimates(name, chosen)
-        _print_json(confirmed_json(known)) if as_json else Console().print(confirmed_table(known, axes_of(store, name)))
-        return
-    found = store.front(name, chosen)
-    if csv:
-        front_csv(found, sys.stdout)
-    elif as_json:
-        _print_json(front_json(found))
-    else:
-        Console().print(front_table(found, axes_of(store, name)))
-
-
 def confirm(
     study: Study = None,
     replicates: Annotated[
@@ -145,42 +97,12 @@ def confirm(
     console = Console(quiet=as_json)
     found = run(study, replicates, gpus, cpu, storage, hours, console)
     if as_json:
-        _print_json(confirmed_json(found.estimates))
+        print_json(confirmed_json(found.estimates))
     console.print(confirmed_table(found.estimates, found.axes))
     console.print(curse_line(found.estimates) or "nothing was repeated", style="dim", highlight=False)
     if found.stopped_by is not None:
         console.print("stopped early; the same command continues")
         raise typer.Exit(128 + found.stopped_by)
-
-
-def export(
-    study: Study = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("front"),
-    storage: Storage = None,
-    device_class: DeviceClass = None,
-) -> None:
-    """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
-    from paretosearch.api.fronts import checked_class, open_study
-    from paretosearch.report.export import export as write
-
-    store, name = open_study(study, storage)
-    for path in write(store, name, out, checked_class(store, name, device_class)):
-        print(path)
-
-
-def dashboard(
-    storage: Storage = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
-    allow_changes: Annotated[
-        bool, typer.Option("--allow-changes", help="Let visitors rename, tell and delete.")
-    ] = False,
-) -> None:
-    """Serve optuna-dashboard on the store, read-only and for this machine alone."""
-    from paretosearch.report.dashboard import serve
-    from paretosearch.store import open_store
-
-    serve(open_store(storage, create=False).url, host, port, allow_changes)
 
 
 def train(
@@ -267,7 +189,7 @@ def retime(
         raise UsageError(f"trial {found.trial} cannot be timed here ({found.here.failure}): {found.here.message}")
     shown = found.recorded, found.device_class, found.here, found.here_class
     if as_json:
-        _print_json(retimed_json(found.trial, *shown))
+        print_json(retimed_json(found.trial, *shown))
         return
     Console().print(phases_table(found.recorded, found.here))
     print(f"trial {found.trial}: {retimed_line(*shown)}")
@@ -292,12 +214,12 @@ def methods(network: Network = None, image_size: ImageSize = None, as_json: Json
 
         if image_size is not None:
             raise UsageError("--image-size is for looking at a network; say which one with --network NAME")
-        _print_json(methods_json()) if as_json else Console().print(methods_table())
+        print_json(methods_json()) if as_json else Console().print(methods_table())
     else:
         from paretosearch.api.anatomy import anatomy_json, anatomy_table, examine
 
         findings = examine(network, image_size)
-        _print_json(anatomy_json(findings)) if as_json else Console().print(anatomy_table(findings))
+        print_json(anatomy_json(findings)) if as_json else Console().print(anatomy_table(findings))
 
 
 def doctor(storage: Storage = None, as_json: Json = False) -> None:
@@ -306,7 +228,7 @@ def doctor(storage: Storage = None, as_json: Json = False) -> None:
 
     found = checks(storage)
     if as_json:
-        _print_json([check.__dict__ for check in found])
+        print_json([check.__dict__ for check in found])
         return
     console = Console()
     for check in found:

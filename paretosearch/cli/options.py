@@ -1,6 +1,7 @@
-"""Options that several commands share."""
+"""What several commands share: options, and how JSON is printed."""
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -60,3 +61,8 @@ ImageSize = Annotated[
         show_default=False,
     ),
 ]
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON that every reader takes."""
+    print(json.dumps(value, indent=2, allow_nan=False))

@@ -10,15 +10,20 @@ from typing import Any
 
 from paretosearch.errors import UsageError
 from paretosearch.report.cells import flat_recipe, write_csv
+from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.files import replacing
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.html import page
 from paretosearch.report.panels import axes_figure
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
+from paretosearch.report.reading import evenly
 from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
 from paretosearch.report.tables import front_csv
 from paretosearch.store import AttemptRecord, Store
+
+#: More curves behind a front are a grey cloud.
+MOST_CURVES = 80
 
 
 def export(store: Store, study: str, out: Path, device_class: str | None = None) -> tuple[Path, ...]:
@@ -46,7 +51,10 @@ def export(store: Store, study: str, out: Path, device_class: str | None = None)
 
 
 def _figures(found: Findings, out: Path) -> Iterator[Path]:
-    yield from save(front_figure(found.front), out / "front")
+    note = "first results; for their repeats see confirmed" if found.is_confirmed else "single trainings, not confirmed"
+    yield from save(front_figure(found.front, evenly(list(found.curves.values()), MOST_CURVES), note), out / "front")
+    if found.is_confirmed:
+        yield from save(confirmed_figure(found.estimates), out / "confirmed")
     if found.growth:
         drawn = hypervolume_figure(found.growth, found.device_seconds, found.front.reference)
         yield from save(drawn, out / "hypervolume")
@@ -64,11 +72,14 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     front_csv(found.front, front)
     members = {point.attempt for point in found.front.points}
     write_csv([_attempt_row(attempt, attempt.id in members) for attempt in found.attempts], trials)
-    if not (groups := replicates(found.front)):
-        return front, trials
-    repeated = out / "replicates.csv"
-    write_csv(replicates_rows(groups, found.axes), repeated)
-    return front, trials, repeated
+    more = []
+    if groups := replicates(found.front):
+        more.append(out / "replicates.csv")
+        write_csv(replicates_rows(groups, found.axes), more[-1])
+    if found.is_confirmed:
+        more.append(out / "confirmed.csv")
+        write_csv(confirmed_rows(found.estimates, found.axes), more[-1])
+    return front, trials, *more
 
 
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from paretosearch.errors import UsageError
 from paretosearch.outcome import EpochResult
 from paretosearch.report.history import growth
-from paretosearch.store import AttemptRecord, Front, Store, StudyRecord
+from paretosearch.store import AttemptRecord, Estimate, Front, Store, StudyRecord
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Findings:
         epochs: Epochs of the trials on the front, by trial.
         growth: Device-seconds and hypervolume in seconds after each change of the front.
         device_seconds: What the whole study has spent.
+        curves: Seconds and accuracy after each epoch, by trial, of the study's own class of device.
+        estimates: What results and their repeats say, by mean seconds.
     """
 
     record: StudyRecord
@@ -32,6 +34,13 @@ class Findings:
     epochs: Mapping[int, Sequence[EpochResult]]
     growth: Sequence[tuple[float, float]]
     device_seconds: float
+    curves: Mapping[int, Sequence[tuple[float, float]]]
+    estimates: Sequence[Estimate]
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a result was repeated."""
+        return any(estimate.repeats for estimate in self.estimates)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -62,7 +71,17 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
         raise UsageError(_nothing(study, device_class, attempts))
     epochs = {point.trial: store.epochs(point.attempt) for point in front.points}
     grown = growth(front, store.front_events(study))
-    return Findings(record, device_class, front, attempts, epochs, grown, store.device_seconds(study))
+    return Findings(
+        record=record,
+        device_class=device_class,
+        front=front,
+        attempts=attempts,
+        epochs=epochs,
+        growth=grown,
+        device_seconds=store.device_seconds(study),
+        curves=store.curves(study) if device_class == record.device_class else {},
+        estimates=store.estimates(study, device_class),
+    )
 
 
 def _nothing(study: str, device_class: str, attempts: Sequence[AttemptRecord]) -> str:

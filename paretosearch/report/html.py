@@ -107,9 +107,22 @@ def _summary(found: Findings) -> str:
     trials = len(front.points) + len(front.dominated)
     text = (
         f"{len(front.points)} of {trials} complete trials are on the Pareto front of training time against validation "
-        f"accuracy; {duration_text(found.device_seconds)} of device time; times on {found.device_class}."
+        f"accuracy; {duration_text(found.device_seconds)} of device time; times on {found.device_class}. "
     )
+    text += _confirmed(found)
     return escape(text)
+
+
+def _confirmed(found: Findings) -> str:
+    """Say what the points are worth."""
+    if not found.is_confirmed:
+        return "Each point is a single training, not confirmed: the best of many look a little better than they are."
+    repeated = [estimate for estimate in found.estimates if estimate.repeats]
+    confirmed = sum(estimate.on_front for estimate in repeated)
+    return (
+        f"The points are first results; {len(repeated)} were trained again with other seeds, and by their means "
+        f"{confirmed} are on the front: see confirmed.csv."
+    )
 
 
 def _front(found: Findings) -> go.Figure:

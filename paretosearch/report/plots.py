@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -17,7 +18,7 @@ from paretosearch.report.history import area_range
 from paretosearch.report.labels import Label, Points, place
 from paretosearch.report.marks import BELOW, Marks, marks_of
 from paretosearch.report.reading import evenly, notable, percent_range
-from paretosearch.report.style import INK, PALETTE, new_figure, seconds_axis, styled
+from paretosearch.report.style import FAINT, INK, PALETTE, new_figure, seconds_axis, styled
 from paretosearch.report.words import seconds_text
 from paretosearch.store import Front, Point
 
@@ -27,12 +28,18 @@ _MOST_CURVES = 8
 _MOST_DOTS = 40
 
 
+#: What a training had on its way is no result: where the learning rate falls, a shorter training ends higher.
+_ON_THE_WAY: dict[str, Any] = {"color": "#c4c4c4", "linewidth": 0.5}
+
+
 @styled
-def front_figure(front: Front) -> Figure:
+def front_figure(front: Front, on_the_way: Collection[Sequence[tuple[float, float]]] = (), note: str = "") -> Figure:
     """Draw the front as the staircase it is, over the dominated trials.
 
     Args:
         front: What to draw; at least one point.
+        on_the_way: Seconds and accuracy after each epoch of trainings, to be drawn thin behind it.
+        note: What to know of the points, at the edge of the figure.
 
     Returns:
         The figure.
@@ -41,12 +48,16 @@ def front_figure(front: Front) -> Figure:
     axes = figure.add_subplot(xlabel=SECONDS, ylabel=ACCURACY)
     marks = marks_of([*front.points, *front.dominated])
     _scales(axes, front)
+    axes.set_title(note, loc="right", color=FAINT, fontsize=7)
+    for curve in on_the_way:
+        x, y = [seconds for seconds, _ in curve], [100 * accuracy for _, accuracy in curve]
+        axes.plot(x, y, **_ON_THE_WAY, scalex=False, scaley=False, zorder=1)
     below = _draw_dominated(axes, front, marks)
     x, y = _stairs(axes, front)
     axes.step(x, y, where="post", color=INK, linewidth=1.1, zorder=3)
     for value, points in marks.sorted(front.points).items():
         axes.plot(*_columns(points), **marks.solid(value), markersize=6, zorder=4)
-    _legend(figure, marks, bool(front.dominated), below)
+    _legend(figure, marks, bool(front.dominated), below, bool(on_the_way))
     place(axes, [_label(name, point) for name, point in notable(front.points).items()], _visible(axes, front))
     return figure
 
@@ -94,13 +105,15 @@ def _draw_dominated(axes: Axes, front: Front, marks: Marks) -> int:
     return len(below)
 
 
-def _legend(figure: Figure, marks: Marks, dominated: bool, below: int) -> None:
+def _legend(figure: Figure, marks: Marks, dominated: bool, below: int, on_the_way: bool) -> None:
     handles = [Line2D([], [], color=INK, linewidth=1.1, label="Pareto front")]
     handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=value) for value in marks.values]
     if dominated:
         handles.append(Line2D([], [], **marks.faint(""), markersize=4.5, label="dominated"))
     if below:
         handles.append(Line2D([], [], **BELOW, label=f"{below} below the axis"))
+    if on_the_way:
+        handles.append(Line2D([], [], **_ON_THE_WAY, label="on the way"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
 
 

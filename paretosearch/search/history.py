@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from optuna.trial import FrozenTrial, TrialState
 
 from paretosearch.axis import Value
 from paretosearch.errors import RecipeError
 from paretosearch.search.coding import Array, Coding
+from paretosearch.search.ranking import ranked
 from paretosearch.space import Genome, Space
 
 #: What two trainings share that are the same: digest and seed of their Recipe.
@@ -41,6 +43,15 @@ class Result:
     known: Known
     seconds: float
     accuracy: float
+
+
+def best_of(results: Sequence[Result], count: int) -> list[Result]:
+    """Sort results by rank, within a rank the lonelier first; gives so many of them."""
+    if not results:
+        return []
+    losses = np.array([(np.log(max(result.seconds, 1e-3)), -result.accuracy) for result in results])
+    ranks, crowding = ranked(losses)
+    return [results[number] for number in np.lexsort((-crowding, ranks))[:count]]
 
 
 class History:
@@ -83,6 +94,10 @@ class History:
                 self.running[trial.number] = known
         for _, number, known, values in sorted(fresh, key=lambda entry: entry[:2]):
             self.results[number] = Result(known, *values)
+
+    def best(self, count: int) -> list[Result]:
+        """Give the best results as NSGA-II sees them, the better before the worse."""
+        return best_of(list(self.results.values()), count)
 
     def know(self, genome: Genome) -> Known | None:
         """Say what follows from a genome; None if there is no such Recipe."""

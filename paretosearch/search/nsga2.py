@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -12,12 +14,12 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from paretosearch.axis import Value
 from paretosearch.search.design import designed
 from paretosearch.search.distributions import distribution
 from paretosearch.search.grid import grid
-from paretosearch.search.history import History, Known
-from paretosearch.search.picking import Picker
-from paretosearch.search.ranking import ranked
+from paretosearch.search.history import History, Identity, Known
+from paretosearch.search.picking import LEAST_RESULTS, Picker
 from paretosearch.search.seeds import trial_seed
 from paretosearch.search.variation import child
 from paretosearch.space import MOST_GENOMES, Space
@@ -32,6 +34,24 @@ PATIENCE = 40
 MOST_DESIGNED = 500
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What of our sampler is switched on; all of it but where a benchmark asks what each part is worth.
+
+    Args:
+        design: Begin with a plan instead of chance.
+        neighbours: Let mutation go to a neighbour on an ordered axis.
+        model: Choose among many children by a guess at what they bring.
+    """
+
+    design: bool = True
+    neighbours: bool = True
+    model: bool = True
+
+
+ALL = Parts()
+
+
 class NSGA2(BaseSampler):
     """Steady-state NSGA-II whose parents are all completed trials.
 
@@ -43,15 +63,18 @@ class NSGA2(BaseSampler):
 
     Args:
         space: What is searched.
-        population: Trials of the design; as many results are the parents of the next child.
+        population: So many of the best results are the parents of the next child.
         seed: Seed of the study.
+        parts: What of it is switched on.
     """
 
-    def __init__(self, space: Space, population: int, seed: int) -> None:
-        self._space, self._population, self._seed = space, population, seed
+    def __init__(self, space: Space, population: int, seed: int, parts: Parts = ALL) -> None:
+        self._space, self._population, self._seed, self._parts = space, population, seed, parts
         self._history = History(space)
         listed = space.size is not None and space.size <= MOST_GENOMES
-        self._recipes = len(grid(space)) if listed else None
+        # Enough to fit a model to; what comes after it learns more from each trial than a plan does.
+        self._designed = min(population, max(LEAST_RESULTS, len(space.axes) + 2))
+        self._genomes = grid(space) if listed else ()
         self._picker = Picker()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -64,14 +87,21 @@ class NSGA2(BaseSampler):
         """Choose a genome."""
         self._history.update(study.get_trials(deepcopy=False))
         rng = np.random.default_rng(trial_seed(self._seed, trial.number))
-        return dict(self._choose(rng).genome)
+        chosen = self._choose(rng)
+        return dict(chosen.genome) if chosen else self._anything(rng)
 
     def is_done(self, study: Study) -> bool:
         """Whether every Recipe of a space that can be listed has been asked for, however it ended."""
-        if self._recipes is None:
+        if not self._genomes or len(study.get_trials(deepcopy=False)) < len(self._all):
             return False
         self._history.update(study.get_trials(deepcopy=False))
-        return len(self._history.seen) >= self._recipes
+        return not self._all.keys() - self._history.seen
+
+    @cached_property
+    def _all(self) -> dict[Identity, Known]:
+        """List every Recipe of a space that can be listed."""
+        known = (self._history.know(genome) for genome in self._genomes)
+        return {recipe.identity: recipe for recipe in known if recipe is not None}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -79,15 +109,17 @@ class NSGA2(BaseSampler):
         """Never needed: every axis is drawn with the others."""
         raise AssertionError(param_name)
 
-    def _choose(self, rng: Generator) -> Known:
+    def _choose(self, rng: Generator) -> Known | None:
         history = self._history
         asked = len(history.results) + len(history.running)
-        if asked < self._population or len(history.results) < 4:
-            planned = self._planned()
+        if asked < self._designed or len(history.results) < LEAST_RESULTS:
+            planned = self._planned() if self._parts.design else self._drawn(rng)
             if planned is not None:
                 return planned
-        children = self._children(rng) or self._unseen(rng)
-        return self._picker.pick(children, history, rng)
+        children = self._children(rng)
+        if not children:
+            return self._unseen(rng)
+        return self._picker.pick(children, history, rng) if self._parts.model else children[0]
 
     def _planned(self) -> Known | None:
         for genome in islice(designed(self._space, self._seed), MOST_DESIGNED):
@@ -105,7 +137,8 @@ class NSGA2(BaseSampler):
         found: dict[object, Known] = {}
         while len(found) < CHILDREN and rate < 2:
             couple = [parents[self._winner(len(parents), rng)] for _ in range(2)]
-            known = self._history.know(child(scales, [parent.genome for parent in couple], rate, rng))
+            genomes = [parent.genome for parent in couple]
+            known = self._history.know(child(scales, genomes, rate, rng, self._parts.neighbours))
             if known is not None and known.identity not in self._history.seen and known.identity not in found:
                 found[known.identity] = known
                 continue
@@ -115,26 +148,27 @@ class NSGA2(BaseSampler):
         return list(found.values())
 
     def parents(self) -> list[Known]:
-        """Give the best results, the better before the worse."""
-        results = list(self._history.results.values())
-        if not results:
-            return []
-        losses = np.array([(np.log(max(r.seconds, 1e-3)), -r.accuracy) for r in results])
-        ranks, crowding = ranked(losses)
-        order = np.lexsort((-crowding, ranks))
-        return [results[number].known for number in order[: self._population]]
+        """Give the Recipes of the best of all results, the better before the worse."""
+        return [result.known for result in self._history.best(self._population)]
 
     def _winner(self, count: int, rng: Generator) -> int:
         """Hold a tournament of two among parents in order."""
         return int(rng.integers(count, size=2).min())
 
-    def _unseen(self, rng: Generator) -> list[Known]:
-        """Give what is left of a space that is nearly used up, else anything."""
-        size = self._space.size
-        genomes = grid(self._space) if size is not None and size <= MOST_GENOMES else ()
-        for genome in genomes:
-            known = self._history.know(genome)
+    def _unseen(self, rng: Generator) -> Known | None:
+        """Give what is left of a space that is nearly used up, else what chance gives."""
+        left = [identity for identity in self._all if identity not in self._history.seen]
+        return self._all[left[0]] if left else self._drawn(rng)
+
+    def _drawn(self, rng: Generator) -> Known | None:
+        """Draw a Recipe at random, one that was never trained if that can be had soon; None if there is none."""
+        known = None
+        for _ in range(PATIENCE):
+            known = self._history.know(self._anything(rng)) or known
             if known is not None and known.identity not in self._history.seen:
-                return [known]
-        anything = {name: scale.value_at(float(rng.random())) for name, scale in self._history.coding.scales.items()}
-        return [known for known in [self._history.know(anything)] if known]
+                break
+        return known
+
+    def _anything(self, rng: Generator) -> dict[str, Value]:
+        """Draw a genome at random; it may have no Recipe, and its trial fails with the reason."""
+        return {name: scale.value_at(rng.random()) for name, scale in self._history.coding.scales.items()}

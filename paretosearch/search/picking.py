@@ -1,4 +1,4 @@
-"""Guesses which of many children will add most to the front for the seconds that it costs."""
+"""Guesses which of many children will add most to the front."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from paretosearch.search.coding import Array
-from paretosearch.search.history import History, Known, Result
+from paretosearch.search.history import History, Known, Result, best_of
 from paretosearch.search.model import Process, Shape, fitted
 
 #: Fewer results than this teach nothing.
@@ -20,9 +20,6 @@ MOST_RESULTS = 256
 
 #: Draws of both objectives with which the gain of a child is estimated.
 DRAWS = 64
-
-#: Weight of a child's seconds: 0 ignores them, 1 asks for gain per second.
-COST_POWER = 1.0
 
 
 @dataclass
@@ -67,21 +64,26 @@ class Picker:
         if running:
             t, a = model.draws(np.array([known.code for known in running]), rng)
             front = _front(np.vstack([front, np.column_stack([np.median(t, 1), np.median(a, 1)])]))
+        # To divide the gain by the seconds that it costs was tried: no better on either table of benchmarks/search.
         seconds, accuracy = model.draws(np.array([known.code for known in children]), rng)
-        gains = expected_gain(seconds, accuracy, front, max(r.seconds for r in results))
-        cost = seconds.mean(axis=1) ** COST_POWER
-        return children[int(np.argmax(gains / cost))]
+        return children[int(np.argmax(expected_gain(seconds, accuracy, front, max(r.seconds for r in results))))]
 
     def _model(self, results: list[Result], history: History) -> Model:
-        x = np.array([result.known.code for result in results])
-        t = np.log([max(result.seconds, 1e-3) for result in results])
-        e = np.log([max(1 - result.accuracy, 1e-4) for result in results])
         columns, axes = history.coding.axis_of_column, history.coding.axes
         due = refit_at(len(results))
         if self._shapes is None or due != self._fitted_at:
-            self._shapes = fitted(x[:due], t[:due], columns, axes), fitted(x[:due], e[:due], columns, axes)
-            self._fitted_at = due
+            x, t, e = _observed(best_of(results[:due], MOST_RESULTS))
+            self._shapes, self._fitted_at = (fitted(x, t, columns, axes), fitted(x, e, columns, axes)), due
+        x, t, e = _observed(best_of(results, MOST_RESULTS))
         return Model(Process(x, t, columns, self._shapes[0]), Process(x, e, columns, self._shapes[1]))
+
+
+def _observed(results: Sequence[Result]) -> tuple[Array, Array, Array]:
+    """Give codes, logarithms of seconds and of error, each with a row a result."""
+    x = np.array([result.known.code for result in results])
+    t = np.log([max(result.seconds, 1e-3) for result in results])
+    e = np.log([max(1 - result.accuracy, 1e-4) for result in results])
+    return x, t, e
 
 
 def refit_at(count: int) -> int:

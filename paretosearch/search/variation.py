@@ -19,7 +19,9 @@ STEP = 0.15
 LEAP_SHARE = 0.2
 
 
-def child(scales: Mapping[str, Scale], parents: Sequence[Genome], rate: float, rng: Generator) -> dict[str, Value]:
+def child(
+    scales: Mapping[str, Scale], parents: Sequence[Genome], rate: float, rng: Generator, neighbours: bool = True
+) -> dict[str, Value]:
     """Cross two parents and mutate what comes of it.
 
     Args:
@@ -27,6 +29,7 @@ def child(scales: Mapping[str, Scale], parents: Sequence[Genome], rate: float, r
         parents: Two genomes.
         rate: Probability of a mutation of each axis, in [0, 1].
         rng: Where chance comes from.
+        neighbours: Whether a mutation on an ordered axis goes to a neighbour.
     """
     first, second = parents
     mixed = rng.random() < CROSSOVER_SHARE
@@ -34,15 +37,17 @@ def child(scales: Mapping[str, Scale], parents: Sequence[Genome], rate: float, r
     genome: dict[str, Value] = {}
     for (name, scale), swap, change in zip(scales.items(), *chances.tolist(), strict=True):
         value = second[name] if mixed and swap < 0.5 else first[name]
-        genome[name] = mutated(scale, value, rng) if change < rate else value
+        genome[name] = mutated(scale, value, rng, neighbours) if change < rate else value
     return genome
 
 
-def mutated(scale: Scale, value: Value, rng: Generator) -> Value:
+def mutated(scale: Scale, value: Value, rng: Generator, neighbours: bool = True) -> Value:
     """Change a value: to one nearby on an ordered axis, to any other of a list without an order."""
     if scale.values is None:
+        if not neighbours:
+            return scale.value_at(rng.random())
         return scale.value_at(_reflected(scale.position(value) + STEP * rng.standard_normal()))
-    if not scale.is_ordered or rng.random() < LEAP_SHARE:
+    if not (scale.is_ordered and neighbours) or rng.random() < LEAP_SHARE:
         others = [other for other in scale.values if other != value]
         return others[rng.integers(len(others))] if others else value
     last = len(scale.values) - 1

@@ -23,6 +23,11 @@ def test_a_spent_budget_is_said_with_what_goes_on(tmp_path: Path) -> None:
     assert spent(hours, file.space, 6).endswith("a larger --device-hours goes on")
 
 
+def test_a_sampler_that_has_asked_for_everything_does_not_ask_for_a_larger_budget(tmp_path: Path) -> None:
+    file = study(tmp_path)
+    assert spent(file, file.space, 6, True) == "study 'tiny' has asked for every recipe of its space, 6 trials"
+
+
 def test_a_grid_that_is_done_does_not_ask_for_a_larger_budget(tmp_path: Path) -> None:
     space = 'batch_size = [8, 16]\npooling = ["max"]\n[first]\n'
     head, _ = STUDY.split("[space]")

@@ -17,7 +17,7 @@ from paretosearch.store import Store
 def test_status_counts_what_the_store_holds(store: Store, study: str) -> None:
     status = json.loads(json.dumps(status_json(store, study), allow_nan=False))
     front = store.front(study)
-    assert status["trials"] == {"complete": 56, "running": 0, "failed": 4, "stopped": 0}
+    assert status["trials"] == {"complete": 56, "running": 0, "dominated": 0, "failed": 4, "stopped": 0}
     assert status["front"]["size"] == len(front.points)
     assert status["front"]["hypervolume"] == front.hypervolume
     assert status["device_seconds"] == store.device_seconds(study)
@@ -32,8 +32,8 @@ def test_devices_say_what_they_did(store: Store, study: str) -> None:
     devices = status_json(store, study)["devices"]
     assert [device["device"] for device in devices] == ["cpu 0", "cpu 1"]
     assert [device["attempts"] for device in devices] == [
-        {"complete": 28, "running": 0, "failed": 2, "stopped": 0},
-        {"complete": 28, "running": 0, "failed": 2, "stopped": 0},
+        {"complete": 28, "running": 0, "dominated": 0, "failed": 2, "stopped": 0},
+        {"complete": 28, "running": 0, "dominated": 0, "failed": 2, "stopped": 0},
     ]
     assert sum(device["device_seconds"] for device in devices) == pytest.approx(store.device_seconds(study))
 

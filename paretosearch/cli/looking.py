@@ -1,0 +1,97 @@
+"""The commands that look at a study: each parses, calls and prints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json
+from paretosearch.errors import UsageError
+
+
+def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:
+    """Show how far a study is: trials, failures by class, devices, hypervolume."""
+    from paretosearch.api.fronts import open_study
+    from paretosearch.report.status import status_json, status_table
+
+    store, name = open_study(study, storage)
+    print_json(status_json(store, name)) if as_json else Console().print(status_table(store, name))
+
+
+def front(
+    study: Study = None,
+    storage: Storage = None,
+    as_json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV instead of a table.")] = False,
+    confirmed: Annotated[
+        bool, typer.Option("--confirmed", help="Show what repeats say: means, intervals, who is likely on the front.")
+    ] = False,
+    anytime: Annotated[
+        bool,
+        typer.Option("--anytime", help="Show also what trainings had reached on their way, if they could end there."),
+    ] = False,
+    device_class: DeviceClass = None,
+) -> None:
+    """Show the Pareto front of a study."""
+    from paretosearch.api.fronts import axes_of, checked_class, open_study
+    from paretosearch.report.anytime import anytime_front, anytime_json, anytime_table
+    from paretosearch.report.confirmed import confirmed_json, confirmed_table
+    from paretosearch.report.tables import front_csv, front_json, front_table
+
+    store, name = open_study(study, storage)
+    if csv and as_json:
+        raise UsageError("--csv and --json are two answers; choose one")
+    chosen = checked_class(store, name, device_class)
+    if confirmed and anytime:
+        raise UsageError("--confirmed and --anytime are two fronts; choose one")
+    if csv and (confirmed or anytime):
+        raise UsageError("--csv is of the plain front; take --json, or look at the files of export")
+    if anytime:
+        stages = anytime_front(store.front(name, chosen), store.curves(name))
+        print_json(anytime_json(stages)) if as_json else Console().print(anytime_table(stages, axes_of(store, name)))
+        return
+    if confirmed:
+        known = store.estimates(name, chosen)
+        print_json(confirmed_json(known)) if as_json else Console().print(confirmed_table(known, axes_of(store, name)))
+        return
+    found = store.front(name, chosen)
+    if csv:
+        front_csv(found, sys.stdout)
+    elif as_json:
+        print_json(front_json(found))
+    else:
+        Console().print(front_table(found, axes_of(store, name)))
+
+
+def export(
+    study: Study = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("front"),
+    storage: Storage = None,
+    device_class: DeviceClass = None,
+) -> None:
+    """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
+    from paretosearch.api.fronts import checked_class, open_study
+    from paretosearch.report.export import export as write
+
+    store, name = open_study(study, storage)
+    for path in write(store, name, out, checked_class(store, name, device_class)):
+        print(path)
+
+
+def dashboard(
+    storage: Storage = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
+    allow_changes: Annotated[
+        bool, typer.Option("--allow-changes", help="Let visitors rename, tell and delete.")
+    ] = False,
+) -> None:
+    """Serve optuna-dashboard on the store, read-only and for this machine alone."""
+    from paretosearch.report.dashboard import serve
+    from paretosearch.store import open_store
+
+    serve(open_store(storage, create=False).url, host, port, allow_changes)
