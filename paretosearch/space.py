@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -122,6 +123,21 @@ class Space:
                 genome[name] = switches.get(name, self.corner[name])
         return genome
 
+    def settled(self, genome: Genome) -> dict[str, Value]:
+        """Put the parameters of every Method that a genome turns off at their `corner`.
+
+        That is what `genome_of` gives, where no Method that is on could not act; no Recipe has to be made for it.
+        """
+        values = {**self.fixed, **genome}
+        off = [a for a in self._switched if not a.is_active(values)]
+        inert = {f"{a.method}.{name}" for a in off for name in a.parameters} - {a.key for a in off}
+        return {name: self.corner[name] if name in inert else value for name, value in genome.items()}
+
+    @cached_property
+    def _switched(self) -> tuple[Activation, ...]:
+        """Methods with an axis, that another one may turn off."""
+        return tuple(a for a in self.activations if any(f"{a.method}.{name}" in self.axes for name in a.parameters))
+
     def corners(self, keys: Iterable[str]) -> Iterator[dict[str, Value]]:
         """Give the genomes with every listed value, or both ends, of some axes; the others stay at their `corner`.
 
@@ -146,7 +162,7 @@ class Space:
         assert not isinstance(axis, Real)
         return tuple(axis.values() or range(axis.low, axis.high + 1)) if isinstance(axis, Int) else axis.values()
 
-    @property
+    @cached_property
     def corner(self) -> dict[str, Value]:
         """The genome of the first or lowest value of every axis."""
         return {name: _ends(axis)[0] for name, axis in self.axes.items()}

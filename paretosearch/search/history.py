@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ from paretosearch.space import Genome, Space
 
 #: What two trainings share that are the same: digest and seed of their Recipe.
 Identity = tuple[str, int]
+
+#: Results that are looked at: the best ones, since the cost of a model grows with the cube of their number.
+MOST_RESULTS = 256
 
 #: Genomes whose Recipe is remembered; to make one anew takes a third of a millisecond.
 MOST_REMEMBERED = 50_000
@@ -59,45 +62,53 @@ class History:
 
     Args:
         space: What is searched.
+
+    Attributes:
+        coding: How genomes are written.
+        results: What was completed, in the order in which that happened.
+        running: What is being trained, by number of the Trial.
+        seen: Every Recipe that was asked for, however it ended.
     """
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._coding = Coding(space)
-        self._known: dict[int, Known | None] = {}
-        self._memory: dict[tuple[Value, ...], Known | None] = {}
-        self.results: dict[int, Result] = {}
+        self.coding = Coding(space)
+        self.results: list[Result] = []
         self.running: dict[int, Known] = {}
         self.seen: set[Identity] = set()
+        self._memory: dict[tuple[Value, ...], Known | None] = {}
+        self._open: list[int] = []  # Trials that may still change
+        self._read = 0  # Trials that were ever looked at
+        self._best: tuple[int, list[Result]] = (0, [])  # of so many results
 
-    @property
-    def coding(self) -> Coding:
-        """How genomes are written."""
-        return self._coding
-
-    def update(self, trials: Iterable[FrozenTrial]) -> None:
+    def update(self, trials: Sequence[FrozenTrial]) -> None:
         """Take in what has changed; a Trial without a value for every axis is passed over.
 
-        Results stand in the order in which their Trials were completed.
+        Args:
+            trials: All of the study, by number.
         """
-        self.running = {}
-        fresh = []
-        for trial in trials:
-            if trial.number in self.results or trial.params.keys() != self._space.axes.keys():
-                continue
-            known = self._of(trial)
+        numbers = [*self._open, *range(self._read, len(trials))]
+        self._open = [number for number in numbers if not trials[number].state.is_finished()]
+        self._read = len(trials)
+        self.running, fresh = {}, []
+        for trial in (trials[number] for number in numbers):
+            known = self.know(trial.params) if trial.params.keys() == self._space.axes.keys() else None
             if known is None:
                 continue
-            if trial.state is TrialState.COMPLETE:
-                fresh.append((trial.datetime_complete, trial.number, known, trial.values))
-            elif trial.state is TrialState.RUNNING:
+            self.seen.add(known.identity)
+            if trial.state is TrialState.RUNNING:
                 self.running[trial.number] = known
-        for _, number, known, values in sorted(fresh, key=lambda entry: entry[:2]):
-            self.results[number] = Result(known, *values)
+            elif trial.state is TrialState.COMPLETE:
+                fresh.append((trial.datetime_complete, trial.number, known, trial.values))
+        self.results += [Result(known, *values) for _, _, known, values in sorted(fresh, key=lambda entry: entry[:2])]
 
     def best(self, count: int) -> list[Result]:
-        """Give the best results as NSGA-II sees them, the better before the worse."""
-        return best_of(list(self.results.values()), count)
+        """Give the best results as NSGA-II sees them, the better before the worse; at most `MOST_RESULTS`."""
+        known, kept = self._best
+        if known < len(self.results):  # what was not among the best before is not now
+            kept = best_of([*kept, *self.results[known:]], MOST_RESULTS)
+            self._best = len(self.results), kept
+        return kept[:count]
 
     def know(self, genome: Genome) -> Known | None:
         """Say what follows from a genome; None if there is no such Recipe."""
@@ -114,15 +125,6 @@ class History:
         except RecipeError:
             return None
         shared = self._space.genome_of(recipe)
-        within = {
-            name: shared[name] if axis.contains(shared[name]) else genome[name]
-            for name, axis in self._space.axes.items()
-        }
-        return Known(within, (recipe.digest, recipe.seed), self._coding.code(shared))
-
-    def _of(self, trial: FrozenTrial) -> Known | None:
-        if trial.number not in self._known:
-            known = self._known[trial.number] = self.know(trial.params)
-            if known is not None:
-                self.seen.add(known.identity)
-        return self._known[trial.number]
+        axes = self._space.axes.items()
+        within = {name: shared[name] if axis.contains(shared[name]) else genome[name] for name, axis in axes}
+        return Known(within, (recipe.digest, recipe.seed), self.coding.code(shared))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -25,9 +26,9 @@ from paretosearch.search.variation import child
 from paretosearch.space import MOST_GENOMES, Space
 
 #: Children of which one is chosen.
-CHILDREN = 96
+CHILDREN = 128
 
-#: Children that may turn out to be known before the rate of mutation is doubled.
+#: Draws by chance of which one should be new.
 PATIENCE = 40
 
 #: Points of the design that may turn out to be known before its end is assumed.
@@ -116,10 +117,13 @@ class NSGA2(BaseSampler):
             planned = self._planned() if self._parts.design else self._drawn(rng)
             if planned is not None:
                 return planned
-        children = self._children(rng)
-        if not children:
-            return self._unseen(rng)
-        return self._picker.pick(children, history, rng) if self._parts.model else children[0]
+        rate = 1 / len(self._space.axes)
+        while rate < 2 and history.results:
+            chosen = self._best_child(rate, rng)
+            if chosen is not None:
+                return chosen
+            rate *= 2  # all of them were known
+        return self._unseen(rng)
 
     def _planned(self) -> Known | None:
         for genome in islice(designed(self._space, self._seed), MOST_DESIGNED):
@@ -128,23 +132,25 @@ class NSGA2(BaseSampler):
                 return known
         return None
 
-    def _children(self, rng: Generator) -> list[Known]:
-        """Make children that were never trained, each another Recipe."""
-        parents = self.parents()
-        if not parents:
-            return []
-        scales, rate, failures = self._history.coding.scales, 1 / len(self._space.axes), 0
-        found: dict[object, Known] = {}
-        while len(found) < CHILDREN and rate < 2:
+    def _best_child(self, rate: float, rng: Generator) -> Known | None:
+        """Make children, and give the most promising one that was never trained."""
+        children = self._children(rate, rng)
+        order: Iterable[int] = range(len(children))
+        if self._parts.model and children:
+            # Of most children a Recipe is never made: that takes longer than all the rest.
+            codes = np.array([self._history.coding.code(self._space.settled(child)) for child in children])
+            order = self._picker.order(codes, self._history, rng)
+        known = (self._history.know(children[number]) for number in order)
+        return next((k for k in known if k is not None and k.identity not in self._history.seen), None)
+
+    def _children(self, rate: float, rng: Generator) -> list[dict[str, Value]]:
+        """Make children, each another genome."""
+        scales, parents = self._history.coding.scales, [known.genome for known in self.parents()]
+        found: dict[tuple[Value, ...], dict[str, Value]] = {}
+        for _ in range(CHILDREN):
             couple = [parents[self._winner(len(parents), rng)] for _ in range(2)]
-            genomes = [parent.genome for parent in couple]
-            known = self._history.know(child(scales, genomes, rate, rng, self._parts.neighbours))
-            if known is not None and known.identity not in self._history.seen and known.identity not in found:
-                found[known.identity] = known
-                continue
-            failures += 1
-            if failures % PATIENCE == 0:
-                rate *= 2
+            made = child(scales, couple, rate, rng, self._parts.neighbours)
+            found[tuple(made.values())] = made
         return list(found.values())
 
     def parents(self) -> list[Known]:
@@ -153,7 +159,7 @@ class NSGA2(BaseSampler):
 
     def _winner(self, count: int, rng: Generator) -> int:
         """Hold a tournament of two among parents in order."""
-        return int(rng.integers(count, size=2).min())
+        return min(int(rng.integers(count)), int(rng.integers(count)))
 
     def _unseen(self, rng: Generator) -> Known | None:
         """Give what is left of a space that is nearly used up, else what chance gives."""

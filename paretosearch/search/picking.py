@@ -7,19 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from paretosearch.search.coding import Array
-from paretosearch.search.history import History, Known, Result, best_of
+from paretosearch.search.history import MOST_RESULTS, History, Result, best_of
 from paretosearch.search.model import Process, Shape, fitted
 
 #: Fewer results than this teach nothing.
 LEAST_RESULTS = 6
 
-#: Results that the model looks at: those nearest to the front, since its cost grows with the cube of their number.
-MOST_RESULTS = 256
+#: Results that the shapes of the model are found from, which takes some hundred times as long as to use them.
+MOST_FITTED = 128
 
 #: Draws of both objectives with which the gain of a child is estimated.
-DRAWS = 64
+DRAWS = 32
 
 
 @dataclass
@@ -47,34 +48,38 @@ class Picker:
         self._fitted_at = 0
         self._shapes: tuple[Shape, Shape] | None = None
 
-    def pick(self, children: Sequence[Known], history: History, rng: Generator) -> Known:
-        """Choose a child.
+    def order(self, codes: Array, history: History, rng: Generator) -> NDArray[np.intp]:
+        """Put children in order, the most promising first.
 
         Args:
-            children: What may be trained next; at least one.
+            codes: What may be trained next, shape (M, D).
             history: What has been trained.
             rng: Where chance comes from.
+
+        Returns:
+            Their places in ``codes``, shape (M,).
         """
-        results = list(history.results.values())
-        if len(results) < LEAST_RESULTS or len(children) == 1:
-            return children[0]
-        model = self._model(results, history)
-        front = _front(np.array([(r.seconds, r.accuracy) for r in results]))
+        if len(history.results) < LEAST_RESULTS:
+            return np.arange(len(codes))
+        best = history.best(MOST_RESULTS)
+        model = self._model(best, history)
+        front = _front(np.array([(r.seconds, r.accuracy) for r in best]))
         running = list(history.running.values())
         if running:
             t, a = model.draws(np.array([known.code for known in running]), rng)
             front = _front(np.vstack([front, np.column_stack([np.median(t, 1), np.median(a, 1)])]))
-        # To divide the gain by the seconds that it costs was tried: no better on either table of benchmarks/search.
-        seconds, accuracy = model.draws(np.array([known.code for known in children]), rng)
-        return children[int(np.argmax(expected_gain(seconds, accuracy, front, max(r.seconds for r in results))))]
+        # To divide the gain by the seconds that it costs was tried: no better on the table of benchmarks/search.
+        seconds, accuracy = model.draws(codes, rng)
+        gains = expected_gain(seconds, accuracy, front, max(r.seconds for r in best))
+        return np.argsort(-gains, kind="stable")
 
-    def _model(self, results: list[Result], history: History) -> Model:
+    def _model(self, best: Sequence[Result], history: History) -> Model:
         columns, axes = history.coding.axis_of_column, history.coding.axes
-        due = refit_at(len(results))
+        due = refit_at(len(history.results))
         if self._shapes is None or due != self._fitted_at:
-            x, t, e = _observed(best_of(results[:due], MOST_RESULTS))
+            x, t, e = _observed(best_of(history.results[:due], MOST_FITTED))
             self._shapes, self._fitted_at = (fitted(x, t, columns, axes), fitted(x, e, columns, axes)), due
-        x, t, e = _observed(best_of(results, MOST_RESULTS))
+        x, t, e = _observed(best)
         return Model(Process(x, t, columns, self._shapes[0]), Process(x, e, columns, self._shapes[1]))
 
 

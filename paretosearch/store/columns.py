@@ -75,4 +75,4 @@ class RecipeJson(TypeDecorator[Recipe]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Recipe:
         """Read the Recipe; fields that there were not in its day have the value at which it means the same."""
-        return Recipe.from_json(json.dumps({**CAME_LATER, **value}))
+        return Recipe.stored({**CAME_LATER, **value})

@@ -121,7 +121,10 @@ def spreads_of(points: Sequence[Point], repeats: Sequence[Repeat]) -> Array:
     """
     of_trial = _by_trial(repeats)
     freedom = np.array([len(of_trial.get(point.trial, ())) for point in points])[:, None]
-    squares = np.array([_squares(point, of_trial.get(point.trial, ())) for point in points])
+    squares = np.zeros((len(points), 2))
+    for number, point in enumerate(points):
+        if point.trial in of_trial:
+            squares[number] = _squares(point, of_trial[point.trial])
     seen = freedom[:, 0] > 0
     known, prior = int(freedom.sum()), np.square(PRIOR_SPREAD)
     if known:
