@@ -170,3 +170,13 @@ def test_a_text_that_is_no_recipe_is_refused_in_one_line(text: str, message: str
 
 def test_the_json_of_a_recipe_names_every_field() -> None:
     assert json.loads(RECIPE.to_json()).keys() == {f.name for f in fields(Recipe)}
+
+
+def test_a_stored_recipe_is_the_recipe_that_was_stored() -> None:
+    recipe = Recipe("d", "n", width=2, epochs=3, methods={"swa": {"start": 0.8}, "ema": {"decay": 0.9}}, seed=4)
+    again = Recipe.stored(json.loads(recipe.to_json()))
+    assert again == recipe == Recipe.from_json(recipe.to_json())
+    assert (again.digest, again.to_json(), hash(again)) == (recipe.digest, recipe.to_json(), hash(recipe))
+    assert all(type(getattr(again, f.name)) is type(getattr(recipe, f.name)) for f in fields(Recipe))
+    with pytest.raises(FrozenInstanceError):
+        again.epochs = 4  # type: ignore[misc]  # that is the point

@@ -112,6 +112,19 @@ def test_parameters_take_the_form_that_equal_trainings_share() -> None:
     assert TWO.spelled({"epochs": 2, "first.strength": 1.5}).methods["first"] == {"strength": 1.5}
 
 
+def test_all_genomes_of_a_recipe_share_one_genome_and_it_has_that_recipe() -> None:
+    names = list(SPACE.axes)
+    shared: dict[str, dict[str, Value]] = {}
+    for values in itertools.product(*map(SPACE.values_of, names)):
+        genome = dict(zip(names, values, strict=True))
+        recipe = SPACE.recipe(genome)
+        one = SPACE.genome_of(recipe)
+        assert shared.setdefault(recipe.digest, one) == one
+        assert SPACE.recipe(one) == recipe
+        assert SPACE.settled(genome) == one  # no Method here is unable to act
+    assert len(shared) < SPACE.size  # type: ignore[operator]  # every axis is a list
+
+
 def test_corners_are_the_ends_of_some_axes() -> None:
     corners = list(SPACE.corners(["prune.interval", "pooling", "seed"]))
     found = [(corner["prune.interval"], corner["pooling"], corner["batch_size"]) for corner in corners]

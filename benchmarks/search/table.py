@@ -127,13 +127,15 @@ def recorded(name: str, store: Store) -> dict[str, Any]:
             assert attempt.accuracy is not None
             curve[-1] = (round(attempt.train_seconds, 4), round(attempt.accuracy, 5))
             wanted[attempt.digest].append({"device_seconds": round(attempt.device_seconds or 0.0, 3), "curve": curve})
-    missing = sum(len(found) < 2 for found in wanted.values())
+    missing = sum(not found for found in wanted.values())
     if missing:
-        raise SystemExit(f"{missing} of {len(wanted)} recipes have fewer than two trainings in {study}")
+        raise SystemExit(f"{missing} of {len(wanted)} recipes have no training in {study}")
+    seeds = min(len(found) for found in wanted.values())
     record = store.study(study)
     assert record is not None
     about = {"device": record.device_class, "versions": dict(record.versions), "recipes": len(wanted)}
-    return {"about": about, "trainings": wanted}
+    about["seeds"] = seeds
+    return {"about": about, "trainings": {digest: found[:seeds] for digest, found in wanted.items()}}
 
 
 def main() -> None:

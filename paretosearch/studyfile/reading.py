@@ -36,7 +36,7 @@ class _Page(Table):
     seed: int = Field(default=0, description=str(FIELDS["seed"]))
     keep_slow_formats: bool = Field(default=False, description="true or false")
     budget: Budget = Field(description="a table with trials, device_hours or both")
-    search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler and population")
+    search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler, population and others")
     recipe: dict[str, Any] = Field(default={}, description="a table of fixed values")
     space: dict[str, Any] = Field(description="a table of what to search")
     first: dict[str, Any] = Field(default={}, description="a table of tables of values to begin with")

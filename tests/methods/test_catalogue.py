@@ -3,6 +3,7 @@ from typing import ClassVar
 import pytest
 
 from paretosearch import methods
+from paretosearch.axis import Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import NAMED_SLOTS, Method, Slot
 from paretosearch.recipe import Recipe
@@ -190,3 +191,20 @@ def test_every_canonical_recipe_can_be_trained():
         for interval in (1, 2, 5):
             for epochs in (1, 2, 5):
                 methods.active(canonical(epochs, net2net__schedule=schedule, prunetrain__interval=interval))
+
+
+@pytest.mark.parametrize(
+    ("changes", "settled"),
+    [
+        ({}, 0),
+        ({"net2net": {"schedule": "widen@0.3+deepen@0.5"}}, 6),  # the epoch after the last growth
+        ({"swa": {"start": 0.8}}, 9),  # the first whose evaluation is of an average
+        ({"prunetrain": {"penalty_ratio": 0.2, "until": 0.6}}, 7),
+        ({"prunetrain": {"penalty_ratio": 0.2}}, 0),
+        ({"swa": {"start": 0.8}, "net2net": {"schedule": "widen@0.3"}}, 9),
+    ],
+)
+def test_a_recipe_is_settled_when_every_change_that_it_plans_is_made(
+    changes: dict[str, dict[str, Value]], settled: int
+) -> None:
+    assert methods.settled_at(Recipe("d", "n", epochs=10, methods=changes)) == settled

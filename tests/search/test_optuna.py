@@ -13,9 +13,9 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import optuna
 import optuna_dashboard
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.samplers import NSGAIISampler
+from optuna.samplers import NSGAIISampler, RandomSampler
 from optuna.study import StudyDirection
 
 from paretosearch.search import Search
@@ -72,6 +72,57 @@ def test_a_sampler_hears_of_a_trial_and_its_number_before_it_draws() -> None:
     for _ in range(2):
         study.ask({"x": FloatDistribution(0, 1)})
     assert heard == [0, "drawn", 1, "drawn"]
+
+
+def test_stock_nsga2_never_makes_a_parent_of_a_result_that_comes_after_its_generation() -> None:
+    # So ours is another one. If this fails, Optuna has mended it.
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=NSGAIISampler(population_size=4, seed=1))
+    axes = {name: CategoricalDistribution((0, 1, 2)) for name in "abcd"}
+    late = study.ask(axes)
+    for _ in range(4):
+        study.tell(study.ask(axes), (1.0, 0.5))
+    study.tell(study.ask(axes), (1.0, 0.5))  # the first of the next generation
+    study.tell(late, (0.1, 0.9))  # better than all
+    for _ in range(12):
+        study.tell(study.ask(axes), (1.0, 0.5))
+    parents = [ids for key, ids in study._storage.get_study_system_attrs(study._study_id).items() if ":parent:" in key]
+    assert len(parents) >= 2
+    assert all(late._trial_id not in ids for ids in parents)
+    assert [trial.number for trial in study.best_trials] == [late.number]
+
+
+def test_all_axes_are_asked_of_a_sampler_at_once_and_none_of_a_trial_that_was_enqueued() -> None:
+    asked: list[int] = []
+
+    class Together(RandomSampler):
+        def infer_relative_search_space(self, *_: Any) -> dict[str, BaseDistribution]:
+            return dict(axes)
+
+        def sample_relative(self, _: optuna.Study, trial: optuna.trial.FrozenTrial, space: Any) -> dict[str, Any]:
+            asked.append(trial.number)
+            assert space == axes
+            return {"x": 0.25, "y": 0.5}
+
+        def sample_independent(self, *_: Any) -> Any:
+            raise AssertionError
+
+    axes = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=Together())
+    study.enqueue_trial({"x": 0.1, "y": 0.2})
+    assert [study.ask(axes).params for _ in range(3)] == [{"x": 0.1, "y": 0.2}, *[{"x": 0.25, "y": 0.5}] * 2]
+    assert asked == [1, 2]
+
+
+def test_trials_are_listed_by_number_whatever_became_of_them(opened: Opener, url: str) -> None:
+    search = opened()
+    for number in range(6):
+        search.ask()
+        if number == 3:
+            search.tell_dominated(1)
+            search.tell(2, (1.0, 0.5))
+    trials = optuna.load_study(study_name="study", storage=url).get_trials(deepcopy=False)
+    assert [trial.number for trial in trials] == list(range(6))
+    assert (trials[1].state, trials[1].values) == (optuna.trial.TrialState.PRUNED, None)
 
 
 def test_a_told_trial_is_sealed() -> None:

@@ -50,6 +50,25 @@ def test_a_study_begins_with_what_it_is_told_to_and_only_once(opened: Opener, ur
     assert search.trials() == 3
 
 
+def test_a_result_of_another_study_is_taken_in_once_and_is_no_trial_of_the_budget(opened: Opener, url: str) -> None:
+    genome = {
+        "number_format": "bf16",
+        "batch_size": 64,
+        "learning_rate": 0.1,
+        "epochs": 2,
+        "label_smoothing.alpha": 0.0,
+    }
+    search = opened()
+    first = search.ask()
+    for _ in range(2):
+        assert opened().add_result(genome, (3.0, 0.7), {"from": "other/4", "digest": "ab"}) == 1
+    trial = trial_of(url, 1)
+    assert (trial.state, trial.values, trial.params) == (TrialState.COMPLETE, [3.0, 0.7], genome)
+    assert trial.user_attrs == {"from": "other/4", "digest": "ab"}
+    assert (search.trials(), search.counts()["complete"]) == (1, 1)
+    assert search.unfinished() == (first,)
+
+
 def test_a_trial_that_fails_says_why_and_has_no_values(opened: Opener, url: str) -> None:
     search = opened()
     search.tell(search.ask().trial, None, {"failure": "diverged", "message": "the loss is nan"})
