@@ -167,7 +167,6 @@ class Recipe:
         _check_literals(plain)
         return cls(**plain)
 
-
     @classmethod
     def stored(cls, plain: Mapping[str, Any]) -> Recipe:
         """Rebuild a Recipe from what `to_json` wrote of one that was checked then; ten times as fast as `from_json`.

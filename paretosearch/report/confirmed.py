@@ -14,7 +14,7 @@ from rich.text import Text
 from paretosearch.report.words import axis_value, counted, words
 from paretosearch.store import Estimate
 
-#: Results that are less likely to be on the front are not shown.
+#: Results without repeats that are less likely to be on the front are not shown.
 LEAST_MEMBERSHIP = 0.05
 
 
@@ -40,8 +40,8 @@ def confirmed_table(estimates: Sequence[Estimate], axes: Collection[str]) -> Ren
 
 
 def shown_of(estimates: Sequence[Estimate]) -> list[Estimate]:
-    """Leave out what has hardly a chance to be on the front."""
-    return [e for e in estimates if e.on_front or e.membership >= LEAST_MEMBERSHIP]
+    """Leave out what has hardly a chance to be on the front, unless that is known from repeats."""
+    return [e for e in estimates if e.repeats or e.on_front or e.membership >= LEAST_MEMBERSHIP]
 
 
 def _cells(estimate: Estimate) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ from paretosearch.space import Genome, Space
 #: What two trainings share that are the same: digest and seed of their Recipe.
 Identity = tuple[str, int]
 
+#: Nothing is trained in less.
+LEAST_SECONDS = 1e-3
+
 #: Results that are looked at: the best ones, since the cost of a model grows with the cube of their number.
-MOST_RESULTS = 256
+MOST_RESULTS = 128
 
 #: Genomes whose Recipe is remembered; to make one anew takes a third of a millisecond.
 MOST_REMEMBERED = 50_000
@@ -47,12 +51,17 @@ class Result:
     seconds: float
     accuracy: float
 
+    @property
+    def log_seconds(self) -> float:
+        """Logarithm of its seconds; one that took none has one all the same."""
+        return math.log(max(self.seconds, LEAST_SECONDS))
+
 
 def best_of(results: Sequence[Result], count: int) -> list[Result]:
     """Sort results by rank, within a rank the lonelier first; gives so many of them."""
     if not results:
         return []
-    losses = np.array([(np.log(max(result.seconds, 1e-3)), -result.accuracy) for result in results])
+    losses = np.array([(result.log_seconds, -result.accuracy) for result in results])
     ranks, crowding = ranked(losses)
     return [results[number] for number in np.lexsort((-crowding, ranks))[:count]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,9 +16,6 @@ from paretosearch.search.model import Process, Shape, fitted
 
 #: Fewer results than this teach nothing.
 LEAST_RESULTS = 6
-
-#: Results that the shapes of the model are found from, which takes some hundred times as long as to use them.
-MOST_FITTED = 128
 
 #: Draws of both objectives with which the gain of a child is estimated.
 DRAWS = 32
@@ -63,21 +61,21 @@ class Picker:
             return np.arange(len(codes))
         best = history.best(MOST_RESULTS)
         model = self._model(best, history)
-        front = _front(np.array([(r.seconds, r.accuracy) for r in best]))
+        front = _front(np.array([(math.exp(r.log_seconds), r.accuracy) for r in best]))
         running = list(history.running.values())
         if running:
             t, a = model.draws(np.array([known.code for known in running]), rng)
             front = _front(np.vstack([front, np.column_stack([np.median(t, 1), np.median(a, 1)])]))
         # To divide the gain by the seconds that it costs was tried: no better on the table of benchmarks/search.
         seconds, accuracy = model.draws(codes, rng)
-        gains = expected_gain(seconds, accuracy, front, max(r.seconds for r in best))
+        gains = expected_gain(seconds, accuracy, front, math.exp(max(r.log_seconds for r in best)))
         return np.argsort(-gains, kind="stable")
 
     def _model(self, best: Sequence[Result], history: History) -> Model:
         columns, axes = history.coding.axis_of_column, history.coding.axes
         due = refit_at(len(history.results))
         if self._shapes is None or due != self._fitted_at:
-            x, t, e = _observed(best_of(history.results[:due], MOST_FITTED))
+            x, t, e = _observed(best_of(history.results[:due], MOST_RESULTS))
             self._shapes, self._fitted_at = (fitted(x, t, columns, axes), fitted(x, e, columns, axes)), due
         x, t, e = _observed(best)
         return Model(Process(x, t, columns, self._shapes[0]), Process(x, e, columns, self._shapes[1]))
@@ -86,7 +84,7 @@ class Picker:
 def _observed(results: Sequence[Result]) -> tuple[Array, Array, Array]:
     """Give codes, logarithms of seconds and of error, each with a row a result."""
     x = np.array([result.known.code for result in results])
-    t = np.log([max(result.seconds, 1e-3) for result in results])
+    t = np.array([result.log_seconds for result in results])
     e = np.log([max(1 - result.accuracy, 1e-4) for result in results])
     return x, t, e
 

@@ -17,6 +17,9 @@ Curve = Sequence[tuple[float, float]]
 #: Completed curves that must reach back to the same share of their training before anything is learned from them.
 LEAST_CURVES = 6
 
+#: The newest so many are looked at: the others would say the same, and take their time for every epoch.
+MOST_CURVES = 300
+
 #: Standard deviations of the logarithm of error between what curves do on average and what is thought possible.
 BAND = 2.5
 
@@ -82,7 +85,8 @@ class Forecast:
             The ending; None while too few completed trainings are comparable.
         """
         share = len(curve) / epochs
-        compared = [found for c in self._curves.values() if (found := _rest(c, share)) is not None]
+        newest = list(self._curves.values())[-MOST_CURVES:]
+        compared = [found for c in newest if (found := _rest(c, share)) is not None]
         if len(compared) < LEAST_CURVES:
             return None
         falls, costs = np.array(compared).T
@@ -157,5 +161,7 @@ def _rest(curve: Array, share: float) -> tuple[float, float] | None:
     logs = np.log(np.maximum(1 - accuracy, LEAST_ERROR))
     here = logs[before - 1] + (done - before) * (logs[before] - logs[before - 1])
     last = seconds[before - 1] - (seconds[before - 2] if before > 1 else 0.0)
+    if last <= 0:
+        return None
     rest = (seconds[-1] - seconds[before - 1]) / (len(curve) - before)
     return float(logs[-1] - here), float(rest / last)
