@@ -103,7 +103,8 @@ def line(name: str, devices: int, found: dict[str, Any]) -> str:
         f"{found[r]['median']:6.3f} [{found[r]['interval'][0]:.3f} {found[r]['interval'][1]:.3f}]"
         for r in ("front", "program")
     ]
-    return f"{name:24}{devices:4}  {cells[0]:24}{cells[1]:24}{found['duplicates']:6}{found['stopped']:8}"
+    counts = f"{found['duplicates']:6}{found['stopped']:8}{found['wrong']:5} of {found['audited']}"
+    return f"{name:24}{devices:4}  {cells[0]:24}{cells[1]:24}{counts}"
 
 
 def figure(curves: dict[tuple[str, int, str], list[Replayed]], tables: dict[str, Table], path: Path) -> None:
@@ -149,7 +150,7 @@ def main() -> None:
     tables = {name: read(name) for name in asked.tables}
     curves: dict[tuple[str, int, str], list[Replayed]] = {}
     results: dict[str, Any] = {}
-    print(f"{'':28}  {'until 98 % of the front box':24}{'of the whole area':24}{'dupl.':>6}{'stopped':>8}")
+    print(f"{'':28}  {'until 98 % of the front box':24}{'of the whole area':24}{'dupl.':>6}{'stopped':>8}  wrong")
     with ProcessPoolExecutor(asked.processes) as pool:
         for name, table in tables.items():
             print(f"{name}: {len(table.trainings)} recipes, {table.whole_seconds:.0f} device-seconds")
