@@ -120,7 +120,7 @@ class Space:
             elif method in recipe.methods:
                 genome[name] = recipe.methods[method][parameter]
             else:
-                genome[name] = switches.get(name, self.corner[name])
+                genome[name] = switches.get(name, self._lowest[name])
         return genome
 
     def settled(self, genome: Genome) -> dict[str, Value]:
@@ -131,7 +131,7 @@ class Space:
         values = {**self.fixed, **genome}
         off = [a for a in self._switched if not a.is_active(values)]
         inert = {f"{a.method}.{name}" for a in off for name in a.parameters} - {a.key for a in off}
-        return {name: self.corner[name] if name in inert else value for name, value in genome.items()}
+        return {name: self._lowest[name] if name in inert else value for name, value in genome.items()}
 
     @cached_property
     def _switched(self) -> tuple[Activation, ...]:
@@ -162,9 +162,13 @@ class Space:
         assert not isinstance(axis, Real)
         return tuple(axis.values() or range(axis.low, axis.high + 1)) if isinstance(axis, Int) else axis.values()
 
-    @cached_property
+    @property
     def corner(self) -> dict[str, Value]:
-        """The genome of the first or lowest value of every axis."""
+        """The genome of the first or lowest value of every axis, to be changed as one likes."""
+        return dict(self._lowest)
+
+    @cached_property
+    def _lowest(self) -> Mapping[str, Value]:
         return {name: _ends(axis)[0] for name, axis in self.axes.items()}
 
     @property

@@ -162,6 +162,8 @@ def test_a_space_lists_what_a_key_can_be() -> None:
 def test_the_corner_is_the_genome_of_lowest_values() -> None:
     corner = {"pooling": "max", "s3.grid": 1, "prune.penalty": 0.0, "prune.interval": 1, "batch_size": 32}
     assert corner == SPACE.corner
+    SPACE.corner["batch_size"] = 128
+    assert corner == SPACE.corner  # whoever changes one has changed his own
 
 
 def test_a_space_keeps_its_name_through_json_and_in_any_order_of_keys() -> None:

@@ -126,7 +126,6 @@ class AttemptRow(Base):
     ended: Mapped[datetime | None]
     device_seconds: Mapped[float | None]
     counts: Mapped[bool] = mapped_column(default=False)
-    purpose: Mapped[str] = mapped_column(server_default="search")
     outcome: Mapped[str | None]
     failure: Mapped[str | None]
     message: Mapped[str] = mapped_column(default="")
@@ -142,6 +141,7 @@ class AttemptRow(Base):
     images_per_second: Mapped[float | None]
     energy_joules: Mapped[float | None]
     noisy: Mapped[bool] = mapped_column(default=False)
+    purpose: Mapped[str] = mapped_column(server_default="search")
 
     attempt: Mapped[int] = synonym("id")  # as the view and `Point` call it
 
