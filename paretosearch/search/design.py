@@ -30,8 +30,13 @@ def designed(space: Space, seed: int) -> Iterator[Genome]:
 
 
 def reference_of(space: Space) -> dict[str, Value]:
-    """Give the plain training of a space: what a Recipe has by default, where that can be had, else the middle."""
-    return {name: space.defaults.get(name, Scale(axis).value_at(0.5)) for name, axis in space.axes.items()}
+    """Give the plain training of a space: what a Recipe has by default where that can be had, else what is plainest."""
+    return {name: space.defaults.get(name, _plainest(Scale(axis))) for name, axis in space.axes.items()}
+
+
+def _plainest(scale: Scale) -> Value:
+    """Give the middle of a range; of a list without an order the first, where people put what is ordinary."""
+    return scale.value_at(0.5 if scale.is_ordered else 0.0)
 
 
 def _corners(space: Space, reference: Genome) -> Iterator[Genome]:

@@ -103,6 +103,11 @@ def test_every_number_format_comes_first_at_reference_settings_then_both_ends_of
     assert [genome["epochs"] for genome in genomes[3:5]] == [1, 5]
 
 
+def test_what_has_no_default_in_its_range_begins_in_the_middle_of_numbers_and_with_the_first_of_names() -> None:
+    space = whole_space({"pooling": Choice(("max", "s3", "avg")), "learning_rate": Real(0.2, 0.8), "epochs": Int(1, 3)})
+    assert Asking(space).ask().params == {"pooling": "max", "learning_rate": 0.5, "epochs": 2}
+
+
 def test_the_design_is_spread_evenly_over_every_axis() -> None:
     axes = whole_space({"learning_rate": Real(0.01, 1.0, log=True), "weight_decay": Real(0.0, 1.0)})
     asking = Asking(axes, population=67)
