@@ -51,7 +51,7 @@ def test_the_ending_is_as_good_as_the_best_fall_that_was_seen_and_better_if_they
     ending = forecast.ending(HALVING[:2], 4)
     assert ending is not None
     assert ending.accuracy >= 0.97
-    assert ending.seconds == pytest.approx(3.5)  # the cheapest rest that was seen
+    assert ending.seconds <= 3.5  # the cheapest rest that was seen
 
 
 def test_a_training_is_doomed_only_if_its_best_ending_is_dominated() -> None:
@@ -61,6 +61,14 @@ def test_a_training_is_doomed_only_if_its_best_ending_is_dominated() -> None:
     assert worse.by in range(LEAST_CURVES)
     assert forecast.doom(scaled(error=0.9, epochs=2), 4) is None  # more accurate
     assert forecast.doom(scaled(seconds=0.9, error=1.1, epochs=2), 4) is None  # faster
+
+
+def test_a_dip_on_the_way_dooms_nobody() -> None:
+    forecast = learned()
+    dipping = [HALVING[0], HALVING[1], (3.0, 0.1)]
+    ending = forecast.ending(dipping, 4)
+    assert ending is not None
+    assert ending.accuracy > HALVING[1][1]
 
 
 def test_noise_of_the_curves_widens_what_is_thought_possible() -> None:
@@ -74,16 +82,16 @@ def test_noise_of_the_curves_widens_what_is_thought_possible() -> None:
     assert 1 - ending.accuracy < 0.1 * np.exp(-2 * 0.05 * 2**0.5)
 
 
-def test_nothing_is_judged_while_a_change_is_planned_or_when_the_last_epoch_is_done() -> None:
+def test_nothing_is_judged_while_a_change_is_planned_or_when_no_epoch_can_be_saved() -> None:
     judged = {}
-    for settled in (0, 3):
+    for settled in (0, 2):
         stopper = Stopper(1, lambda _, at=settled: at)
         for trial in range(LEAST_CURVES):
             stopper.learn(trial, HALVING)
         recipe = Recipe("d", "n", epochs=4)
         bad = scaled(error=1.5)
         judged[settled] = [epoch for epoch in range(1, 5) if stopper.judge(recipe, bad[:epoch])]
-    assert judged == {0: [1, 2, 3], 3: [3]}
+    assert judged == {0: [1, 2], 2: [2]}
 
 
 def test_a_tenth_of_the_doomed_is_audited_and_always_the_same() -> None:
