@@ -21,8 +21,8 @@ LEAST_CURVES = 6
 MOST_CURVES = 300
 
 #: Standard deviations, of the logarithms of error and of the seconds of the rest, between what curves do on average and
-#: what is thought possible: of many curves, and what is added for one that stands for few. They are near to the tolerance
-#: limits of a normal distribution together (99 % of it, 95 % certain: 5.1 for 6, 3.3 for 20).
+#: what is thought possible: of many curves, and what is added for one that stands for few. Together they are near the
+#: tolerance limits of a normal distribution (99 % of it, 95 % certain: 5.1 for 6, 3.3 for 20).
 BAND = 2.4
 BAND_OF_FEW = 16.0
 
