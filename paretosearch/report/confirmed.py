@@ -14,9 +14,6 @@ from rich.text import Text
 from paretosearch.report.words import axis_value, counted, words
 from paretosearch.store import Estimate
 
-#: Results without repeats that are less likely to be on the front are not shown.
-LEAST_MEMBERSHIP = 0.05
-
 
 def confirmed_table(estimates: Sequence[Estimate], axes: Collection[str]) -> RenderableType:
     """Show what is known of the results that may be on the front.
@@ -41,7 +38,7 @@ def confirmed_table(estimates: Sequence[Estimate], axes: Collection[str]) -> Ren
 
 def shown_of(estimates: Sequence[Estimate]) -> list[Estimate]:
     """Leave out what has hardly a chance to be on the front, unless that is known from repeats."""
-    return [e for e in estimates if e.repeats or e.on_front or e.membership >= LEAST_MEMBERSHIP]
+    return [e for e in estimates if e.repeats or e.may_be_on_front]
 
 
 def _cells(estimate: Estimate) -> tuple[str, ...]:

@@ -51,21 +51,21 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
         },
         "device_seconds": store.device_seconds(study),
         "number_formats": _formats(record),
-        "early_stops": _early_stops(store, study),
+        "early_stops": _early_stops(store, study, attempts),
         "repeats": len(store.repeats(study)),
     }
 
 
-def _early_stops(store: Store, study: str) -> dict[str, Any]:
+def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
     """Count trainings that ended early, what that saved at least, and who of those that ran on was judged wrongly."""
     decisions = store.stop_decisions(study)
-    attempts = {attempt.id: attempt for attempt in store.attempts(study)}
+    by_id = {attempt.id: attempt for attempt in attempts}
     entered = {event.trial for event in store.front_events(study) if event.kind == "entered"}
-    stopped = [d for d in decisions if attempts[d.attempt].outcome == "dominated"]
-    audited = [d for d in decisions if attempts[d.attempt].outcome == "complete"]
+    stopped = [d for d in decisions if by_id[d.attempt].outcome == "dominated"]
+    audited = [d for d in decisions if by_id[d.attempt].outcome == "complete"]
     return {
         "stopped": len(stopped),
-        "seconds_saved": sum(d.least_seconds - (attempts[d.attempt].train_seconds or 0.0) for d in stopped),
+        "seconds_saved": sum(d.least_seconds - (by_id[d.attempt].train_seconds or 0.0) for d in stopped),
         "audited": len(audited),
         "wrong": sum(d.trial in entered for d in audited),
     }
@@ -156,7 +156,8 @@ def _summary(status: dict[str, Any]) -> Table:
 
 
 def _stops_said(stops: Mapping[str, Any]) -> str:
-    said = f"{counted(stops['stopped'], 'trial')}, which saved {duration_text(stops['seconds_saved'])} of device time"
+    saved = f", which saved {duration_text(stops['seconds_saved'])} of device time" if stops["stopped"] else ""
+    said = f"{counted(stops['stopped'], 'trial')}{saved}"
     if not stops["audited"]:
         return said
     return f"{said}; of {counted(stops['audited'], 'audited stop')} {stops['wrong']} would have been on the front"

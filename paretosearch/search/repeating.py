@@ -9,9 +9,6 @@ from paretosearch.recipe import Recipe
 from paretosearch.search.seeds import trial_seed
 from paretosearch.store.estimates import Estimate
 
-#: Results that are less likely to be on the front than this are let be.
-LEAST_MEMBERSHIP = 0.05
-
 
 def most_uncertain(
     estimates: Sequence[Estimate], wanted: int, tries: Mapping[int, int], last: int | None = None
@@ -31,8 +28,7 @@ def most_uncertain(
     Returns:
         Its number; None if all that may be on the front have had enough.
     """
-    may_be_on_it = [e for e in estimates if e.membership >= LEAST_MEMBERSHIP or e.on_front]
-    candidates = [e for e in may_be_on_it if tries.get(e.point.trial, 0) < wanted]
+    candidates = [e for e in estimates if e.may_be_on_front and tries.get(e.point.trial, 0) < wanted]
     others = [e for e in candidates if e.point.trial != last] or candidates
     due = [e for e in others if not tries.get(e.point.trial)] or others
     if not due:

@@ -25,6 +25,9 @@ EPSILON = (0.02, 0.002)
 #: Standard errors by which a point must be off the front to be looked at no more.
 FAR = 6
 
+#: Results that are less likely to be on the front than this are let be.
+LEAST_MEMBERSHIP = 0.05
+
 #: Draws from which the probability of membership is counted.
 DRAWS = 4000
 
@@ -73,6 +76,11 @@ class Estimate:
     membership: float
     on_front: bool
     on_epsilon_front: bool
+
+    @property
+    def may_be_on_front(self) -> bool:
+        """Whether its chances are worth a repeat, or a line."""
+        return self.on_front or self.membership >= LEAST_MEMBERSHIP
 
 
 def estimated(points: Sequence[Point], repeats: Sequence[Repeat], seed: int = 0) -> tuple[Estimate, ...]:

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from paretosearch.errors import StoreError
 from paretosearch.outcome import failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.status import status_json, status_table
-from paretosearch.store import Store
+from paretosearch.store import StopDecision, Store
 
 
 def test_status_counts_what_the_store_holds(store: Store, study: str) -> None:
@@ -69,3 +70,16 @@ def test_markup_in_a_message_is_shown_as_it_is(new_store: Callable[[int], Store]
 def test_an_unknown_study_is_a_store_error(store: Store) -> None:
     with pytest.raises(StoreError, match="fashion-mnits"):
         status_json(store, "fashion-mnits")
+
+
+def test_an_audited_stop_is_told_with_whether_it_was_right(new_store: Callable[[int], Store], study: str) -> None:
+    store = new_store(3)
+    attempt = store.attempts(study)[-1]
+    moment = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    store.record_stop(attempt.id, StopDecision(attempt.id, attempt.trial, 1, 2.0, 9.0, 0.7, 0, 6, True, moment))
+    on_front = any(event.trial == attempt.trial for event in store.front_events(study))
+    stops = status_json(store, study)["early_stops"]
+    assert stops == {"stopped": 0, "seconds_saved": 0, "audited": 1, "wrong": int(on_front)}
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(status_table(store, study))
+    assert f"0 trials; of 1 audited stop {int(on_front)} would have been on the front" in console.export_text()
