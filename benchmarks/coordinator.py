@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 from optuna.trial import create_trial
 
 from paretosearch.device import Device
@@ -26,6 +27,9 @@ from paretosearch.search import Search, open_search
 from paretosearch.search.distributions import distribution
 from paretosearch.store import Store, StudyRecord, open_store
 from paretosearch.studyfile import StudyFile, load
+
+#: How often each thing is read.
+READS = 5
 
 DEVICE = Device("cpu", "cpu-bench-0", "none", 1, "here", 0, (0,))
 
@@ -99,26 +103,43 @@ def one_trial(search: Search, store: Store, file: StudyFile, rng: np.random.Gene
     return to_ask, to_tell, seconds_of(lambda: store.record_front(file.name, asked.trial, DEVICE.device_class))
 
 
+def one_of_optuna(study: optuna.Study, file: StudyFile, rng: np.random.Generator) -> float:
+    """Ask Optuna itself for a trial and tell it; gives the seconds of both."""
+    distributions = {name: distribution(axis) for name, axis in file.space.axes.items()}
+    start = time.perf_counter()
+    trial = study.ask(distributions)
+    study.tell(trial, list(outcome_of(trial.params, rng).objectives))
+    return time.perf_counter() - start
+
+
 def measured(url: str, file: StudyFile, rounds: int) -> dict[str, float]:
     """Time what the Launcher does for every trial, in a study that is full."""
     store, rng = open_store(url), np.random.default_rng(1)
     search = open_search(url, file.name, file.space, "nsga2", 16, 1)
     first = seconds_of(search.ask)  # of a new process, which reads everything
-    asks, tells, fronts = zip(*(one_trial(search, store, file, rng) for _ in range(rounds)), strict=True)
-    view = seconds_of(lambda: store.front(file.name))
-    estimates = seconds_of(lambda: store.estimates(file.name))
+    # Beside it what the database alone costs: Optuna's random sampler, which chooses nothing, in a like study.
+    optuna.copy_study(from_study_name=file.name, from_storage=url, to_storage=url, to_study_name="optuna")
+    plain = optuna.load_study(study_name="optuna", storage=url, sampler=optuna.samplers.RandomSampler(seed=1))
+    ours, optunas = [], []
+    for _ in range(rounds):
+        ours.append(one_trial(search, store, file, rng))
+        optunas.append(one_of_optuna(plain, file, rng))
+    asks, tells, fronts = zip(*ours, strict=True)
     command = [sys.executable, "-m", "paretosearch", "front", file.name, "--storage", url]
-    shown = seconds_of(lambda: subprocess.run(command, check=True, capture_output=True))
+    reads = {
+        "front_s": lambda: store.front(file.name),
+        "estimates_s": lambda: store.estimates(file.name),
+        "front_command_s": lambda: subprocess.run(command, check=True, capture_output=True),
+    }
     both = statistics.median([a + t for a, t in zip(asks, tells, strict=True)])
     return {
         "ask_ms": 1000 * statistics.median(asks),
         "ask_and_tell_ms": 1000 * both,
+        "optuna_random_ask_and_tell_ms": 1000 * statistics.median(optunas),
         "slowest_ask_ms": 1000 * max(asks),
         "first_ask_s": first,
         "front_update_ms": 1000 * statistics.median(fronts),
-        "front_s": view,
-        "estimates_s": estimates,
-        "front_command_s": shown,
+        **{name: statistics.median(seconds_of(read) for _ in range(READS)) for name, read in reads.items()},
     }
 
 

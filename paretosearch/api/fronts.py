@@ -61,9 +61,8 @@ def checked_class(store: Store, study: str, device_class: str | None) -> str | N
     Raises:
         UsageError: If it has not been trained on that class.
     """
-    known = {attempt.device_class for attempt in store.attempts(study)}
-    if device_class is not None and device_class not in known:
-        raise UsageError(f"study {study!r} was not trained on {device_class!r}{suggest(device_class, sorted(known))}")
+    if device_class is not None and device_class not in (known := store.device_classes(study)):
+        raise UsageError(f"study {study!r} was not trained on {device_class!r}{suggest(device_class, known)}")
     return device_class
 
 

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretosearch.axis import Value
 from paretosearch.errors import RecipeError
 from paretosearch.search.coding import Array, Coding
-from paretosearch.search.ranking import ranked
+from paretosearch.search.ranking import best
 from paretosearch.space import Genome, Space
 
 #: What two trainings share that are the same: digest and seed of their Recipe.
@@ -57,15 +57,6 @@ class Result:
         return math.log(max(self.seconds, LEAST_SECONDS))
 
 
-def best_of(results: Sequence[Result], count: int) -> list[Result]:
-    """Sort results by rank, within a rank the lonelier first; gives so many of them."""
-    if not results:
-        return []
-    losses = np.array([(result.log_seconds, -result.accuracy) for result in results])
-    ranks, crowding = ranked(losses)
-    return [results[number] for number in np.lexsort((-crowding, ranks))[:count]]
-
-
 class History:
     """The Trials of a study, read again whenever there may be more of them.
 
@@ -88,6 +79,7 @@ class History:
         self._memory: dict[tuple[Value, ...], Known | None] = {}
         self._open: list[int] = []  # Trials that may still change
         self._read = 0  # Trials that were ever looked at
+        self._losses: list[tuple[float, float]] = []  # of each result
         self._best: tuple[int, list[Result]] = (0, [])  # of so many results
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
@@ -109,15 +101,21 @@ class History:
                 self.running[trial.number] = known
             elif trial.state is TrialState.COMPLETE:
                 fresh.append((trial.datetime_complete, trial.number, known, trial.values))
-        self.results += [Result(known, *values) for _, _, known, values in sorted(fresh, key=lambda entry: entry[:2])]
+        results = [Result(known, *values) for _, _, known, values in sorted(fresh, key=lambda entry: entry[:2])]
+        self.results += results
+        self._losses += [(result.log_seconds, -result.accuracy) for result in results]
 
-    def best(self, count: int) -> list[Result]:
-        """Give the best results as NSGA-II sees them, the better before the worse; at most `MOST_RESULTS`."""
-        known, kept = self._best
-        if known < len(self.results):  # what was not among the best before is not now
-            kept = best_of([*kept, *self.results[known:]], MOST_RESULTS)
-            self._best = len(self.results), kept
-        return kept[:count]
+    def best(self, among: int | None = None) -> list[Result]:
+        """Give the best results as NSGA-II sees them, the better before the worse; at most `MOST_RESULTS`.
+
+        Args:
+            among: Look only at so many of the first results; None looks at all.
+        """
+        among = len(self.results) if among is None else among
+        if self._best[0] != among:
+            places = best(np.array(self._losses[:among]), MOST_RESULTS)
+            self._best = among, [self.results[place] for place in places]
+        return self._best[1]
 
     def know(self, genome: Genome) -> Known | None:
         """Say what follows from a genome; None if there is no such Recipe."""

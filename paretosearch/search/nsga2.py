@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -85,9 +85,16 @@ class NSGA2(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Choose a genome."""
-        self._history.update(study.get_trials(deepcopy=False))
-        rng = np.random.default_rng(trial_seed(self._seed, trial.number))
+        """Choose a genome for a Trial that has been made."""
+        return self._genome(study.get_trials(deepcopy=False), trial.number)
+
+    def propose(self, trials: Sequence[FrozenTrial]) -> dict[str, Value]:
+        """Choose a genome for the Trial that will be made after these."""
+        return self._genome(trials, len(trials))
+
+    def _genome(self, trials: Sequence[FrozenTrial], number: int) -> dict[str, Value]:
+        self._history.update(trials)
+        rng = np.random.default_rng(trial_seed(self._seed, number))
         chosen = self._choose(rng)
         return dict(chosen.genome) if chosen else self._anything(rng)
 
@@ -147,19 +154,16 @@ class NSGA2(BaseSampler):
         """Make children, each another genome."""
         scales, parents = self._history.coding.scales, [known.genome for known in self.parents()]
         found: dict[tuple[Value, ...], dict[str, Value]] = {}
-        for _ in range(CHILDREN):
-            couple = [parents[self._winner(len(parents), rng)] for _ in range(2)]
-            made = child(scales, couple, rate, rng, self._parts.neighbours)
+        # Each parent wins a tournament of two: the parents are in order, and the better comes first.
+        winners = rng.integers(len(parents), size=(CHILDREN, 2, 2)).min(axis=2)
+        for first, second in winners.tolist():
+            made = child(scales, (parents[first], parents[second]), rate, rng, self._parts.neighbours)
             found[tuple(made.values())] = made
         return list(found.values())
 
     def parents(self) -> list[Known]:
         """Give the Recipes of the best of all results, the better before the worse."""
-        return [result.known for result in self._history.best(self._population)]
-
-    def _winner(self, count: int, rng: Generator) -> int:
-        """Hold a tournament of two among parents in order."""
-        return min(int(rng.integers(count)), int(rng.integers(count)))
+        return [result.known for result in self._history.best()[: self._population]]
 
     def _unseen(self, rng: Generator) -> Known | None:
         """Give what is left of a space that is nearly used up, else what chance gives."""

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from paretosearch.search.coding import Array
-from paretosearch.search.history import MOST_RESULTS, History, Result, best_of
+from paretosearch.search.history import History, Result
 from paretosearch.search.model import Process, Shape, fitted
 
 #: Fewer results than this teach nothing.
@@ -59,7 +59,7 @@ class Picker:
         """
         if len(history.results) < LEAST_RESULTS:
             return np.arange(len(codes))
-        best = history.best(MOST_RESULTS)
+        best = history.best()
         model = self._model(best, history)
         front = _front(np.array([(math.exp(r.log_seconds), r.accuracy) for r in best]))
         running = list(history.running.values())
@@ -75,7 +75,7 @@ class Picker:
         columns, axes = history.coding.axis_of_column, history.coding.axes
         due = refit_at(len(history.results))
         if self._shapes is None or due != self._fitted_at:
-            x, t, e = _observed(best_of(history.results[:due], MOST_RESULTS))
+            x, t, e = _observed(history.best(among=due))
             self._shapes, self._fitted_at = (fitted(x, t, columns, axes), fitted(x, e, columns, axes)), due
         x, t, e = _observed(best)
         return Model(Process(x, t, columns, self._shapes[0]), Process(x, e, columns, self._shapes[1]))

@@ -9,28 +9,30 @@ from numpy.typing import NDArray
 from paretosearch.search.coding import Array
 
 
-def ranked(losses: Array) -> tuple[NDArray[np.int64], Array]:
-    """Sort points by dominance.
+def best(losses: Array, count: int) -> NDArray[np.intp]:
+    """Sort points by dominance, within a rank the lonelier first, of equals the earlier.
 
     Paper: Deb et al. 2002, A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II, sections III-A and III-B.
 
     Args:
         losses: Two objectives, both to be minimised, shape (N, 2).
+        count: How many are wanted.
 
     Returns:
-        The rank of each point, 0 for those that no other dominates, shape (N,); and its crowding distance within its
-        rank, infinite for the outermost, shape (N,).
+        Places of the best ones, at most ``count``, the better before the worse.
     """
-    ranks = np.asarray(moocore.pareto_rank(losses)) - 0
-    ranks = ranks - ranks.min(initial=0)
-    crowding = np.zeros(len(losses))
+    ranks = np.asarray(moocore.pareto_rank(losses))
+    chosen: list[NDArray[np.intp]] = []
     for rank in np.unique(ranks):
         members = np.flatnonzero(ranks == rank)
-        crowding[members] = _crowding(losses[members])
-    return ranks.astype(np.int64), crowding
+        chosen.append(members[np.argsort(-_crowding(losses[members]), kind="stable")])
+        if sum(map(len, chosen)) >= count:
+            break
+    return np.concatenate(chosen)[:count]
 
 
 def _crowding(losses: Array) -> Array:
+    """Measure how far the neighbours of each point of a rank lie apart; infinite for the outermost."""
     distance = np.zeros(len(losses))
     for column in losses.T:
         order = np.argsort(column, kind="stable")

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from paretosearch.errors import UsageError
 from paretosearch.search.nsga2 import NSGA2
 from paretosearch.search.seeds import trial_seed
-from paretosearch.space import Space
+from paretosearch.space import Genome, Space
 
 #: Population and seed to one of Optuna's own samplers.
 Factory = Callable[[int, int], BaseSampler]
@@ -54,7 +54,10 @@ OURS = "nsga2"
 
 
 class StudySampler(Protocol):
-    """A sampler that knows when it has nothing more to ask for."""
+    """What a search wants of a sampler besides what Optuna wants."""
+
+    def propose(self, trials: Sequence[FrozenTrial]) -> Genome | None:
+        """Choose what to train next, given all Trials of the study; None if only Optuna can ask it."""
 
     def is_done(self, study: Study) -> bool:
         """Whether every Recipe was asked for that it would ask for."""
@@ -75,6 +78,10 @@ class SeededByTrial(BaseSampler):
         self._make = make
         self._seed = seed
         self._sampler = make(seed)
+
+    def propose(self, trials: Sequence[FrozenTrial]) -> Genome | None:
+        """Leave it to Optuna, whose samplers keep notes of their own beside a Trial."""
+        return None
 
     def is_done(self, study: Study) -> bool:
         """Say that there is no end: Optuna's samplers ask for a Recipe as often as it comes."""

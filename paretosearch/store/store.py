@@ -136,6 +136,13 @@ class Store:
             found = [_device(row) for row in rows]
         return tuple(sorted(found, key=lambda device: (device.host, device.kind, device.index)))
 
+    def device_classes(self, study: str) -> tuple[str, ...]:
+        """List the classes of device that have trained a study, by name."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            found = select(AttemptRow.device_class).where(AttemptRow.study == study).distinct()
+            return tuple(session.scalars(found.order_by(AttemptRow.device_class)))
+
     def start_attempt(self, study: str, trial: int, device: Device, recipe: Recipe, purpose: Purpose = "search") -> int:
         """Note that an attempt at a trial begins.
 
