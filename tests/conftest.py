@@ -48,6 +48,16 @@ def note_difference(record_property: Callable[[str, object], None]) -> Callable[
     return note
 
 
+@pytest.fixture
+def note_fault(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
+    """Note what a fault of the fault matrix has cost, for the lines at the end of a run: its row, and the figure."""
+
+    def note(row: str, figure: str) -> None:
+        record_property(f"fault {row}", figure)
+
+    return note
+
+
 #: What is said at the end of a run about all values of a property whose name begins so.
 SAID = {
     "surgery ": "outputs changed by at most {most:.1e} of the largest, in {count} cases",
@@ -56,13 +66,18 @@ SAID = {
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say by how much surgery changed the outputs of any network, and how far ways of computing are apart."""
+    """Say by how much surgery changed outputs, how far ways of computing are apart, and what faults have cost."""
     found: dict[str, list[float]] = {}
+    faults: list[tuple[str, str]] = []
     for report in terminalreporter.stats.get("passed", []):
         for name, value in report.user_properties:
-            if name.startswith(tuple(SAID)):
+            if name.startswith("fault "):
+                faults.append((name.removeprefix("fault "), value))
+            elif name.startswith(tuple(SAID)):
                 found.setdefault(name, []).append(value)
     for name, values in sorted(found.items()):
         said = next(line for start, line in SAID.items() if name.startswith(start))
         shown = name.removeprefix("difference ").replace("torch.", "")
         terminalreporter.write_line(f"{shown}: {said.format(most=max(values), count=len(values))}")
+    for row, figure in sorted(faults, key=lambda fault: (fault[0][0], int(fault[0][1:]))):
+        terminalreporter.write_line(f"{row:4}{figure}")

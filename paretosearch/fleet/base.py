@@ -24,6 +24,8 @@ class Assignment:
         keep: Folder for the weights and the Recipe; None keeps neither.
         replay: How the training went elsewhere, to be timed here without training; None trains.
         purpose: Why it is made.
+        checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the last one; an
+            Attempt with the same Trial, Recipe and class of device goes on from it. None writes and reads none.
     """
 
     attempt: int
@@ -33,6 +35,7 @@ class Assignment:
     keep: Path | None = None
     replay: Outcome | None = None
     purpose: Purpose = "search"
+    checkpoint_seconds: float | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""

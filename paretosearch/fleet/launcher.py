@@ -11,12 +11,15 @@ from types import FrameType
 from typing import Protocol
 
 from paretosearch.device import Device
-from paretosearch.fleet import spool
+from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired
 from paretosearch.fleet.work import Ticket, Work
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
 from paretosearch.store import Front, Store
+
+#: Seconds of training that a crash may cost: a checkpoint takes some tenths of a second, and is off the clock.
+CHECKPOINT_SECONDS = 60.0
 
 #: Longest wait for an event; signals are seen at least this often.
 POLL_SECONDS = 0.5
@@ -46,13 +49,21 @@ class Launcher:
         fleet: Who trains.
         folder: Spool folder of the study.
         watcher: Who is shown.
+        checkpoint_seconds: See `Assignment`.
     """
 
     def __init__(
-        self, study: str, work: Sequence[Work], store: Store, fleet: Fleet, folder: Path, watcher: Watcher
+        self,
+        study: str,
+        work: Sequence[Work],
+        store: Store,
+        fleet: Fleet,
+        folder: Path,
+        watcher: Watcher,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         self._study, self._store, self._fleet = study, store, fleet
-        self._folder, self._watcher = folder, watcher
+        self._folder, self._watcher, self._checkpoint_seconds = folder, watcher, checkpoint_seconds
         self._work = {source.purpose: source for source in work}
         self._waiting: deque[Ticket] = deque()
         self._signals: list[int] = []
@@ -82,7 +93,13 @@ class Launcher:
                         self._handle(event)
             finally:
                 self._fleet.close()
+                self._put_off()
         return self._signals[0] if self._signals else None
+
+    def _put_off(self) -> None:
+        """Leave what still waits to another launch."""
+        for ticket in self._waiting:
+            self._work[ticket.purpose].put_off(ticket)
 
     def _keep_going(self) -> bool:
         """Give idle Devices work, or pass on a wish to stop; says whether anything is still running."""
@@ -110,7 +127,14 @@ class Launcher:
     def _assign(self, device: Device, ticket: Ticket) -> None:
         attempt = self._store.start_attempt(self._study, ticket.trial, device, ticket.recipe, ticket.purpose)
         with_test = ticket.purpose != "search"  # which must not look at the test split
-        assignment = Assignment(attempt, ticket.trial, ticket.recipe, with_test, purpose=ticket.purpose)
+        assignment = Assignment(
+            attempt,
+            ticket.trial,
+            ticket.recipe,
+            with_test,
+            purpose=ticket.purpose,
+            checkpoint_seconds=self._checkpoint_seconds,
+        )
         self._fleet.assign(device, assignment)
         self._watcher.started(device, ticket.trial, ticket.recipe, ticket.purpose)
 
@@ -164,6 +188,9 @@ class Launcher:
                 self._store.record_front(self._study, record.trial, record.device_class)
         for attempt in spooled:
             spool.delete(self._folder, attempt)
+        open_ones = {(ticket.trial, ticket.recipe.seed) for ticket in self._waiting}
+        for path in checkpoints.leftovers(self._folder, open_ones):
+            path.unlink()
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:

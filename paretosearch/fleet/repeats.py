@@ -40,6 +40,9 @@ class Repeats:
         self._tries = Counter(trial for trial, _ in self._seeds)
         return ()
 
+    def put_off(self, ticket: Ticket) -> None:
+        """Nothing to note: what has no result is asked for again."""
+
     def next(self) -> Ticket | None:
         """Choose the next trial to repeat, and give its Recipe another seed."""
         hours = self._store.device_seconds(self._study) / 3600

@@ -44,6 +44,10 @@ class Searching:
         self._study, self._space, self._budget = study, space, budget
         self._search, self._store, self._stops, self._say = search, store, stops, say
 
+    def put_off(self, ticket: Ticket) -> None:
+        """Let a trial wait, since nobody is training it."""
+        self._search.put_off(ticket.trial)
+
     def next(self) -> Ticket | None:
         """Ask for the next trial that has a Recipe."""
         while self._may_ask():
@@ -96,7 +100,7 @@ class Searching:
         """Tell the sampler what it was not told, and give the trials that are to be trained again."""
         if self._stops:
             self._stops.begin(self._study)
-        found = [self._recovered(asked.trial, asked.genome) for asked in self._search.unfinished()]
+        found = [self._recovered(asked.trial, asked.genome) for asked in self._search.resume()]
         return [ticket for ticket in found if ticket]
 
     def _recovered(self, trial: int, genome: Genome | None) -> Ticket | None:

@@ -49,6 +49,11 @@ def write(folder: Path, attempt: int, outcome: Outcome) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(final)
+    sync(folder)
+
+
+def sync(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     directory = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(directory)

@@ -52,6 +52,9 @@ class Work(Protocol):
     def recover(self) -> Sequence[Ticket]:
         """Bring what a Launcher left that died to a state from which to go on; gives what is to be trained first."""
 
+    def put_off(self, ticket: Ticket) -> None:
+        """Note that a training that has been asked for is left to another launch."""
+
     def next(self) -> Ticket | None:
         """Give the next training; None if there is none, or the budget is spent."""
 

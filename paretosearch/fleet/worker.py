@@ -11,19 +11,20 @@ import ctypes
 import gc
 import json
 import os
-import select
 import signal
 import socket
 import sys
 import traceback
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from paretosearch.device import Device
 from paretosearch.errors import DataError, DeviceError, DivergedError, RecipeError
-from paretosearch.fleet import spool
+from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.checkpoints import Checkpoints, Keeper
+from paretosearch.fleet.mail import Mail
 from paretosearch.outcome import EpochResult, FailureClass, Outcome, failed
 from paretosearch.recipe import Recipe
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from paretosearch.data import ImageSet
+    from paretosearch.training.checkpoint import Checkpoint
 
 #: A Worker leaves after this many Attempts, so that nothing it slowly leaks lives for days.
 ATTEMPTS_OF_A_WORKER = 200
@@ -53,7 +55,7 @@ def main(arguments: list[str]) -> None:
     _die_with(int(launcher))
     device = Device.from_plain(json.loads(plain))
     own_the_cores(device)
-    worker = _Worker(_Mail(socket.socket(fileno=int(descriptor))), device, Path(folder))
+    worker = _Worker(Mail(socket.socket(fileno=int(descriptor))), device, Path(folder))
     _touch(device)
     worker.mail.send({"ready": os.getpid()})
     worker.serve()
@@ -109,34 +111,8 @@ def flushes_denormals() -> bool | None:
     return not bool((smallest * 0.5).any())
 
 
-class _Mail:
-    """JSON lines over a socket, which can say whether another one has come."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection = connection
-        self._unread = b""
-
-    def send(self, message: dict[str, Any]) -> None:
-        self._connection.sendall(json.dumps(message).encode() + b"\n")
-
-    def receive(self) -> dict[str, Any] | None:
-        """Wait for a message; None when the socket is closed."""
-        while b"\n" not in self._unread:
-            received = self._connection.recv(1 << 16)
-            if not received:
-                return None
-            self._unread += received
-        line, self._unread = self._unread.split(b"\n", 1)
-        message: dict[str, Any] = json.loads(line)
-        return message
-
-    def has_more(self) -> bool:
-        """Whether a message, or the end, is here already."""
-        return bool(self._unread) or bool(select.select([self._connection], [], [], 0)[0])
-
-
 class _Worker:
-    def __init__(self, mail: _Mail, device: Device, folder: Path) -> None:
+    def __init__(self, mail: Mail, device: Device, folder: Path) -> None:
         self.mail, self._device, self._folder = mail, device, folder
         self._last_epoch = 0
         self._epochs: list[EpochResult] = []
@@ -150,6 +126,8 @@ class _Worker:
             assignment = Assignment.from_plain(message["train"])
             outcome = self._attempt(assignment)
             spool.write(self._folder, assignment.attempt, outcome)
+            if outcome.status != "stopped":
+                checkpoints.forget(self._folder, assignment.trial, assignment.recipe.seed)
             leaving = outcome.status == "failed" or attempts == ATTEMPTS_OF_A_WORKER
             self.mail.send({"done": assignment.attempt, "leaving": leaving})
             if leaving:
@@ -179,14 +157,33 @@ class _Worker:
         images = _images(recipe.dataset, recipe.image_size)
         if assignment.replay is not None:
             return replay(recipe, images, device, assignment.replay)
-        trained = train(recipe, images, device, self._epoch, assignment.with_test)
+        keeper = self._keeper(assignment)
+        state = self._continued(keeper) if keeper else None
+        trained = train(recipe, images, device, self._epoch, assignment.with_test, state, keeper)
         if assignment.keep is not None:
             _keep(trained.model, recipe, assignment.keep)
         return trained.outcome
 
-    def _epoch(self, result: EpochResult) -> None:
+    def _keeper(self, assignment: Assignment) -> Keeper | None:
+        if assignment.checkpoint_seconds is None:
+            return None
+        files = Checkpoints(self._folder, assignment.trial, assignment.recipe, self._device)
+        # What the Launcher has to say may be the end, and then nothing is to be trained twice.
+        return Keeper(files, assignment.checkpoint_seconds, self.mail.has_more)
+
+    def _continued(self, keeper: Keeper) -> Checkpoint | None:
+        """Give the state from which to go on, having said what was reached before; None begins anew."""
+        state = keeper.last()
+        for plain in state["epochs"] if state else ():
+            self._reached(EpochResult(**plain))
+        return state
+
+    def _reached(self, result: EpochResult) -> None:
         self._epochs.append(result)
         self.mail.send({"epoch": result.__dict__})
+
+    def _epoch(self, result: EpochResult) -> None:
+        self._reached(result)
         if result.epoch < self._last_epoch and self.mail.has_more():
             raise _StoppedError((self.mail.receive() or {}).get("cut", ""))
 

@@ -199,12 +199,32 @@ class Search:
             # What Study.tell does besides, for samplers with constraints and for pruners, takes three times as long.
             self._storage.set_trial_state_values(trial_id, state, objectives)
 
-    def unfinished(self) -> tuple[Asked, ...]:
-        """List the Trials that were asked and never told, in order: what a Launcher that died leaves behind."""
+    def put_off(self, trial: int) -> None:
+        """Let a Trial wait that nobody trains any more, to be taken up by `resume`.
+
+        Raises:
+            StoreError: If the study has no such Trial, or the database does not take it.
+        """
         with _store_errors():
-            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            self._storage.set_trial_state_values(self._trial_id(trial), TrialState.WAITING)
+
+    def resume(self) -> tuple[Asked, ...]:
+        """Take up the Trials that were asked and never told; gives them in order.
+
+        They were put off, or their Launcher died. A Trial that waits without values is not among them: nobody was asked
+        for those yet.
+
+        Raises:
+            StoreError: If the database does not take it.
+        """
+        with _store_errors():
+            open_ones = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+            begun = [t for t in open_ones if t.state is TrialState.RUNNING or t.params]
+            for trial in begun:
+                if trial.state is TrialState.WAITING:
+                    self._storage.set_trial_state_values(self._trial_id(trial.number), TrialState.RUNNING)
         complete = self._distributions.keys()
-        return tuple(Asked(t.number, dict(t.params) if t.params.keys() == complete else None) for t in running)
+        return tuple(Asked(t.number, dict(t.params) if t.params.keys() == complete else None) for t in begun)
 
     def counts(self) -> dict[str, int]:
         """Count the Trials by state: ``complete``, ``failed``, ``dominated`` and ``running``."""

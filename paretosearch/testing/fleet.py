@@ -134,6 +134,37 @@ class FleetSuite:
         again = _outcome(folder, 2)
         assert again.status == "complete"
 
+    def test_a_killed_training_goes_on_from_its_checkpoint(
+        self, fleet: Fleet, folder: Path, recipe: Recipe, kill: Callable[[], None]
+    ) -> None:
+        recipe = replace(recipe, epochs=4)
+        whole = run(fleet, Assignment(1, 0, recipe))
+        fleet.assign(fleet.devices[0], Assignment(2, 0, recipe, checkpoint_seconds=0.0))
+        before = [wait_for(fleet, Progress), wait_for(fleet, Progress)]
+        kill()
+        wait_for(fleet, Lost)
+        after = run(fleet, Assignment(3, 0, recipe, checkpoint_seconds=0.0))
+        results = [_results(events) for events in (whole, before, after)]
+        assert results[2][0] == results[1][0]  # with its seconds: it was not trained again
+        assert [(r.epoch, r.accuracy, r.loss) for r in results[2]] == [
+            (r.epoch, r.accuracy, r.loss) for r in results[0]
+        ]
+        outcome = _outcome(folder, 3)
+        assert (outcome.status, list(outcome.epochs)) == ("complete", results[2])
+        assert not list(folder.glob("checkpoint-*"))
+
+    def test_a_stopped_training_goes_on_after_its_last_epoch(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
+        recipe = replace(recipe, epochs=30)
+        fleet.assign(fleet.devices[0], Assignment(1, 0, recipe, checkpoint_seconds=3600.0))
+        seen = [wait_for(fleet, Progress)]
+        fleet.stop(now=False)
+        seen += _until(fleet, Done, 60)
+        again = run(fleet, Assignment(2, 0, recipe, checkpoint_seconds=3600.0))
+        before, after = _results(seen), _results(again)
+        assert len(before) < 30
+        assert all(result in after for result in before)  # with their seconds: nothing was trained twice
+        assert [result.epoch for result in after] == list(range(1, 31))
+
     def test_a_stop_ends_the_attempt_after_its_epoch(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
         wait_for(fleet, Progress)
@@ -191,6 +222,10 @@ class FleetSuite:
         wait_for(fleet, Lost)
         assert not fleet.is_busy()
         assert not fleet.idle()
+
+
+def _results(events: Sequence[Event]) -> list[EpochResult]:
+    return [event.result for event in events if isinstance(event, Progress)]
 
 
 def _outcome(folder: Path, attempt: int) -> Outcome:

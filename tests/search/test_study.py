@@ -66,7 +66,7 @@ def test_a_result_of_another_study_is_taken_in_once_and_is_no_trial_of_the_budge
     assert (trial.state, trial.values, trial.params) == (TrialState.COMPLETE, [3.0, 0.7], genome)
     assert trial.user_attrs == {"from": "other/4", "digest": "ab"}
     assert (search.trials(), search.counts()["complete"]) == (1, 1)
-    assert search.unfinished() == (first,)
+    assert search.resume() == (first,)
 
 
 def test_a_trial_that_fails_says_why_and_has_no_values(opened: Opener, url: str) -> None:
@@ -125,8 +125,27 @@ def test_what_a_dead_launcher_left_behind_is_found_with_its_genomes(opened: Open
     asked = [search.ask() for _ in range(4)]
     search.tell(1, (1.0, 0.5))
     search.tell(2, None)
-    assert opened().unfinished() == (asked[0], asked[3])
-    assert opened("another").unfinished() == ()
+    assert opened().resume() == (asked[0], asked[3])
+    assert opened("another").resume() == ()
+
+
+def test_a_trial_that_is_put_off_waits_until_it_is_resumed(opened: Opener, url: str) -> None:
+    search = opened()
+    first, second = search.ask(), search.ask()
+    search.put_off(first.trial)
+    assert trial_of(url, 0).state is TrialState.WAITING
+    assert (search.counts()["running"], search.trials()) == (1, 1)
+    assert opened().resume() == (first, second)
+    assert trial_of(url, 0).state is TrialState.RUNNING
+    search.tell(first.trial, (1.0, 0.5))
+    assert trial_of(url, 0).params == first.genome
+
+
+def test_a_trial_that_nobody_was_asked_for_yet_is_not_resumed(opened: Opener, space: Space) -> None:
+    search = opened()
+    search.begin_with("plain", search.ask().genome or {})
+    search.tell(0, (1.0, 0.5))
+    assert opened().resume() == ()
 
 
 def test_a_trial_whose_launcher_died_while_asking_is_found_without_a_genome(
@@ -136,9 +155,9 @@ def test_a_trial_whose_launcher_died_while_asking_is_found_without_a_genome(
     half = {"number_format": distribution(space.axes["number_format"])}
     optuna.load_study(study_name="study", storage=url).ask(half)
     search = opened()
-    assert search.unfinished()[1:] == (Asked(1, None),)
+    assert search.resume()[1:] == (Asked(1, None),)
     search.tell(1, None, {"failure": "infrastructure"})
-    assert len(search.unfinished()) == 1
+    assert len(search.resume()) == 1
 
 
 def test_trials_are_counted_by_what_became_of_them(opened: Opener) -> None:
@@ -166,7 +185,7 @@ def test_an_axis_reads_in_the_database_as_in_the_study_file() -> None:
 def test_a_space_whose_axes_are_all_fixed_can_still_be_asked(opened: Opener) -> None:
     search = opened(space=whole_space({}))
     assert search.ask() == Asked(0, {})
-    assert search.unfinished() == (Asked(0, {}),)
+    assert search.resume() == (Asked(0, {}),)
 
 
 def test_a_busy_database_is_waited_for(opened: Opener) -> None:
