@@ -141,7 +141,7 @@ def test_code_in_a_checkpoint_is_not_run(checkpoints: Checkpoints, newest: Path,
 
 
 def test_what_is_no_checkpoint_of_this_training_is_passed_over(
-    checkpoints: Checkpoints, newest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Checkpoints, newest: Path, tmp_path: Path
 ) -> None:
     checkpoints.write(STATES[0])
     elsewhere = replace(cpu_device(), name="Another CPU")

@@ -141,7 +141,7 @@ def test_a_trial_that_is_put_off_waits_until_it_is_resumed(opened: Opener, url: 
     assert trial_of(url, 0).params == first.genome
 
 
-def test_a_trial_that_nobody_was_asked_for_yet_is_not_resumed(opened: Opener, space: Space) -> None:
+def test_a_trial_that_nobody_was_asked_for_yet_is_not_resumed(opened: Opener) -> None:
     search = opened()
     search.begin_with("plain", search.ask().genome or {})
     search.tell(0, (1.0, 0.5))
