@@ -91,8 +91,11 @@ class PruneTrain(Method):
             raise RecipeError(_nothing_to_do(self, epochs, start, bool(acting)))
 
     def settled_at(self, recipe: Recipe) -> int:
-        """Say when the penalty ends, if it does so before the training: what it cost comes back then."""
-        return math.ceil(self.until * recipe.epochs) + 1 if self.until < 1 else 0
+        """Say when the penalty ends: what it cost comes back then.
+
+        Until then, evaluations on the way may be at chance level, as batch norm's averages lag behind what shrinks.
+        """
+        return min(math.ceil(self.until * recipe.epochs) + 1, recipe.epochs)
 
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Leave out how long to rest where nothing grows."""

@@ -94,11 +94,10 @@ class Forecast:
             return None
         falls, costs = np.array(compared).T
         fall, cost = _least(falls), np.exp(_least(np.log(np.maximum(costs, 1e-3))))
-        seconds, accuracy = curve[-1][0], max(a for _, a in curve)
-        last = seconds - (curve[-2][0] if len(curve) > 1 else 0.0)
-        error = np.exp(np.log(max(1 - accuracy, LEAST_ERROR)) + fall)
-        rest = min(1.0, float(cost)) * last * (epochs - len(curve))
-        return Ending(seconds + rest, float(1 - error), len(compared))
+        seconds, accuracy = np.reshape(curve, (-1, 2)).T
+        error = np.exp(np.log(max(1 - accuracy.max(), LEAST_ERROR)) + fall)
+        rest = min(1.0, float(cost)) * _quickest(seconds) * (epochs - len(curve))
+        return Ending(float(seconds[-1] + rest), float(1 - error), len(compared))
 
     def doom(self, curve: Curve, epochs: int) -> Doom | None:
         """Say whether a training cannot reach the front; None while it may.
@@ -161,8 +160,8 @@ def _rest(curve: Array, share: float) -> tuple[float, float] | None:
     """Say what came behind a share of a completed training.
 
     Returns:
-        The change of the logarithm of error, and the seconds of an epoch of the rest in those of the epoch before; None
-        of a curve that has no epoch as early as that.
+        The change of the logarithm of error, and the seconds of an epoch of the rest in those of the quickest before;
+        None of a curve that has no epoch as early as that.
     """
     done = share * len(curve)
     before = int(done)
@@ -172,8 +171,13 @@ def _rest(curve: Array, share: float) -> tuple[float, float] | None:
     # An evaluation on the way may dip, as the averages of batch norm lag behind: what counts is the best so far.
     logs = np.log(np.maximum(1 - np.append(np.maximum.accumulate(accuracy[:-1]), accuracy[-1]), LEAST_ERROR))
     here = logs[before - 1] + (done - before) * (logs[before] - logs[before - 1])
-    last = seconds[before - 1] - (seconds[before - 2] if before > 1 else 0.0)
-    if last <= 0:
+    quickest = _quickest(seconds[:before])
+    if quickest <= 0:
         return None
     rest = (seconds[-1] - seconds[before - 1]) / (len(curve) - before)
-    return float(logs[-1] - here), float(rest / last)
+    return float(logs[-1] - here), float(rest / quickest)
+
+
+def _quickest(seconds: Array) -> float:
+    """Give the seconds of the quickest epoch; a neighbour on the machine makes one last longer than it has to."""
+    return float(np.diff(seconds, prepend=0.0).min())
