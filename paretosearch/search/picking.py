@@ -21,8 +21,8 @@ LEAST_RESULTS = 6
 #: Draws of both objectives with which the gain of a child is estimated.
 DRAWS = 32
 
-#: Scales of seconds on which a gain counts. A front has trainings of all lengths: to be a second faster is worth more at
-#: 2 than at 20, and yet its area, by which fronts are compared, is nearly all at its long end.
+#: Scales of seconds on which a gain counts. A front has trainings of all lengths, and to be a second faster is worth
+#: more at 2 than at 20; yet its area, by which fronts are compared, is nearly all at its long end.
 SCALES: tuple[Callable[..., Any], ...] = (np.log, np.asarray)
 
 
