@@ -1,0 +1,176 @@
+"""Faults inside the processes of a launch: a note of everything that happens, and a death at a chosen moment.
+
+The processes run the program as it is. Those of a test have a ``sitecustomize`` on their path that calls `arm`, which
+wraps functions of ours where something could go wrong between two of them.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+#: Puts a function around another.
+Wrap = Callable[[Any], Any]
+
+#: Where everything is noted, as lines of JSON.
+HISTORY = "PARETOSEARCH_TEST_HISTORY"
+
+#: Name of the crash point at which to die, with the number of the time: ``told:2``.
+CRASH = "PARETOSEARCH_TEST_CRASH"
+
+
+@dataclass(frozen=True)
+class CrashPoint:
+    """A moment at which a process may die.
+
+    Args:
+        name: What has just happened, or is about to.
+        module: Module of the function.
+        function: Its name, with its class.
+        before: Whether to die before it is called instead of after.
+    """
+
+    name: str
+    module: str
+    function: str
+    before: bool = False
+
+
+#: Between any two of them there is one write, to a disk or to a socket.
+CRASH_POINTS = (
+    CrashPoint("ask", "paretosearch.search.study", "Search.ask", before=True),
+    CrashPoint("asked", "paretosearch.search.study", "Search.ask"),
+    CrashPoint("started", "paretosearch.store.store", "Store.start_attempt"),
+    CrashPoint("assigned", "paretosearch.fleet.local", "LocalFleet.assign"),
+    CrashPoint("result", "paretosearch.store.store", "Store.finish_attempt", before=True),
+    CrashPoint("stored", "paretosearch.store.store", "Store.finish_attempt"),
+    CrashPoint("told", "paretosearch.search.study", "Search.tell"),
+    CrashPoint("on the front", "paretosearch.store.store", "Store.record_front"),
+    CrashPoint("deleted", "paretosearch.fleet.spool", "delete"),
+    CrashPoint("spooling", "paretosearch.fleet.spool", "sync", before=True),
+    CrashPoint("spooled", "paretosearch.fleet.spool", "write"),
+)
+
+
+def arm() -> None:
+    """Wrap the functions that are noted, or at which to die, as soon as their modules are imported."""
+    wrappers: dict[str, list[tuple[str, Wrap]]] = {}
+    if path := os.environ.get(HISTORY):
+        for module, function, noting in _NOTED:
+            wrappers.setdefault(module, []).append((function, partial(noting, path=Path(path))))
+    if wish := os.environ.get(CRASH):
+        name, time = wish.rsplit(":", 1)
+        point = next(point for point in CRASH_POINTS if point.name == name)
+        wrappers.setdefault(point.module, []).append((point.function, partial(_deadly, point=point, time=int(time))))
+    sys.meta_path.insert(0, _Wrapping(wrappers))
+
+
+def note(path: Path, event: str, **what: Any) -> None:
+    """Append a line to a history; a line that was written stays, whoever dies."""
+    line = json.dumps({"event": event, "pid": os.getpid(), **what}) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _deadly(inner: Callable[..., Any], point: CrashPoint, time: int) -> Callable[..., Any]:
+    calls = 0
+
+    @wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if point.before and calls == time:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = inner(*args, **kwargs)
+        if calls == time:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    return outer
+
+
+def _noting_asked(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    def ask(*args: Any) -> Any:
+        asked = inner(*args)
+        note(path, "asked", trial=asked.trial)
+        return asked
+
+    return ask
+
+
+def _noting_started(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    def start_attempt(store: Any, study: str, trial: int, device: Any, recipe: Any, *more: Any) -> Any:
+        attempt = inner(store, study, trial, device, recipe, *more)
+        note(path, "started", attempt=attempt, trial=trial, seed=recipe.seed, device=device.uuid)
+        return attempt
+
+    return start_attempt
+
+
+def _noting_spooled(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    def write(folder: Path, attempt: int, outcome: Any) -> None:
+        inner(folder, attempt, outcome)
+        note(path, "spooled", attempt=attempt, status=outcome.status, values=outcome.objectives)
+
+    return write
+
+
+def _noting_told(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    def tell(search: Any, trial: int, objectives: Any, *more: Any) -> None:
+        inner(search, trial, objectives, *more)
+        note(path, "told", trial=trial, values=objectives)
+
+    return tell
+
+
+_NOTED = (
+    ("paretosearch.search.study", "Search.ask", _noting_asked),
+    ("paretosearch.store.store", "Store.start_attempt", _noting_started),
+    ("paretosearch.fleet.spool", "write", _noting_spooled),
+    ("paretosearch.search.study", "Search.tell", _noting_told),
+)
+
+
+class _Wrapping(importlib.abc.MetaPathFinder):
+    """Lets modules be imported as ever, and then wraps some of their functions."""
+
+    def __init__(self, wrappers: dict[str, list[tuple[str, Wrap]]]) -> None:
+        self._wrappers = wrappers
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path) if fullname in self._wrappers else None
+        if spec is None or spec.loader is None:
+            return None
+        spec.loader = _Loader(spec.loader, self._wrappers[fullname])
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, loader: Any, wrappers: list[tuple[str, Wrap]]) -> None:
+        self._loader, self._wrappers = loader, wrappers
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module: ModuleType | None = self._loader.create_module(spec)
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        for name, wrap in self._wrappers:
+            *owners, function = name.split(".")
+            owner = getattr(module, owners[0]) if owners else module
+            setattr(owner, function, wrap(getattr(owner, function)))
