@@ -12,6 +12,12 @@ from paretosearch.testing.surgery import relative_change
 pytest.register_assert_rewrite("paretosearch.testing.store")  # before anything imports it
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what `make faults` is asked: which moments, and how many."""
+    parser.addoption("--seed", type=int, default=1, help="seed of the moments at which something is killed")
+    parser.addoption("--kills", type=int, default=40, help="how many Workers and Launchers are killed in a search")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)

@@ -33,15 +33,15 @@ class EarlyStops:
         """Take in an epoch of an Attempt; says in one line why the Attempt is to end, or None if it runs on."""
         attempt = assignment.attempt
         curve = self._curves.setdefault(attempt, [])
-        curve.append((result.train_seconds, result.accuracy))
+        curve[result.epoch - 1 :] = [(result.train_seconds, result.accuracy)]  # harmless to repeat
         if attempt in self._judged:
             return None
         doom = self._stopper.judge(assignment.recipe, curve)
         if doom is None:
             return None
-        self._judged.add(attempt)
         audited = self._stopper.audits(assignment.trial)
         self._store.record_stop(attempt, _decision(assignment, result, doom, audited))
+        self._judged.add(attempt)
         return None if audited else _why(doom)
 
     def ended(self, assignment: Assignment, outcome: Outcome) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from paretosearch.device import Device
+from paretosearch.errors import StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired
 from paretosearch.fleet.work import Ticket, Work
@@ -21,8 +24,14 @@ from paretosearch.store import Front, Store
 #: Seconds of training that a crash may cost: a checkpoint takes some tenths of a second, and is off the clock.
 CHECKPOINT_SECONDS = 60.0
 
+#: How long a database may be away before a launch gives up, and how often it is asked whether it is back.
+AWAY_SECONDS, AGAIN_SECONDS = 1800.0, 1.0
+
 #: Longest wait for an event; signals are seen at least this often.
 POLL_SECONDS = 0.5
+
+
+T = TypeVar("T")
 
 
 class Watcher(Protocol):
@@ -66,6 +75,7 @@ class Launcher:
         self._folder, self._watcher, self._checkpoint_seconds = folder, watcher, checkpoint_seconds
         self._work = {source.purpose: source for source in work}
         self._waiting: deque[Ticket] = deque()
+        self._given: set[int] = set()  # attempts that the fleet has, or had
         self._signals: list[int] = []
         self._stops_passed_on = 0
 
@@ -99,7 +109,7 @@ class Launcher:
     def _put_off(self) -> None:
         """Leave what still waits to another launch."""
         for ticket in self._waiting:
-            self._work[ticket.purpose].put_off(ticket)
+            self._patiently(partial(self._work[ticket.purpose].put_off, ticket))
 
     def _keep_going(self) -> bool:
         """Give idle Devices work, or pass on a wish to stop; says whether anything is still running."""
@@ -121,11 +131,37 @@ class Launcher:
     def _next_ticket(self) -> Ticket | None:
         if self._waiting:
             return self._waiting.popleft()
-        tickets = (source.next() for source in self._work.values())
+        tickets = (self._patiently(source.next) for source in self._work.values())
         return next((ticket for ticket in tickets if ticket is not None), None)
 
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Make a call that is harmless to repeat until the database takes it; Workers train on meanwhile."""
+        given_up = time.monotonic() + AWAY_SECONDS
+        is_said = False
+        while True:
+            try:
+                return call()
+            except StoreAwayError as error:
+                if time.monotonic() > given_up or len(self._signals) > 1:
+                    raise
+                if not is_said:
+                    self._watcher.message(f"waiting for the database: {error}")
+                is_said = True
+                time.sleep(AGAIN_SECONDS)
+
+    def _start(self, device: Device, ticket: Ticket) -> int:
+        """Note the begin of an attempt; one that was noted in a call without an answer is taken instead."""
+        for record in self._store.running_attempts(self._study):
+            same = (record.trial, record.seed, record.purpose) == (ticket.trial, ticket.recipe.seed, ticket.purpose)
+            if same and record.id not in self._given:
+                if record.device == device.uuid:
+                    return record.id
+                self._store.finish_attempt(record.id, Outcome("stopped", message="the database was away"))
+        return self._store.start_attempt(self._study, ticket.trial, device, ticket.recipe, ticket.purpose)
+
     def _assign(self, device: Device, ticket: Ticket) -> None:
-        attempt = self._store.start_attempt(self._study, ticket.trial, device, ticket.recipe, ticket.purpose)
+        attempt = self._patiently(lambda: self._start(device, ticket))
+        self._given.add(attempt)
         with_test = ticket.purpose != "search"  # which must not look at the test split
         assignment = Assignment(
             attempt,
@@ -148,14 +184,15 @@ class Launcher:
 
     def _progressed(self, event: Progress) -> None:
         self._watcher.epoch(event.device, event.result)
-        why = self._work[event.assignment.purpose].progressed(event.assignment, event.result)
+        work, result = self._work[event.assignment.purpose], event.result
+        why = self._patiently(lambda: work.progressed(event.assignment, result))
         if why is not None:
             self._fleet.cut(event.device, why)
 
     def _ended(self, event: Done | Lost) -> None:
         device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
-        self._store.finish_attempt(assignment.attempt, outcome)
-        settled = self._work[assignment.purpose].settle(device, assignment, outcome)
+        self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome))
+        settled = self._patiently(lambda: self._work[assignment.purpose].settle(device, assignment, outcome))
         if settled.again:
             self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose))
         if settled.again and outcome.status == "failed":
@@ -163,7 +200,7 @@ class Launcher:
         else:
             self._watcher.finished(device, assignment.trial, outcome, settled.on_front)
         if settled.on_front:
-            self._watcher.front(self._store.front(self._study, device.device_class))
+            self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
 
     def _outcome_of(self, event: Done | Lost) -> Outcome:

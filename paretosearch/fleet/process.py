@@ -40,11 +40,12 @@ class WorkerProcess:
         self._log = folder / f"worker-{device.label.replace(' ', '-')}.log"
         self._unread = b""
         self.connection, theirs = socket.socketpair()
-        arguments = [theirs.fileno(), os.getpid(), json.dumps(device.to_plain()), folder]
+        start = [sys.executable, "-m", "paretosearch.fleet.start", "paretosearch.fleet.worker"]
+        arguments = [os.getpid(), theirs.fileno(), json.dumps(device.to_plain()), folder]
         with self._log.open("ab") as log:
             self._spoken = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "paretosearch.fleet.worker", *map(str, arguments)],
+                [*start, *map(str, arguments)],
                 pass_fds=[theirs.fileno()],
                 env=worker_environment(device),
                 stdin=subprocess.DEVNULL,

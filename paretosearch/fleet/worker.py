@@ -1,19 +1,16 @@
 """The process that trains Attempts on one Device, one after another.
 
-Started by `fleet.process` as ``python -m paretosearch.fleet.worker FD LAUNCHER DEVICE SPOOL``: it reads assignments as
-JSON lines from the socket FD, writes Outcomes to the spool folder, and says on the socket what it does. It never sees
-the database. After a failed Attempt it leaves, because an exception can keep device memory alive.
+Started by `fleet.process` through `fleet.start`, with the arguments FD, DEVICE and SPOOL: it reads assignments as JSON
+lines from the socket FD, writes Outcomes to the spool folder, and says on the socket what it does. It never sees the
+database. After a failed Attempt it leaves, because an exception can keep device memory alive.
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
-import signal
 import socket
-import sys
 import traceback
 from functools import lru_cache
 from pathlib import Path
@@ -51,23 +48,13 @@ class _StoppedError(Exception):
 
 def main(arguments: list[str]) -> None:
     """Serve assignments until the socket closes."""
-    descriptor, launcher, plain, folder = arguments
-    _die_with(int(launcher))
+    descriptor, plain, folder = arguments
     device = Device.from_plain(json.loads(plain))
     own_the_cores(device)
     worker = _Worker(Mail(socket.socket(fileno=int(descriptor))), device, Path(folder))
     _touch(device)
     worker.mail.send({"ready": os.getpid()})
     worker.serve()
-
-
-def _die_with(launcher: int) -> None:
-    """Ask the kernel for a SIGKILL when the Launcher's main thread ends, and leave if it already has."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the Launcher's to handle
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != launcher:
-        raise SystemExit(0)
 
 
 def own_the_cores(device: Device) -> None:
@@ -116,6 +103,7 @@ class _Worker:
         self.mail, self._device, self._folder = mail, device, folder
         self._last_epoch = 0
         self._epochs: list[EpochResult] = []
+        self._called: bool | None = None
 
     def serve(self) -> None:
         attempts = 0
@@ -169,7 +157,13 @@ class _Worker:
             return None
         files = Checkpoints(self._folder, assignment.trial, assignment.recipe, self._device)
         # What the Launcher has to say may be the end, and then nothing is to be trained twice.
-        return Keeper(files, assignment.checkpoint_seconds, self.mail.has_more)
+        return Keeper(files, assignment.checkpoint_seconds, self._is_called)
+
+    def _is_called(self) -> bool:
+        """Whether the Launcher has something to say; whoever asks, the answer is the same until the epoch is over."""
+        if self._called is None:
+            self._called = self.mail.has_more()
+        return self._called
 
     def _continued(self, keeper: Keeper) -> Checkpoint | None:
         """Give the state from which to go on, having said what was reached before; None begins anew."""
@@ -184,7 +178,8 @@ class _Worker:
 
     def _epoch(self, result: EpochResult) -> None:
         self._reached(result)
-        if result.epoch < self._last_epoch and self.mail.has_more():
+        is_called, self._called = self._is_called(), None
+        if is_called and result.epoch < self._last_epoch:
             raise _StoppedError((self.mail.receive() or {}).get("cut", ""))
 
 
@@ -226,7 +221,3 @@ def failure_class(error: Exception) -> FailureClass:
     if isinstance(error, RecipeError | DataError | DeviceError):
         return "invalid"
     return "infrastructure" if isinstance(error, OSError) or "CUDA error" in said else "bug"
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

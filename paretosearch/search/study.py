@@ -15,15 +15,16 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from paretosearch.axis import Value
-from paretosearch.errors import ParetosearchError, StoreError
+from paretosearch.errors import ParetosearchError, StoreAwayError, StoreError
 from paretosearch.search.distributions import distribution
 from paretosearch.search.samplers import StudySampler, make_sampler
 from paretosearch.space import Genome, Space
+from paretosearch.store.complaints import is_away
 
 METRICS = ("train_seconds", "accuracy")
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
@@ -140,10 +141,14 @@ class Search:
         """
         with _store_errors():
             trials = self._study.get_trials(deepcopy=False)
+            stray = next((t for t in trials if t.state is TrialState.RUNNING and t.number not in self._ids), None)
+            if stray is not None:  # asked for in a call that the database did not live to answer
+                return self._begun(stray)
             is_waiting = any(trial.state is TrialState.WAITING for trial in trials)
             genome = None if is_waiting else self._sampler.propose(trials)
             if genome is None:
                 trial = self._study.ask(self._distributions)
+                self._ids[trial.number] = trial._trial_id
                 return Asked(trial.number, trial.params)
             return Asked(self._begin(TrialState.RUNNING, genome), dict(genome))
 
@@ -223,8 +228,12 @@ class Search:
             for trial in begun:
                 if trial.state is TrialState.WAITING:
                     self._storage.set_trial_state_values(self._trial_id(trial.number), TrialState.RUNNING)
-        complete = self._distributions.keys()
-        return tuple(Asked(t.number, dict(t.params) if t.params.keys() == complete else None) for t in begun)
+        return tuple(map(self._begun, begun))
+
+    def _begun(self, trial: FrozenTrial) -> Asked:
+        self._ids[trial.number] = trial._trial_id
+        whole = trial.params.keys() == self._distributions.keys()
+        return Asked(trial.number, dict(trial.params) if whole else None)
 
     def counts(self) -> dict[str, int]:
         """Count the Trials by state: ``complete``, ``failed``, ``dominated`` and ``running``."""
@@ -306,9 +315,12 @@ def _check_objectives(trial: int, objectives: tuple[float, float]) -> None:
 @contextmanager
 def _store_errors(*more: type[Exception]) -> Iterator[None]:
     """Say what the database has against it in one line of ours."""
-    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, *more)
+    # A connection that breaks inside of some calls is an UnboundLocalError there (Optuna 5.0, issue 5280).
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, UnboundLocalError, *more)
     try:
         yield
     except kinds as error:
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise StoreError(f"Optuna cannot use the database: {reason}") from error
+        cause = error.__cause__ or error.__context__ or error
+        reason = str(cause).strip().splitlines()[0]
+        kind = StoreAwayError if is_away(cause) or isinstance(error, UnboundLocalError) else StoreError
+        raise kind(f"Optuna cannot use the database: {reason}") from error

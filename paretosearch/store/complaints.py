@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from paretosearch.errors import StoreError
+from paretosearch.errors import StoreAwayError, StoreError
 
 #: Part of the database's message, in lower case, and what to do about it; the first that fits.
 _ADVICE = (
@@ -25,6 +25,25 @@ _ADVICE = (
     ("connection option", "take it out of the URL"),
     ("connection", "start the server, or correct the host and port in the URL"),
 )
+#: Parts of what is said, in lower case, where the same call may well succeed in a minute.
+_AWAY = (
+    "database is locked",
+    "database table is locked",
+    "the database system is",  # starting up, shutting down, in recovery
+    "server closed the connection",
+    "terminating connection",
+    "connection refused",
+    "connection failed",
+    "connection is bad",
+    "connection timeout",
+    "connection reset",
+    "could not connect",
+    "the connection is closed",
+    "the connection is lost",
+    "too many clients",
+    "remaining connection slots",
+    "deadlock detected",
+)
 #: PostgreSQL goes on with our SQL, or with advice of its own.
 _SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running).*", re.DOTALL)
 _OTHERWISE = "run again with --debug to see more"
@@ -40,9 +59,16 @@ def complaint(error: Exception, place: str, secret: str | None) -> StoreError:
         secret: Its password, which the message must not hold.
 
     Returns:
-        The error to raise.
+        The error to raise; a `StoreAwayError` if the call is worth repeating.
     """
+    kind = StoreAwayError if is_away(error) else StoreError
     said = _SEQUEL.sub("", str(getattr(error, "orig", error)))
     reason = " ".join((said.replace(secret, "***") if secret else said).split())[:_LONGEST]
     advice = next((advice for part, advice in _ADVICE if part in reason.lower()), _OTHERWISE)
-    return StoreError(f"{place} cannot be used: {reason}; {advice}")
+    return kind(f"{place} cannot be used: {reason}; {advice}")
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a database that refused may take the same call later: it restarts, or another program has it."""
+    said = str(getattr(error, "orig", error)).lower()
+    return bool(getattr(error, "connection_invalidated", False)) or any(part in said for part in _AWAY)

@@ -260,14 +260,15 @@ class Store:
             queries.copy_result(session, attempt, study, trial)
 
     def record_stop(self, attempt: int, decision: StopDecision) -> None:
-        """Note that a running attempt is dominated whatever comes; one decision an attempt.
+        """Note that a running attempt is dominated whatever comes; one that has a decision keeps it.
 
         Raises:
-            StoreError: If there is no such attempt, or it has a decision.
+            StoreError: If there is no such attempt.
         """
         plain = {name: value for name, value in vars(decision).items() if name != "trial"}
         with self._writing() as session:
-            session.add(StopDecisionRow(**plain))
+            if session.get(StopDecisionRow, attempt) is None:
+                session.add(StopDecisionRow(**plain))
 
     def stop_decisions(self, study: str) -> tuple[StopDecision, ...]:
         """List which trainings of a study were found to be dominated whatever came, in order."""

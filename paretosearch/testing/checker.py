@@ -92,12 +92,13 @@ def read_left(url: str, study: str) -> Left:
         by_trial[number].append(value)
     return Left(
         [TrialRow(number, state, tuple(by_trial[number]), number in reasons) for number, state in trials],
-        [_attempt(*row) for row in attempts],
+        [_attempt(row) for row in attempts],
     )
 
 
-def _attempt(seconds: float | None, accuracy: float | None, *known: Any) -> AttemptRow:
-    return AttemptRow(*known, (seconds, accuracy))
+def _attempt(row: Any) -> AttemptRow:
+    values = (row.train_seconds, row.accuracy)
+    return AttemptRow(row.id, row.trial, row.seed, row.device, row.started, row.ended, row.outcome, values)
 
 
 _TRIALS = """SELECT t.number, CAST(t.state AS TEXT) FROM trials t JOIN studies s ON s.study_id = t.study_id
@@ -106,8 +107,8 @@ _VALUES = """SELECT t.number, v.value FROM trial_values v JOIN trials t ON t.tri
 JOIN studies s ON s.study_id = t.study_id WHERE s.study_name = :study ORDER BY t.number, v.objective"""
 _REASONS = """SELECT t.number FROM trial_user_attributes a JOIN trials t ON t.trial_id = a.trial_id
 JOIN studies s ON s.study_id = t.study_id WHERE s.study_name = :study AND a.key = 'failure'"""
-_ATTEMPTS = """SELECT train_seconds, accuracy, id, trial, seed, device, CAST(started AS TEXT), CAST(ended AS TEXT),
-outcome FROM ps_attempt WHERE study = :study ORDER BY id"""
+_ATTEMPTS = """SELECT id, trial, seed, device, CAST(started AS TEXT) AS started, CAST(ended AS TEXT) AS ended, outcome,
+train_seconds, accuracy FROM ps_attempt WHERE study = :study ORDER BY id"""
 
 
 def check(history: Sequence[Event], left: Left) -> Verdict:

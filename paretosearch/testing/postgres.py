@@ -25,11 +25,27 @@ class PostgresServer:
 
     Args:
         folder: Where its socket is.
+        user: Who runs it; None is whoever runs the tests.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, user: str | None) -> None:
+        self._folder, self._user = folder, user
         self._numbers = count()
+
+    def restart(self) -> None:
+        """Let it die as in a power cut, and start it again; it recovers what was committed."""
+        self.stop()
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = " ".join(f"-c {option}" for option in (*_OPTIONS, f"unix_socket_directories={self._folder}"))
+        arguments = "--wait", "--silent", f"--log={self._folder}/log", f"--options={options}"
+        _run(self._user, self._folder, "pg_ctl", *arguments, "start")
+
+    def stop(self) -> None:
+        """Let it die."""
+        _run(self._user, self._folder, "pg_ctl", "--wait", "--silent", "--mode=immediate", "stop")
 
     def new_database(self) -> str:
         """Create an empty database.
@@ -66,12 +82,12 @@ def postgres_server() -> Iterator[PostgresServer]:
         _run(
             user, folder, "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"
         )
-        options = " ".join(f"-c {option}" for option in (*_OPTIONS, f"unix_socket_directories={folder}"))
-        _run(user, folder, "pg_ctl", "--wait", "--silent", f"--log={folder}/log", f"--options={options}", "start")
+        server = PostgresServer(folder, user)
+        server.start()
         try:
-            yield PostgresServer(folder)
+            yield server
         finally:
-            _run(user, folder, "pg_ctl", "--wait", "--silent", "--mode=immediate", "stop")
+            server.stop()
 
 
 def _user() -> str | None:

@@ -13,6 +13,7 @@ from paretosearch.testing.nemesis import Victim
 TIME = 2
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("point", CRASH_POINTS, ids=lambda point: point.name)
 def test_a_crash_loses_nothing(tmp_path: Path, point: CrashPoint, note_fault: Callable[[str, str], None]) -> None:
     victim = Victim(tmp_path, f"sqlite:///{tmp_path}/store.db", trials=3)

@@ -92,7 +92,7 @@ def test_a_signal_stops_asking_and_the_next_launch_finishes(bench: Bench) -> Non
         return honest(assignment)
 
     assert bench.launch(interrupted) == signal.SIGINT
-    assert bench.states()["RUNNING"] >= 1
+    assert bench.states().keys() == {"COMPLETE", "WAITING"}
     assert bench.launch(honest) is None
     assert bench.states() == {"COMPLETE": 8}
     assert [a.outcome for a in bench.store.attempts("s", 3)] == ["stopped", "complete"]

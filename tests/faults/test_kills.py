@@ -1,0 +1,32 @@
+"""Workers and Launchers that are killed at random moments cost nothing but time."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from paretosearch.testing.checker import read_left
+from paretosearch.testing.nemesis import Nemesis, Victim
+
+
+@pytest.mark.faults
+def test_a_search_survives_forty_kills(
+    tmp_path: Path, database: str, request: pytest.FixtureRequest, note_fault: Callable[[str, str], None]
+) -> None:
+    seed, kills = request.config.getoption("--seed"), request.config.getoption("--kills")
+    victim = Victim(tmp_path, database, trials=60, slots="2")
+    launchers = kills * 3 // 8
+    code = Nemesis(victim, seed, kills - launchers, launchers).run()
+    verdict, hurt = victim.verdict(), victim.casualties
+    left = read_left(database, victim.name)
+    states = [trial.state for trial in left.trials]
+    kind = database.partition(":")[0].partition("+")[0]
+    note_fault(
+        "F1",
+        f"{kind}, seed {seed}: lost {len(verdict.lost) + len(verdict.unfinished)} of {len(states)}, "
+        f"twice {len(verdict.twice)}, {hurt.workers} Workers and {hurt.launchers} Launchers killed, "
+        f"orphans {hurt.orphans}, failed {states.count('FAIL')}",
+    )
+    assert code == 0, victim.said()
+    assert verdict.is_clean, verdict
+    assert (hurt.kills, hurt.orphans, len(states)) == (kills, 0, 60)
