@@ -1,6 +1,6 @@
 """Compares samplers on the tables: device-seconds until the front is found, with what each part of ours is worth.
 
-.venv/bin/python -m benchmarks.search.compare                    # all of it; an hour on two cores
+.venv/bin/python -m benchmarks.search.compare                    # all of it; half an hour on two cores
 .venv/bin/python -m benchmarks.search.compare --tables convnet --devices 4 --seeds 5 --samplers ours tpe
 
 Writes benchmarks/results/search.json with every figure, and search.png with hypervolume against device-seconds.
@@ -31,6 +31,10 @@ TABLES = ("convnet", "resnet8")
 DEVICES = (1, 4, 16)
 SEEDS = 20
 TARGET = 0.98
+
+#: Where a curve is read, in device-seconds of the whole table; who is drawn.
+GRID = tuple(round(float(x), 4) for x in np.linspace(0, 0.6, 121))
+SHOWN = ("ours", "tpe, multivariate", "nsga2-stock, 20", "random")
 
 #: The population of the study files that a person with a few GPUs would write.
 POPULATION = 16
@@ -87,6 +91,7 @@ def summary(table: Table, runs: Sequence[Replayed]) -> dict[str, Any]:
         **{name: sum(getattr(found, name) for found in runs) for name in ("trained", "duplicates", "stopped")},
         "audited": sum(found.audited for found in runs),
         "wrong": sum(found.wrong for found in runs),
+        "bands": bands(table.whole_seconds, runs),
     }
 
 
@@ -107,34 +112,41 @@ def line(name: str, devices: int, found: dict[str, Any]) -> str:
     return f"{name:24}{devices:4}  {cells[0]:24}{cells[1]:24}{counts}"
 
 
-def figure(curves: dict[tuple[str, int, str], list[Replayed]], tables: dict[str, Table], path: Path) -> None:
-    """Draw the share of the front's hypervolume against device-seconds: medians, with the middle half of the seeds."""
-    from matplotlib.figure import Figure
-
-    panels = sorted({key[:2] for key in curves})
-    shown = ("ours", "ours without stopping", "nsga2-stock, 20", "tpe, multivariate", "random")
-    drawing = Figure(figsize=(4.2 * len(panels), 3.4), layout="constrained")
-    for axes, (name, devices) in zip(np.atleast_1d(drawing.subplots(1, len(panels))), panels, strict=True):
-        whole = tables[name].whole_seconds
-        grid = np.linspace(0, 0.6, 200)
-        for number, contender in enumerate(shown):
-            runs = curves.get((name, devices, contender), [])
-            if not runs:
-                continue
-            shares = np.array([_at(grid * whole, found) for found in runs])
-            low, middle, high = np.quantile(shares, (0.25, 0.5, 0.75), axis=0)
-            axes.plot(grid, middle, color=f"C{number}", label=contender)
-            axes.fill_between(grid, low, high, color=f"C{number}", alpha=0.15, linewidth=0)
-        axes.axhline(TARGET, color="0.5", linewidth=0.6, linestyle="--")
-        axes.set(title=f"{name}, {devices} devices", xlabel="device-seconds, whole table = 1", ylim=(0.8, 1.002))
-    drawing.axes[0].set_ylabel("share of the true front's hypervolume")
-    drawing.axes[0].legend(loc="lower right", fontsize=7)
-    drawing.savefig(path, dpi=130)
+def bands(whole: float, runs: Sequence[Replayed]) -> dict[str, list[float]]:
+    """Give the share of the front's hypervolume over device-seconds: median and middle half of the searches."""
+    shares = np.array([_at(np.array(GRID) * whole, found) for found in runs])
+    quantiles = np.quantile(shares, (0.25, 0.5, 0.75), axis=0).round(4)
+    return dict(zip(("low", "middle", "high"), quantiles.tolist(), strict=True))
 
 
 def _at(moments: np.ndarray[Any, Any], found: Replayed) -> np.ndarray[Any, Any]:
     shares = np.append(0.0, found.shares["front"])
     return np.asarray(shares[np.searchsorted(found.spent, moments, side="right")])
+
+
+def figure(results: dict[str, Any], path: Path) -> None:
+    """Draw the bands: a row a table, a column a number of devices."""
+    from matplotlib.figure import Figure
+
+    columns = len(next(iter(results["results"].values())))
+    drawing = Figure(figsize=(3.6 * columns, 2.9 * len(results["results"])), layout="constrained")
+    grid = drawing.subplots(len(results["results"]), columns, sharex=True, sharey=True, squeeze=False)
+    for row, (name, by_devices) in zip(grid, results["results"].items(), strict=True):
+        recipes = results["tables"][name]["recipes"]
+        for axes, (devices, found) in zip(row, by_devices.items(), strict=True):
+            for number, contender in enumerate(name for name in SHOWN if name in found):
+                band = found[contender]["bands"]
+                axes.plot(GRID, band["middle"], color=f"C{number}", label=contender)
+                axes.fill_between(GRID, band["low"], band["high"], color=f"C{number}", alpha=0.15, linewidth=0)
+            axes.axhline(TARGET, color="0.5", linewidth=0.6, linestyle="--")
+            plural = "s" if devices != "1" else ""
+            axes.set_title(f"{name}, {recipes} recipes, {devices} device{plural}", fontsize=9)
+    for axes in grid[-1]:
+        axes.set(xlabel="device-seconds, whole table = 1", ylim=(0.8, 1.002))
+    for axes in grid[:, 0]:
+        axes.set_ylabel("hypervolume, true front = 1")
+    grid[0, 0].legend(loc="lower right", fontsize=8)
+    drawing.savefig(path, dpi=130)
 
 
 def main() -> None:
@@ -148,7 +160,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for the results; without it nothing is kept")
     asked = parser.parse_args()
     tables = {name: read(name) for name in asked.tables}
-    curves: dict[tuple[str, int, str], list[Replayed]] = {}
     results: dict[str, Any] = {}
     print(f"{'':28}  {'until 98 % of the front box':24}{'of the whole area':24}{'dupl.':>6}{'stopped':>8}  wrong")
     with ProcessPoolExecutor(asked.processes) as pool:
@@ -157,14 +168,14 @@ def main() -> None:
             for devices in asked.devices:
                 for contender in asked.samplers:
                     jobs = [(name, contender, devices, seed) for seed in range(asked.seeds)]
-                    runs = curves[name, devices, contender] = list(pool.map(run, jobs))
+                    runs = list(pool.map(run, jobs))
                     found = results.setdefault(name, {}).setdefault(str(devices), {})[contender] = summary(table, runs)
                     print(line(contender, devices, found), flush=True)
     if asked.out is not None:
         about = {name: {**table.about, "device_seconds": table.whole_seconds} for name, table in tables.items()}
         plain = {"target": TARGET, "seeds": asked.seeds, "tables": about, "results": results}
-        (asked.out / "search.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
-        figure(curves, tables, asked.out / "search.png")
+        (asked.out / "search.json").write_text(json.dumps(plain) + "\n", encoding="utf-8")
+        figure(plain, asked.out / "search.png")
 
 
 if __name__ == "__main__":
