@@ -12,6 +12,7 @@ from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet.base import Assignment, Done, Event, Lost, Progress, Retired
 from paretosearch.fleet.process import WorkerProcess
+from paretosearch.fleet.pulse import LIMITS, Limits
 from paretosearch.outcome import EpochResult
 
 #: A Device whose Worker dies this often in a row before it is ready gets no more.
@@ -38,11 +39,12 @@ class LocalFleet:
     Args:
         devices: What to train on, reserved by the caller.
         folder: Spool folder of the study; the Workers' logs go there too.
+        limits: How long a Worker may be silent.
     """
 
-    def __init__(self, devices: Sequence[Device], folder: Path) -> None:
+    def __init__(self, devices: Sequence[Device], folder: Path, limits: Limits = LIMITS) -> None:
         self._slots = {device.uuid: _Slot(device) for device in devices}
-        self._folder = folder
+        self._folder, self._limits = folder, limits
         self._selector = selectors.DefaultSelector()
         self._replacing = True
 
@@ -55,7 +57,8 @@ class LocalFleet:
             self._spawn(slot)
 
     def _spawn(self, slot: _Slot) -> None:
-        slot.worker, slot.ready, slot.leaving = WorkerProcess(slot.device, self._folder), False, False
+        slot.worker = WorkerProcess(slot.device, self._folder, self._limits)
+        slot.ready, slot.leaving = False, False
         self._selector.register(slot.worker.connection, selectors.EVENT_READ, slot)
 
     def idle(self) -> Sequence[Device]:
@@ -69,14 +72,24 @@ class LocalFleet:
         assert slot.is_idle
         assert slot.worker is not None
         slot.assignment = assignment
+        slot.worker.pulse.begin()
         slot.worker.send({"train": assignment.to_plain()})
 
     def poll(self, seconds: float) -> Sequence[Event]:
+        self._kill_stalled()
         events = [event for key, _ in self._selector.select(seconds) for event in self._news(key.data)]
         last = events[-1] if events else None
         if isinstance(last, Retired) and all(slot.worker is None for slot in self._slots.values()):
             raise DeviceError(last.message)
         return events
+
+    def _kill_stalled(self) -> None:
+        for slot in self._slots.values():
+            if slot.worker is None or (slot.ready and slot.assignment is None):
+                continue
+            stall = slot.worker.pulse.stall(slot.ready)
+            if stall:
+                slot.worker.kill(stall)  # SIGKILL: one that is stopped, or hangs in a driver, hears nothing else
 
     def _news(self, slot: _Slot) -> Iterator[Event]:
         assert slot.worker is not None
@@ -85,14 +98,16 @@ class LocalFleet:
             yield from self._died(slot, slot.worker)
             return
         for message in messages:
-            yield from self._heard(slot, message)
+            yield from self._heard(slot, slot.worker, message)
 
-    def _heard(self, slot: _Slot, message: dict[str, Any]) -> Iterator[Event]:
+    def _heard(self, slot: _Slot, worker: WorkerProcess, message: dict[str, Any]) -> Iterator[Event]:
         if "ready" in message:
             slot.ready, slot.failed_starts = True, 0
+            worker.pulse.begin()  # an Attempt may have waited for the start
             return
         assert slot.assignment is not None
         if "epoch" in message:
+            worker.pulse.epoch()
             yield Progress(slot.device, slot.assignment, EpochResult(**message["epoch"]))
         else:
             done = Done(slot.device, slot.assignment)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paretosearch.device import Device
+from paretosearch.fleet.pulse import LIMITS, Limits, Pulse
 
 #: Returning activations to the system and faulting them in again costs a CPU training a quarter of its time.
 ALLOCATOR = {
@@ -34,9 +35,14 @@ class WorkerProcess:
     Args:
         device: What it trains on.
         folder: Spool folder; its log goes there too.
+        limits: How long it may be silent.
+
+    Attributes:
+        connection: The Launcher's end of the socket.
+        pulse: Whether it is alive.
     """
 
-    def __init__(self, device: Device, folder: Path) -> None:
+    def __init__(self, device: Device, folder: Path, limits: Limits = LIMITS) -> None:
         self._log = folder / f"worker-{device.label.replace(' ', '-')}.log"
         self._unread = b""
         self.connection, theirs = socket.socketpair()
@@ -54,6 +60,8 @@ class WorkerProcess:
                 start_new_session=True,
             )
         theirs.close()
+        self.pulse = Pulse(self._process.pid, limits)
+        self._killed_because = ""
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; one to a Worker that is gone is lost."""
@@ -79,7 +87,8 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self.kill()
             code = self._process.wait()
-        return _how_it_ended(code), self._last_words()
+        how = _how_it_ended(code) + (f", as {self._killed_because}" if self._killed_because else "")
+        return how, self._last_words()
 
     def _last_words(self) -> str:
         with self._log.open("rb") as log:
@@ -87,8 +96,9 @@ class WorkerProcess:
             log.seek(max(self._spoken, size - LAST_WORDS_BYTES))
             return log.read().decode(errors="replace")
 
-    def kill(self) -> None:
-        """Kill the Worker and what it started, if it still runs."""
+    def kill(self, because: str = "") -> None:
+        """Kill the Worker and what it started, if it still runs; the reason goes with the news of its end."""
+        self._killed_because = because
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
