@@ -3,7 +3,8 @@
 .venv/bin/python -m benchmarks.search.compare                    # all of it; half an hour on two cores
 .venv/bin/python -m benchmarks.search.compare --tables convnet --devices 4 --seeds 5 --samplers ours tpe
 
-Writes benchmarks/results/search.json with every figure, and search.png with hypervolume against device-seconds.
+With --out benchmarks/results it writes search.json with every figure, and search.png with hypervolume against
+device-seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from benchmarks.search.replay import Replayed, replay
 from benchmarks.search.table import Table, read
 from paretosearch.search.nsga2 import NSGA2, Parts
 
-RESULTS = Path(__file__).parent.parent / "results"
 TABLES = ("convnet", "resnet8")
 DEVICES = (1, 4, 16)
 SEEDS = 20

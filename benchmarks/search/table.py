@@ -120,7 +120,7 @@ def recorded(name: str, store: Store) -> dict[str, Any]:
     space = space_of(name)
     wanted: dict[str, list[dict[str, Any]]] = {space.recipe(genome).digest: [] for genome in grid(space)}
     for attempt in store.attempts(study):
-        if attempt.outcome == "complete":
+        if attempt.outcome == "complete" and attempt.purpose == "search":
             epochs = store.epochs(attempt.id)
             curve = [(round(e.train_seconds, 4), round(e.accuracy, 5)) for e in epochs]
             assert attempt.train_seconds is not None

@@ -121,13 +121,12 @@ def _launch(
         for device in devices:
             store.add_device(device)
         before, attempts_before = search.counts(), len(store.attempts(file.name))
-        done = sum(before.values()) - before["running"]
+        done = search.trials() - before["running"]
         view = held.enter_context(LiveView(console, file.name, tuple(space.axes), file.budget.trials, devices, done))
         work = _work(file, space, search, store, view.message)
         stopped_by = Launcher(file.name, work, store, LocalFleet(devices, folder), folder, view).run()
         after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]
-        done_asking = search.is_done()
-    trials = sum(after.values())
+        done_asking, trials = search.is_done(), search.trials()
     if after == before and not attempts and stopped_by is None:
         console.print(spent(file, space, trials, done_asking), markup=False, highlight=False, soft_wrap=True)
     failed = after["failed"] - before["failed"] if after["complete"] == before["complete"] else 0
@@ -149,8 +148,8 @@ def _work(file: StudyFile, space: Space, search: Search, store: Store, say: Call
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:
     """Ask for every Recipe of the space; gives the study with an end behind the last one."""
     genomes = grid(space)
-    search.plan(genomes)
-    return with_budget(file, trials=min(file.budget.trials or len(genomes), len(genomes)))
+    own = search.plan(genomes)
+    return with_budget(file, trials=min(file.budget.trials or own, own))
 
 
 def _one_class(devices: Sequence[Device]) -> str:

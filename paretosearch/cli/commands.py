@@ -93,13 +93,15 @@ def confirm(
     wanted(gpus, cpu)
     from paretosearch.api.confirming import confirm as run
     from paretosearch.report.confirmed import confirmed_json, confirmed_table, curse_line
+    from paretosearch.report.words import counted
 
     console = Console(quiet=as_json)
     found = run(study, replicates, gpus, cpu, storage, hours, console)
     if as_json:
         print_json(confirmed_json(found.estimates))
     console.print(confirmed_table(found.estimates, found.axes))
-    console.print(curse_line(found.estimates) or "nothing was repeated", style="dim", highlight=False)
+    console.print(f"{counted(found.repeats, 'repeat')} trained now", style="dim", highlight=False)
+    console.print(curse_line(found.estimates) or "nothing has been repeated yet", style="dim", highlight=False)
     if found.stopped_by is not None:
         console.print("stopped early; the same command continues")
         raise typer.Exit(128 + found.stopped_by)

@@ -51,7 +51,7 @@ def front(
     if csv and (confirmed or anytime):
         raise UsageError("--csv is of the plain front; take --json, or look at the files of export")
     if anytime:
-        stages = anytime_front(store.front(name, chosen), store.curves(name))
+        stages = anytime_front(store.front(name, chosen), store.curves(name, chosen))
         print_json(anytime_json(stages)) if as_json else Console().print(anytime_table(stages, axes_of(store, name)))
         return
     if confirmed:

@@ -16,7 +16,7 @@ from paretosearch.device import Device
 from paretosearch.errors import StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired
-from paretosearch.fleet.work import Ticket, Work
+from paretosearch.fleet.work import Ticket, Work, unsettled
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
 from paretosearch.store import Front, Store
@@ -225,8 +225,9 @@ class Launcher:
                 self._store.record_front(self._study, record.trial, record.device_class)
         for attempt in spooled:
             spool.delete(self._folder, attempt)
-        open_ones = {(ticket.trial, ticket.recipe.seed) for ticket in self._waiting}
-        for path in checkpoints.leftovers(self._folder, open_ones):
+        # Not only what is waiting here: a search that was stopped goes on after its results were confirmed.
+        open_ones = unsettled(self._store.attempts(self._study)).keys()
+        for path in checkpoints.leftovers(self._folder, set(open_ones)):
             path.unlink()
 
     @contextmanager

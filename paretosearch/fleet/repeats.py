@@ -8,7 +8,7 @@ from itertools import count
 
 from paretosearch.device import Device
 from paretosearch.fleet.base import Assignment
-from paretosearch.fleet.work import Settled, Ticket, worth_another_try
+from paretosearch.fleet.work import Settled, Ticket, unsettled, worth_another_try
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 from paretosearch.search.repeating import most_uncertain, repeated
@@ -34,14 +34,14 @@ class Repeats:
         self._last: int | None = None
 
     def recover(self) -> Sequence[Ticket]:
-        """Count the repeats there are; one that was stopped is asked for again, like any other."""
-        past = [a for a in self._store.attempts(self._study) if a.purpose == "confirm" and a.outcome != "stopped"]
+        """Count the repeats there are; those that were stopped or lost are to be trained first."""
+        past = [attempt for attempt in self._store.attempts(self._study) if attempt.purpose == "confirm"]
         self._seeds = {(attempt.trial, attempt.seed) for attempt in past}
         self._tries = Counter(trial for trial, _ in self._seeds)
-        return ()
+        return [Ticket(last.trial, last.recipe, self.purpose) for last in unsettled(past).values()]
 
     def put_off(self, ticket: Ticket) -> None:
-        """Nothing to note: what has no result is asked for again."""
+        """Nothing to note: a repeat without a result is the first of the next launch."""
 
     def next(self) -> Ticket | None:
         """Choose the next trial to repeat, and give its Recipe another seed."""

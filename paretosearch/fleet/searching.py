@@ -66,7 +66,7 @@ class Searching:
     def _ticket(self, trial: int, genome: Genome | None) -> Ticket | None:
         """Make a Trial's Recipe; a genome without one ends FAIL here."""
         if genome is None:
-            self._search.tell(trial, None, {"failure": "infrastructure", "message": "the Launcher died while asking"})
+            self._search.tell(trial, None, {"failure": "infrastructure", "message": "the question was interrupted"})
             return None
         try:
             return Ticket(trial, self._space.recipe(genome))

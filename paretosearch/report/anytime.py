@@ -79,7 +79,7 @@ def anytime_table(stages: Sequence[Stage], axes: Collection[str]) -> RenderableT
         table.add_row(*numbers, words(recipe, axes))
     if any(stage.point.recipe.schedule in ENDS_ANYWHERE for stage in stages):
         return table
-    note = f"no training here could have ended early: only schedule = {', '.join(ENDS_ANYWHERE)} allows that"
+    note = f"none of these could have ended early: only schedule = {', '.join(ENDS_ANYWHERE)} allows that"
     return Group(table, Text(note, "dim"))
 
 

@@ -82,7 +82,7 @@ def confirmed_json(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
 
 
 def curse_line(estimates: Sequence[Estimate]) -> str | None:
-    """Say by how much the first results of the front were too good; None without repeats."""
+    """Say by how much the first results of those that were repeated were too good; None without repeats."""
     both = [(e.point.accuracy, e.accuracy) for e in estimates if e.repeats]
     if not both:
         return None

@@ -79,7 +79,7 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
         epochs=epochs,
         growth=grown,
         device_seconds=store.device_seconds(study),
-        curves=store.curves(study) if device_class == record.device_class else {},
+        curves=store.curves(study, device_class),
         estimates=store.estimates(study, device_class),
     )
 

@@ -57,7 +57,7 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
 
 
 def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
-    """Count trainings that ended early, what that saved at least, and who of those that ran on was judged wrongly."""
+    """Count trainings that ended early, what that saved about, and who of those that ran on was judged wrongly."""
     decisions = store.stop_decisions(study)
     by_id = {attempt.id: attempt for attempt in attempts}
     entered = {event.trial for event in store.front_events(study) if event.kind == "entered"}
@@ -65,10 +65,15 @@ def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) ->
     audited = [d for d in decisions if by_id[d.attempt].outcome == "complete"]
     return {
         "stopped": len(stopped),
-        "seconds_saved": sum(d.least_seconds - (by_id[d.attempt].train_seconds or 0.0) for d in stopped),
+        "seconds_saved": sum(_rest(by_id[d.attempt], len(store.epochs(d.attempt))) for d in stopped),
         "audited": len(audited),
         "wrong": sum(d.trial in entered for d in audited),
     }
+
+
+def _rest(attempt: AttemptRecord, epochs: int) -> float:
+    """Guess the training seconds that an attempt had before it when it ended early: at the pace that it had."""
+    return (attempt.train_seconds or 0.0) / max(epochs, 1) * (attempt.recipe.epochs - epochs)
 
 
 def _formats(record: StudyRecord) -> dict[str, Any]:
@@ -156,7 +161,7 @@ def _summary(status: dict[str, Any]) -> Table:
 
 
 def _stops_said(stops: Mapping[str, Any]) -> str:
-    saved = f", which saved {duration_text(stops['seconds_saved'])} of device time" if stops["stopped"] else ""
+    saved = f", which saved about {duration_text(stops['seconds_saved'])} of training" if stops["stopped"] else ""
     said = f"{counted(stops['stopped'], 'trial')}{saved}"
     if not stops["audited"]:
         return said

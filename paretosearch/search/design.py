@@ -29,6 +29,12 @@ def designed(space: Space, seed: int) -> Iterator[Genome]:
     yield from _spread(space, seed)
 
 
+def planned_of(space: Space) -> int:
+    """Count the genomes that a study should not go without: those before the sequence."""
+    formats = len(space.values_of("number_format")) if "number_format" in space.axes else 1
+    return formats + (2 if "epochs" in space.axes else 0)
+
+
 def reference_of(space: Space) -> dict[str, Value]:
     """Give the plain training of a space: what a Recipe has by default where that can be had, else what is plainest."""
     return {name: space.defaults.get(name, _plainest(Scale(axis))) for name, axis in space.axes.items()}

@@ -16,7 +16,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from paretosearch.axis import Value
-from paretosearch.search.design import designed
+from paretosearch.search.design import designed, planned_of
 from paretosearch.search.distributions import distribution
 from paretosearch.search.grid import grid
 from paretosearch.search.history import History, Identity, Known
@@ -64,7 +64,7 @@ class NSGA2(BaseSampler):
 
     Args:
         space: What is searched.
-        population: So many of the best results are the parents of the next child.
+        population: So many of the best results are the parents of the next child; of more than `MOST_RESULTS`, so many.
         seed: Seed of the study.
         parts: What of it is switched on.
     """
@@ -74,7 +74,7 @@ class NSGA2(BaseSampler):
         self._history = History(space)
         listed = space.size is not None and space.size <= MOST_GENOMES
         # Enough to fit a model to; what comes after it learns more from each trial than a plan does.
-        self._designed = min(population, max(LEAST_RESULTS, len(space.axes) + 2))
+        self._designed = max(planned_of(space), min(population, max(LEAST_RESULTS, len(space.axes) + 2)))
         self._genomes = grid(space) if listed else ()
         self._picker = Picker()
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from paretosearch.search.coding import Array
 from paretosearch.search.history import History, Result
@@ -49,6 +50,7 @@ class Picker:
 
     def __init__(self) -> None:
         self._fitted_at = 0
+        self._libraries = ThreadpoolController()
         self._shapes: tuple[Shape, Shape] | None = None
 
     def order(self, codes: Array, history: History, rng: Generator) -> NDArray[np.intp]:
@@ -64,6 +66,10 @@ class Picker:
         """
         if len(history.results) < LEAST_RESULTS:
             return np.arange(len(codes))
+        with self._libraries.limit(limits=1):  # the other cores are measured, and small matrices gain nothing by them
+            return np.argsort(-self._gains(codes, history, rng), kind="stable")
+
+    def _gains(self, codes: Array, history: History, rng: Generator) -> Array:
         best = history.best()
         model = self._model(best, history)
         front = _front(np.array([(math.exp(r.log_seconds), r.accuracy) for r in best]))
@@ -75,8 +81,9 @@ class Picker:
         seconds, accuracy = model.draws(codes, rng)
         # What takes longer than anything yet may be what the front lacks.
         slowest = max(float(np.median(seconds, 1).max()), math.exp(max(r.log_seconds for r in best)))
-        gains = sum(expected_gain(seconds, accuracy, front, slowest, scale) for scale in SCALES)
-        return np.argsort(-gains, kind="stable")
+        gains = [expected_gain(seconds, accuracy, front, slowest, scale) for scale in SCALES]
+        total: Array = np.sum(gains, axis=0)
+        return total
 
     def _model(self, best: Sequence[Result], history: History) -> Model:
         columns, axes = history.coding.axis_of_column, history.coding.axes

@@ -89,21 +89,27 @@ class Search:
         with _store_errors():
             self._study.enqueue_trial(values, user_attrs={"first": name}, skip_if_exists=True)
 
-    def plan(self, genomes: Iterable[Genome]) -> None:
+    def plan(self, genomes: Iterable[Genome]) -> int:
         """Ask for genomes of the space, in this order, before the sampler is asked, but for those that the study has.
 
         Args:
             genomes: A value for every axis.
 
+        Returns:
+            How many of them are trained by this study, and have no result of another.
+
         Raises:
             StoreError: If the database does not take it.
         """
         with _store_errors():
-            had = [trial.params or trial.system_attrs.get("fixed_params") for trial in self._study.get_trials(False)]
-            for genome in genomes:
-                values = {key: genome[key] for key in self._distributions}
+            trials = self._study.get_trials(deepcopy=False)
+            given = [trial.params for trial in trials if FROM in trial.user_attrs]
+            had = [trial.params or trial.system_attrs.get("fixed_params") for trial in trials]
+            wanted = [{key: genome[key] for key in self._distributions} for genome in genomes]
+            for values in wanted:
                 if values not in had:
                     self._study.enqueue_trial(values)
+            return sum(values not in given for values in wanted)
 
     def add_result(self, genome: Genome, objectives: tuple[float, float], note: Mapping[str, str]) -> int:
         """Take in a result of another study, as a Trial that is complete.
@@ -232,8 +238,16 @@ class Search:
 
     def _begun(self, trial: FrozenTrial) -> Asked:
         self._ids[trial.number] = trial._trial_id
-        whole = trial.params.keys() == self._distributions.keys()
-        return Asked(trial.number, dict(trial.params) if whole else None)
+        values = {
+            **trial.system_attrs.get("fixed_params", {}),
+            **trial.params,
+        }  # some may be planned, and not there yet
+        if values.keys() != self._distributions.keys():
+            return Asked(trial.number, None)
+        for name in values.keys() - trial.params.keys():
+            axis = self._distributions[name]
+            self._storage.set_trial_param(trial._trial_id, name, axis.to_internal_repr(values[name]), axis)
+        return Asked(trial.number, values)
 
     def counts(self) -> dict[str, int]:
         """Count the Trials by state: ``complete``, ``failed``, ``dominated`` and ``running``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,6 +210,14 @@ def _mean(point: Point, repeats: Sequence[Repeat]) -> tuple[float, float]:
     return sum(r.train_seconds for r in repeats) / len(repeats), sum(r.accuracy for r in repeats) / len(repeats)
 
 
+@cache
+def _standard_errors(repeats: int) -> float:
+    """Give the half width of a 95 % interval in standard errors, which are themselves known from few trainings."""
+    from scipy.special import stdtrit  # late, as it takes longer to import than a front to read
+
+    return float(stdtrit(PRIOR_WEIGHT + repeats, 0.975))
+
+
 def _estimate(
     point: Point,
     repeats: Sequence[Repeat],
@@ -218,13 +227,14 @@ def _estimate(
     on_front: bool,
     on_epsilon_front: bool,
 ) -> Estimate:
+    wide = _standard_errors(len(repeats))
     tests = [r.test_accuracy for r in repeats if r.test_accuracy is not None]
     return Estimate(
         point,
         len(repeats),
         *mean,
-        seconds_interval=float(1.96 * mean[0] * error[0]),
-        accuracy_interval=float(1.96 * error[1]),
+        seconds_interval=float(wide * mean[0] * error[0]),
+        accuracy_interval=float(wide * error[1]),
         test_accuracy=sum(tests) / len(tests) if tests else None,
         membership=membership,
         on_front=on_front,

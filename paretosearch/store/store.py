@@ -276,11 +276,11 @@ class Store:
             queries.require_study(session, study)
             return queries.stop_decisions(session, study)
 
-    def curves(self, study: str) -> Mapping[int, Sequence[tuple[float, float]]]:
-        """Give training seconds and accuracy after each epoch, by trial, of all that have a result."""
+    def curves(self, study: str, device_class: str | None = None) -> Mapping[int, Sequence[tuple[float, float]]]:
+        """Give seconds and accuracy after each epoch of all results on a class of device, its own if None, by trial."""
         with self._reading() as session:
             of_study = queries.require_study(session, study).device_class
-            return queries.curves(session, study, of_study)
+            return queries.curves(session, study, device_class or of_study)
 
     def completed(self, study: str, device_class: str | None = None) -> tuple[Point, ...]:
         """List the results of a study on a class of device, its own if None, by trial number."""
