@@ -137,7 +137,7 @@ class Search:
             return self._sampler.is_done(self._study)
 
     def ask(self) -> Asked:
-        """Begin a Trial.
+        """Begin a Trial, once those that were begun before have been taken up by `resume`.
 
         Returns:
             Its number and a value for every axis.

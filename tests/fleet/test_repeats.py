@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment
-from paretosearch.fleet.work import MOST_ATTEMPTS
+from paretosearch.fleet.checkpoints import files_of
+from paretosearch.fleet.launcher import Launcher
+from paretosearch.fleet.repeats import Repeats
+from paretosearch.fleet.work import MOST_ATTEMPTS, unsettled
 from paretosearch.outcome import Outcome, failed
 from paretosearch.store import AttemptRecord, Store, open_store
 from paretosearch.store.engine import open_engine
-from paretosearch.testing.fleet import complete
+from paretosearch.testing.fleet import ScriptedFleet, complete, cpu_device
 
 if TYPE_CHECKING:
     from tests.fleet.conftest import Bench, DyingAt
@@ -145,3 +151,46 @@ def test_no_seed_is_repeated_twice_after_a_stop_between_two_repeats(bench: Bench
     bench.launch(honest, trials=1, repeats=2)
     assert [a.outcome for a in repeats_of(bench)] == ["stopped", "complete", "complete"]
     assert len({a.seed for a in repeats_of(bench) if a.outcome == "complete"}) == 2
+
+
+def test_a_search_that_was_stopped_keeps_its_checkpoints_while_its_results_are_confirmed(bench: Bench) -> None:
+    def interrupted(assignment: Assignment) -> Outcome:
+        if assignment.trial == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            return Outcome("stopped", message="stopped by the user")
+        return honest(assignment)
+
+    bench.launch(interrupted, trials=TRIALS, devices=1)
+    stopped = bench.store.attempts("s", 4)[-1]
+    for trial in (1, 4):  # of which the first has ended
+        for path in files_of(bench.folder, trial, stopped.seed):
+            path.touch()
+    fleet = ScriptedFleet([cpu_device()], bench.folder, honest)
+    Launcher("s", [Repeats("s", bench.store, 1)], bench.store, fleet, bench.folder, bench.notes).run()
+    assert fleet.trained
+    assert {path.name for path in bench.folder.glob("checkpoint-*")} == {
+        path.name for path in files_of(bench.folder, 4, stopped.seed)
+    }
+
+
+def attempt_of(outcome: str | None, failure: str | None = None) -> SimpleNamespace:
+    return SimpleNamespace(trial=0, seed=1, outcome=outcome, failure=failure)
+
+
+LOST = attempt_of("failed", "infrastructure")
+
+
+@pytest.mark.parametrize(
+    ("tries", "is_open"),
+    [
+        ([attempt_of("stopped")], True),
+        ([attempt_of(None)], True),
+        ([LOST, attempt_of("stopped")], True),
+        ([LOST] * MOST_ATTEMPTS, False),
+        ([attempt_of("stopped"), attempt_of("failed", "diverged")], False),
+        ([attempt_of("stopped"), attempt_of("complete")], False),
+        ([attempt_of("dominated")], False),
+    ],
+)
+def test_a_training_is_open_until_it_ends_or_is_given_up(tries: list[AttemptRecord], is_open: bool) -> None:
+    assert (unsettled(tries) == {(0, 1): tries[-1]}) == is_open

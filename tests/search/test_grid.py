@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from paretosearch.axis import Choice, Int
+from paretosearch.errors import StoreAwayError
 from paretosearch.search import Search, grid
 from paretosearch.space import Space
 from paretosearch.testing.spaces import whole_space
@@ -35,12 +38,41 @@ def test_a_plan_is_asked_for_in_its_order_and_only_once(opened: Callable[..., Se
     asked = []
     for _ in range(2):  # as a launch that is repeated does
         search = opened(space=space, sampler="grid")
+        search.resume()
         search.plan(genomes)
         asked += [search.ask() for _ in range(4)]
     assert [trial.genome for trial in asked] == list(genomes)
     search.plan(genomes)
     assert search.ask().genome is not None  # nothing is left of the plan: this one is drawn
     assert search.trials() == 9
+
+
+def test_what_another_study_has_trained_is_no_part_of_the_plan(opened: Callable[..., Search]) -> None:
+    space = _space()
+    genomes, search = grid(space), opened(space=space, sampler="grid")
+    search.add_result(genomes[2], (3.0, 0.7), {"from": "other/4"})
+    assert search.plan(genomes) == 7
+    assert [search.ask().genome for _ in range(7)] == [*genomes[:2], *genomes[3:]]
+    assert search.trials() == 7
+
+
+def test_a_planned_trial_whose_question_was_interrupted_keeps_its_recipe(opened: Callable[..., Search]) -> None:
+    space = _space()
+    genomes, search = grid(space), opened(space=space, sampler="grid")
+    search.plan(genomes)
+    set_param, calls = search._storage._set_trial_param, []
+
+    def failing(*arguments: object) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise UnboundLocalError("of a connection that breaks")
+        set_param(*arguments)  # type: ignore[arg-type]
+
+    search._storage._set_trial_param = failing  # type: ignore[method-assign]
+    with pytest.raises(StoreAwayError):
+        search.ask()
+    assert [search.ask().genome for _ in genomes] == list(genomes)
+    assert search.trials() == len(genomes)
 
 
 def test_what_a_study_begins_with_is_not_asked_for_again(opened: Callable[..., Search]) -> None:

@@ -14,11 +14,25 @@ def point(trial: int, seconds: float, accuracy: float) -> Point:
     return Point(trial, seconds, accuracy, RECIPE, "cpu", trial)
 
 
+@pytest.mark.parametrize("spread", [0.004, 0.015])
+@pytest.mark.parametrize(("candidates", "repeats"), [(2, 2), (8, 3)])
+def test_the_intervals_hold_the_truth_as_often_as_they_say(spread: float, candidates: int, repeats: int) -> None:
+    chance, held = np.random.default_rng(0), []
+    for _ in range(400):
+        noise = chance.normal(0, spread, (candidates, repeats + 1))
+        points = [point(trial, 2.0 + trial, 0.8 + noise[trial, 0]) for trial in range(candidates)]
+        again = [
+            Repeat(t, s, 2.0 + t, 0.8 + noise[t, s], None) for t in range(candidates) for s in range(1, repeats + 1)
+        ]
+        held += [abs(e.accuracy - 0.8) <= e.accuracy_interval for e in estimated(points, again)]
+    assert 0.92 < np.mean(held) <= 1.0
+
+
 def test_a_result_without_repeats_is_its_own_estimate() -> None:
     (found,) = estimated([point(3, 2.0, 0.8)], [])
     assert (found.train_seconds, found.accuracy, found.repeats, found.test_accuracy) == (2.0, 0.8, 0, None)
     assert (found.membership, found.on_front, found.on_epsilon_front) == (1.0, True, True)
-    assert found.seconds_interval == pytest.approx(1.96 * 2.0 * PRIOR_SPREAD[0])
+    assert found.seconds_interval == pytest.approx(2.776 * 2.0 * PRIOR_SPREAD[0], rel=1e-3)
 
 
 def test_the_means_are_of_the_repeats_alone_since_the_first_result_was_chosen() -> None:
