@@ -12,13 +12,14 @@ READY_DEV := $(VENV)/.ready-dev
 # Programs that tests start for real, and the Debian packages that bring them.
 SYSTEM := postgresql gcc libc6-dev
 
-.PHONY: help install quickstart test check bench gpu system clean
+.PHONY: help install quickstart test check faults bench gpu system clean
 
 help:
 	@echo "make quickstart   a Pareto front from real trainings on Fashion-MNIST, in minutes, on whatever is here"
 	@echo "                  (CPU=1 for one CPU slot, TRIALS=3 for three trials)"
 	@echo "make test         all tests, with the system packages that they need"
 	@echo "make check        lint, types, import rules"
+	@echo "make faults       kills launches, Workers and databases, and counts what is lost (ARGS='--seed 2 --kills 80')"
 	@echo "make bench        the engine against what a user would write, row by row (half an hour; ROWS='images overhead')"
 	@echo "make gpu          the tests and the benchmark that need a GPU"
 
@@ -57,6 +58,9 @@ check: $(READY_DEV)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+faults: $(READY_DEV) system
+	$(BIN)/pytest -m faults tests/faults -q $(ARGS)
 
 bench: $(READY_DEV)
 	$(BIN)/paretosearch data fetch fashion-mnist
