@@ -38,7 +38,7 @@ def test_the_table_names_the_epoch_and_says_when_no_training_could_have_ended_ea
         return console.export_text()
 
     assert "1/3" in text(CONSTANT)
-    assert "no training here could have ended early" in text(ANNEALED)
+    assert "none of these could have ended early" in text(ANNEALED)
     assert "no trial is complete yet" in text()
 
 
