@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import stat
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,22 +57,6 @@ def test_a_password_is_a_file_and_in_no_environment_and_no_command(compose: Call
         assert not [word for word in service["command"] or () if re.search("(?i)pass|token|secret", word)]
     assert read == {f"/run/secrets/{name}" for name in found["secrets"]}
     assert all(FILE_VARIABLE in found["services"][name]["environment"] for name in OURS)
-
-
-def test_the_files_of_the_passwords_are_made_for_their_owner_alone_and_never_committed(
-    compose: Callable[..., Compose], top: Path, tmp_path: Path
-) -> None:
-    files = [Path(secret["file"]).relative_to(top) for secret in compose()["secrets"].values()]
-    assert all(f"/{file.parent}/" in (top / ".gitignore").read_text().splitlines() for file in files)
-    shutil.copy(top / "Makefile", tmp_path)
-    for _ in range(2):  # the second time they stay as they are
-        subprocess.run(["make", "--silent", *map(str, files)], cwd=tmp_path, check=True)
-        made = {(tmp_path / file).read_text() for file in files}
-    assert len(made) == len(files) == 3
-    assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in made)
-    modes = {stat.S_IMODE((tmp_path / file).stat().st_mode) for file in files}
-    folders = {stat.S_IMODE((tmp_path / file.parent).stat().st_mode) for file in files}
-    assert (modes, folders) == ({0o444}, {0o700})
 
 
 def test_the_database_is_healthy_then_its_tables_are_made_then_they_are_used(services: Compose) -> None:
