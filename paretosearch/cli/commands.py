@@ -24,6 +24,9 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
     app.add_typer(data, name="data")
+    store = typer.Typer(help="Get the database ready ahead of time: store upgrade.", no_args_is_help=True)
+    store.command("upgrade")(upgrade)
+    app.add_typer(store, name="store")
 
 
 def launch(
@@ -244,3 +247,10 @@ def fetch(
     from paretosearch import data
 
     print(data.fetch(name))
+
+
+def upgrade(storage: Storage = None) -> None:
+    """Make the tables of the database, or bring those of an older version up to date."""
+    from paretosearch.api.upgrading import upgrade as run
+
+    print(f"the tables in {run(storage)} are up to date")

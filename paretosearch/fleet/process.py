@@ -111,7 +111,7 @@ class WorkerProcess:
 
 def worker_environment(device: Device) -> dict[str, str]:
     """Give a Worker's environment: its Device alone, its threads, its allocator, and not the database's password."""
-    own = {name: value for name, value in os.environ.items() if name != "PARETOSEARCH_STORAGE"}
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PARETOSEARCH_STORAGE")}
     threads = str(max(1, len(device.cores)))
     gpu = device.uuid if device.kind == "cuda" else ""
     return {**own, **ALLOCATOR, "CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}

@@ -306,11 +306,35 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         return Search(study, storage, space, chooser)
 
 
-def _connect(url: str) -> RDBStorage:
+def upgrade_tables(url: str) -> None:
+    """Make Optuna's tables where there are none, and bring those of an older Optuna to what this one expects.
+
+    Args:
+        url: SQLAlchemy URL of the database, with its driver.
+
+    Raises:
+        StoreError: If the database cannot be opened or written, or a newer Optuna made the tables.
+    """
+    storage = _connect(url, any_version=True)
+    try:
+        with _store_errors():
+            found = storage.get_current_version()
+            if found not in storage.get_all_versions():
+                known = f"which Optuna {optuna.__version__} does not know; upgrade it"
+                raise StoreError(f"Optuna's tables are of version {found}, {known}")
+            if found != storage.get_head_version():
+                storage.upgrade()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _connect(url: str, any_version: bool = False) -> RDBStorage:
     with _store_errors(ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
         sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
         kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
-        return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=kwargs)  # Optuna formats it
+        formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        return RDBStorage(formatted, engine_kwargs=kwargs, skip_compatibility_check=any_version)
 
 
 def _name_metrics(study: optuna.Study) -> None:

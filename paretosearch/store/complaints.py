@@ -16,7 +16,7 @@ _ADVICE = (
     ("database is locked", "another program is writing to it; end that one, then run the same command again"),
     ("disk is full", "free some space, then run the same command again"),
     ("no space left", "free some space, then run the same command again"),
-    ("password", "set the right user and password in PARETOSEARCH_STORAGE"),
+    ("password", "set the right user and password in PARETOSEARCH_STORAGE or its password file"),
     ("permission denied", "ask for a database that this user owns"),
     ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
     ("does not exist", "create it by `createdb`, or name another by --storage"),

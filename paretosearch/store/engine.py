@@ -15,6 +15,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from paretosearch.errors import StoreError
 from paretosearch.store.complaints import complaint
+from paretosearch.store.passwords import FILE_VARIABLE, with_password
 
 VARIABLE = "PARETOSEARCH_STORAGE"
 DEFAULT = "sqlite:///paretosearch.db"
@@ -35,8 +36,17 @@ _PRAGMAS = (f"busy_timeout = {round(BUSY_SECONDS * 1000)}", "foreign_keys = ON",
 
 
 def default_url() -> str:
-    """Name the database of a command without ``--storage``: ``PARETOSEARCH_STORAGE``, else a file here."""
-    return os.environ.get(VARIABLE) or DEFAULT
+    """Name the database of a command without ``--storage``.
+
+    Returns:
+        ``PARETOSEARCH_STORAGE``, with the password that the file ``PARETOSEARCH_STORAGE_PASSWORD_FILE`` holds; without
+        that variable an SQLite file here.
+
+    Raises:
+        StoreError: If the file of the password cannot be read, or holds none.
+    """
+    url, file = os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
+    return with_password(url, Path(file)) if file else url
 
 
 def redacted(url: str | URL) -> str:

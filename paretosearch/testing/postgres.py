@@ -7,13 +7,14 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, make_url
 
 #: What a throw-away server need not do: survive a power cut, listen on a network, start workers for big queries.
 _OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_parallel_workers_per_gather=0")
@@ -26,10 +27,11 @@ class PostgresServer:
     Args:
         folder: Where its socket is.
         user: Who runs it; None is whoever runs the tests.
+        password: What it asks for; None if it lets everybody in.
     """
 
-    def __init__(self, folder: Path, user: str | None) -> None:
-        self._folder, self._user = folder, user
+    def __init__(self, folder: Path, user: str | None, password: str | None = None) -> None:
+        self._folder, self._user, self._password = folder, user, password
         self._numbers = count()
 
     def restart(self) -> None:
@@ -60,8 +62,30 @@ class PostgresServer:
         engine.dispose()
         return self._url(name)
 
+    def run_script(self, url: str, script: Path, environment: Mapping[str, str]) -> None:
+        """Run a file of SQL by psql, as PostgreSQL's image does with a new database.
+
+        Args:
+            url: One that `new_database` has given.
+            script: The file.
+            environment: What its commands of the shell find there.
+        """
+        own = {"PGPASSWORD": self._password or "", "PGHOST": str(self._folder), "PGUSER": "postgres"}
+        database = str(make_url(url).database)
+        command = [str(_program("psql")), "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--dbname={database}"]
+        done = subprocess.run(
+            [*command, f"--file={script}"],
+            env={**os.environ, **own, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
     def _url(self, database: str) -> str:
-        return f"{_DRIVER}://postgres@/{database}?host={self._folder}"
+        place = {"host": str(self._folder)}
+        url = URL.create(_DRIVER, "postgres", self._password, database=database, query=place)
+        return url.render_as_string(hide_password=False)
 
 
 def why_no_postgres() -> str | None:
@@ -72,17 +96,23 @@ def why_no_postgres() -> str | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server in a temporary folder for as long as the context lasts."""
+def postgres_server(password: str | None = None) -> Iterator[PostgresServer]:
+    """Run a server in a temporary folder for as long as the context lasts.
+
+    Args:
+        password: What it asks for; None lets everybody in.
+    """
     with tempfile.TemporaryDirectory(prefix="pg") as name:  # short: the path of a socket has 107 characters at most
         folder = Path(name)
         user = _user()
         if user is not None:
             shutil.chown(folder, user)
-        _run(
-            user, folder, "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"
-        )
-        server = PostgresServer(folder, user)
+        asks = ["--auth=trust"]
+        if password is not None:
+            (folder / "password").write_text(password, encoding="utf-8")
+            asks = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        _run(user, folder, "initdb", *asks, "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync")
+        server = PostgresServer(folder, user, password)
         server.start()
         try:
             yield server

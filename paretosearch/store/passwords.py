@@ -1,0 +1,46 @@
+"""Takes the password of a database from a file, as containers get their secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from paretosearch.errors import StoreError
+
+#: Names the file. Its mode is not looked at: a container's secret is often readable by all, in a folder that is not.
+FILE_VARIABLE = "PARETOSEARCH_STORAGE_PASSWORD_FILE"
+
+
+def with_password(url: str, file: Path) -> str:
+    """Put the password that a file holds into a database URL.
+
+    Args:
+        url: The URL; one that has a password of its own, needs none or is malformed stays as it is.
+        file: The password; newlines at its end are not part of it.
+
+    Returns:
+        The URL with its password: for connecting, never for showing.
+
+    Raises:
+        StoreError: If the file cannot be read, or holds no password.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return url  # whoever opens it says what is wrong
+    if parsed.get_backend_name() == "sqlite" or parsed.password is not None:
+        return url
+    return parsed.set(password=_read(file)).render_as_string(hide_password=False)
+
+
+def _read(file: Path) -> str:
+    try:
+        password = file.read_text(encoding="utf-8").rstrip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise StoreError(f"the password in {file} cannot be read: {reason}; correct {FILE_VARIABLE}") from None
+    if not password:
+        raise StoreError(f"{file} is empty; write the password into it, or take {FILE_VARIABLE} away")
+    return password
