@@ -70,7 +70,7 @@ def stack(server: PostgresServer, services: Compose, tmp_path_factory: pytest.Te
     secrets = tmp_path_factory.mktemp("secrets")
     for name, password in PASSWORDS.items():
         (secrets / name).write_text(password + "\n")
-        (secrets / name).chmod(0o444)
+        (secrets / name).chmod(0o600)  # outside /run/secrets others may not read it
     stack = Stack(server.new_database(), secrets, services)
     (script,) = [Path(v["source"]) for v in services["database"]["volumes"] if "initdb" in v["target"]]
     named = services["database"]["environment"]["DASHBOARD_PASSWORD_FILE"]
@@ -96,7 +96,6 @@ def test_migrate_may_run_again_and_shows_no_password(stack: Stack) -> None:
 
 
 def test_the_password_file_is_what_opens_the_database(stack: Stack) -> None:
-    (stack.secrets / "database_password").chmod(0o600)
     (stack.secrets / "database_password").write_text("another")
     refused = stack.run("migrate")
     (stack.secrets / "database_password").write_text(PASSWORDS["database_password"])
