@@ -43,7 +43,7 @@ def default_url() -> str:
         that variable an SQLite file here.
 
     Raises:
-        StoreError: If the file of the password cannot be read, or holds none.
+        StoreError: If the file of the password cannot be read, can be read by others, or holds none.
     """
     url, file = os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
     return with_password(url, Path(file)) if file else url

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -9,8 +10,11 @@ from sqlalchemy.exc import ArgumentError
 
 from paretosearch.errors import StoreError
 
-#: Names the file. Its mode is not looked at: a container's secret is often readable by all, in a folder that is not.
+#: Names the file.
 FILE_VARIABLE = "PARETOSEARCH_STORAGE_PASSWORD_FILE"
+
+#: Where containers find secrets: their modes say nothing there, since nobody else is in a container.
+SECRETS = Path("/run/secrets")
 
 
 def with_password(url: str, file: Path) -> str:
@@ -24,7 +28,7 @@ def with_password(url: str, file: Path) -> str:
         The URL with its password: for connecting, never for showing.
 
     Raises:
-        StoreError: If the file cannot be read, or holds no password.
+        StoreError: If the file cannot be read, can be read by others, or holds no password.
     """
     try:
         parsed = make_url(url)
@@ -37,10 +41,14 @@ def with_password(url: str, file: Path) -> str:
 
 def _read(file: Path) -> str:
     try:
-        password = file.read_text(encoding="utf-8").rstrip("\n")
+        place = file.resolve(strict=True)  # secrets are often links to links
+        mode = stat.S_IMODE(place.stat().st_mode)
+        password = place.read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise StoreError(f"the password in {file} cannot be read: {reason}; correct {FILE_VARIABLE}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and not place.is_relative_to(SECRETS):
+        raise StoreError(f"others may read {file} (mode {mode:04o}); chmod 600 it, or mount it under {SECRETS}")
     if not password:
         raise StoreError(f"{file} is empty; write the password into it, or take {FILE_VARIABLE} away")
     return password

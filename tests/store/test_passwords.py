@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from paretosearch.errors import StoreError
-from paretosearch.store import default_url, open_store, redacted
+from paretosearch.store import default_url, open_store, passwords, redacted
 from paretosearch.testing.postgres import PostgresServer, postgres_server, why_no_postgres
 
 PASSWORD = "s3cr3t @:/%'x"
@@ -29,7 +29,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of the password, which the environment names."""
     file = tmp_path / "password"
     file.write_text(f"{PASSWORD}\n")
-    file.chmod(0o444)
+    file.chmod(0o600)
     monkeypatch.setenv("PARETOSEARCH_STORAGE_PASSWORD_FILE", str(file))
     return file
 
@@ -53,7 +53,6 @@ def test_the_password_of_a_file_opens_the_database(bare: str) -> None:
 
 @pytest.mark.usefixtures("bare")
 def test_a_wrong_password_is_said_and_not_shown(file: Path) -> None:
-    file.chmod(0o600)
     file.write_text("wr0ng")
     with pytest.raises(StoreError, match="password authentication failed") as caught:
         open_store()
@@ -86,8 +85,18 @@ def test_a_file_without_a_password_is_named(
     file: Path, content: bytes | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PARETOSEARCH_STORAGE", URL)
-    file.unlink()
-    if content is not None:
-        file.write_bytes(content)
+    file.unlink() if content is None else file.write_bytes(content)
     with pytest.raises(StoreError, match=f"{file}.*{said}"):
         default_url()
+
+
+def test_a_password_that_others_may_read_is_refused_but_where_containers_have_theirs(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARETOSEARCH_STORAGE", URL)
+    file.chmod(0o444)
+    with pytest.raises(StoreError, match=rf"others may read {file} \(mode 0444\); chmod 600 it") as caught:
+        default_url()
+    assert PASSWORD not in str(caught.value)
+    monkeypatch.setattr(passwords, "SECRETS", file.parent)
+    assert make_url(default_url()).password == PASSWORD
