@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from paretosearch.device import Device
+from paretosearch.environment import for_programs
+from paretosearch.files import private_file
 
 #: Returning activations to the system and faulting them in again costs a CPU training a quarter of its time.
 ALLOCATOR = {
@@ -41,7 +43,7 @@ class WorkerProcess:
         self._unread = b""
         self.connection, theirs = socket.socketpair()
         arguments = [theirs.fileno(), os.getpid(), json.dumps(device.to_plain()), folder]
-        with self._log.open("ab") as log:
+        with private_file(self._log, append=True) as log:
             self._spoken = log.tell()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "paretosearch.fleet.worker", *map(str, arguments)],
@@ -100,10 +102,15 @@ class WorkerProcess:
 
 def worker_environment(device: Device) -> dict[str, str]:
     """Give a Worker's environment: its Device alone, its threads, its allocator, and not the database's password."""
-    own = {name: value for name, value in os.environ.items() if name != "PARETOSEARCH_STORAGE"}
     threads = str(max(1, len(device.cores)))
     gpu = device.uuid if device.kind == "cuda" else ""
-    return {**own, **ALLOCATOR, "CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    return {
+        **for_programs(),
+        **ALLOCATOR,
+        "CUDA_VISIBLE_DEVICES": gpu,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
 
 
 def _how_it_ended(code: int) -> str:
