@@ -220,8 +220,7 @@ class Search:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        _close(self._storage)
 
     def _trial_id(self, number: int) -> int:
         try:
@@ -253,6 +252,14 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     chooser = make_sampler(sampler, space, population, seed)
     storage = _connect(url)
+    try:
+        return _opened(storage, name, space, chooser)
+    except BaseException:
+        _close(storage)
+        raise
+
+
+def _opened(storage: RDBStorage, name: str, space: Space, chooser: StudySampler) -> Search:
     with _store_errors():
         study = optuna.create_study(
             storage=storage, sampler=chooser, study_name=name, directions=DIRECTIONS, load_if_exists=True
@@ -261,6 +268,11 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
             raise StoreError(f"the database has a study {name!r} with other objectives than ours; choose another name")
         _name_metrics(study)
         return Search(study, storage, space, chooser)
+
+
+def _close(storage: RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def _connect(url: str) -> RDBStorage:
@@ -286,7 +298,8 @@ def _check_objectives(trial: int, objectives: tuple[float, float]) -> None:
 @contextmanager
 def _store_errors(*more: type[Exception]) -> Iterator[None]:
     """Say what the database has against it in one line of ours."""
-    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, *more)
+    # The third is of half a pair of surrogates, which no database takes.
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, UnicodeError, *more)
     try:
         yield
     except kinds as error:

@@ -32,7 +32,11 @@ WRITES = "paretosearch_writes"
 
 #: FULL: a Worker's file is deleted after the commit, so the commit must survive a power cut; NORMAL would sync a WAL
 #: at checkpoints only.
-_PRAGMAS = (f"busy_timeout = {round(BUSY_SECONDS * 1000)}", "foreign_keys = ON", "synchronous = FULL")
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = FULL",
+)
 
 
 def default_url() -> str:
@@ -184,7 +188,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
 def _set_up(connection: Any, _entry: ConnectionPoolEntry | None = None) -> None:
     for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+        connection.execute(pragma)
 
 
 def _set_up_for_writing(connection: Any, _entry: ConnectionPoolEntry) -> None:
