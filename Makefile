@@ -12,13 +12,14 @@ READY_DEV := $(VENV)/.ready-dev
 # Programs that tests start for real, and the Debian packages that bring them.
 SYSTEM := postgresql gcc libc6-dev
 
-.PHONY: help install quickstart test check bench gpu system clean
+.PHONY: help install quickstart test check audit bench gpu system clean
 
 help:
 	@echo "make quickstart   a Pareto front from real trainings on Fashion-MNIST, in minutes, on whatever is here"
 	@echo "                  (CPU=1 for one CPU slot, TRIALS=3 for three trials)"
 	@echo "make test         all tests, with the system packages that they need"
 	@echo "make check        lint, types, import rules"
+	@echo "make audit        known vulnerabilities of what is installed, where the package index tells of them"
 	@echo "make bench        the engine against what a user would write, row by row (half an hour; ROWS='images overhead')"
 	@echo "make gpu          the tests and the benchmark that need a GPU"
 
@@ -58,6 +59,13 @@ check: $(READY_DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Strict: what the index tells nothing about is a failure, or a mirror that never tells would look like good news.
+audit: $(READY_DEV)
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install -qq --disable-pip-version-check pip-audit
+	$(BIN)/pip --disable-pip-version-check freeze --exclude-editable > $(VENV)-audit/installed.txt
+	$(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r $(VENV)-audit/installed.txt
+
 bench: $(READY_DEV)
 	$(BIN)/paretosearch data fetch fashion-mnist
 	$(BIN)/python -m benchmarks.bench $(if $(ROWS),--rows $(ROWS))
@@ -68,4 +76,4 @@ gpu: $(READY_DEV)
 	$(BIN)/python -m benchmarks.gpu
 
 clean:
-	rm -rf $(VENV) front paretosearch.db*
+	rm -rf $(VENV) $(VENV)-audit front paretosearch.db*

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+from collections.abc import Iterator
 from pathlib import Path
 
 #: What an array of NumPy is made by, under the names of today and of 2009.
@@ -29,7 +30,15 @@ def check_pickle(path: Path) -> None:
     Raises:
         ValueError: If it names anything that is not `HARMLESS`, or is no pickle.
     """
+    for name, argument in _operations(path):
+        if name in _NAMING and (name != "GLOBAL" or argument not in HARMLESS):
+            raise ValueError(f"{path.name} would call {argument or 'something'!r} when it is read")
+
+
+def _operations(path: Path) -> Iterator[tuple[str, object]]:
     with path.open("rb") as file:
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name in _NAMING and (opcode.name != "GLOBAL" or argument not in HARMLESS):
-                raise ValueError(f"{path.name} would call {argument or 'something'!r} when it is read")
+        try:
+            for opcode, argument, _ in pickletools.genops(file):
+                yield opcode.name, argument
+        except (ValueError, OverflowError, MemoryError) as error:
+            raise ValueError(f"{path.name} is damaged: {error}") from None

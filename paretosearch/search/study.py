@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from paretosearch.axis import Value
 from paretosearch.errors import ParetosearchError, StoreError
 from paretosearch.search.distributions import distribution
-from paretosearch.search.samplers import StudySampler, make_sampler
+from paretosearch.search.nsga2 import NSGA2
+from paretosearch.search.samplers import SeededByTrial, StudySampler, make_sampler
 from paretosearch.space import Genome, Space
 
 METRICS = ("train_seconds", "accuracy")
@@ -259,7 +260,7 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         raise
 
 
-def _opened(storage: RDBStorage, name: str, space: Space, chooser: StudySampler) -> Search:
+def _opened(storage: RDBStorage, name: str, space: Space, chooser: NSGA2 | SeededByTrial) -> Search:
     with _store_errors():
         study = optuna.create_study(
             storage=storage, sampler=chooser, study_name=name, directions=DIRECTIONS, load_if_exists=True

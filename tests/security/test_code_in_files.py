@@ -1,7 +1,10 @@
 """S2 and S9: nothing runs what a file, a name or an argument says."""
 
 import ast
+import json
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +17,7 @@ from paretosearch.fleet.devices import slots, wanted
 from paretosearch.recipe import Recipe
 from paretosearch.studyfile import load
 from paretosearch.testing import source
-from paretosearch.testing.commands import STUDY
+from paretosearch.testing.commands import STUDY, environment
 from paretosearch.training import native
 
 NoteAttacks = Callable[[int, str, int, int, str], None]
@@ -185,6 +188,18 @@ def test_a_hostile_recipe_is_refused(mark: Path) -> None:
     with pytest.raises(ParetosearchError, match="must be a name"):
         Recipe("folder:\x1b]0;gone\x07", "convnet")
     assert not mark.exists()
+
+
+def test_an_error_that_quotes_a_hostile_file_is_one_line_that_moves_no_cursor(mark: Path) -> None:
+    hostile = "\x1b]0;gone\x07\x1b[2J\nparetosearch: all is well\r\x9b"
+    Path("hostile.json").write_text(json.dumps({"dataset": "mnist", "network": "convnet", hostile + "a" * 9999: 1}))
+    command = [sys.executable, "-m", "paretosearch", "train", "hostile.json", "--cpu", "1"]
+    done = subprocess.run(command, env=environment(mark.parent), capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("paretosearch: hostile.json: a Recipe has no field ")
+    assert line.isprintable()
+    assert len(line) < 5000
 
 
 def test_a_hostile_list_of_devices_is_refused(mark: Path, note_attacks: NoteAttacks) -> None:

@@ -50,13 +50,19 @@ def exposed(serve: Serve, sqlite_url: str) -> Dashboard:
 
 
 @pytest.fixture(scope="module")
-def given(serve: Serve, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Dashboard:
+def postgres_url(postgres: PostgresServer) -> str:
+    return searched(postgres.new_database())
+
+
+@pytest.fixture(scope="module")
+def given(serve: Serve, postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Dashboard:
     """A dashboard of a PostgreSQL database, with a token from a file."""
     file = tmp_path_factory.mktemp("secret") / "token"
     file.write_text(f"{TOKEN}\n")
     file.chmod(0o600)
-    url = f"{searched(postgres.new_database())}&options=-c%20search_path%3Dpublic"
-    return serve(url, "--expose", PARETOSEARCH_DASHBOARD_TOKEN_FILE=str(file))
+    return serve(
+        f"{postgres_url}&options=-c%20search_path%3Dpublic", "--expose", PARETOSEARCH_DASHBOARD_TOKEN_FILE=str(file)
+    )
 
 
 def token_of(dashboard: Dashboard) -> str:
@@ -233,13 +239,11 @@ def test_no_request_changes_a_study(default: Dashboard, given: Dashboard, note_a
     note_attacks(7, "studies lost", lost, 2, "studies")
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite_url", "postgres_url"])
 def test_the_database_itself_refuses_what_the_guard_would_let_through(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path, note_attacks: NoteAttacks
+    kind: str, request: pytest.FixtureRequest, note_attacks: NoteAttacks
 ) -> None:
-    server = request.getfixturevalue("postgres") if kind == "postgresql" else None
-    url = searched(server.new_database() if server else f"sqlite:///{tmp_path}/my.db")
-    storage = _storage(url, allow_changes=False)
+    storage = _storage(request.getfixturevalue(kind), allow_changes=False)
     trial = storage.get_all_trials(1)[0]._trial_id
     changes: list[Callable[[], object]] = [
         lambda: storage.delete_study(1),

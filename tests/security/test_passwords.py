@@ -1,8 +1,9 @@
-"""S5: the password of the database is seen nowhere but where it is needed."""
+"""S5 and S11: a launch shows the database's password to nobody, and what it leaves to nobody else."""
 
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -26,6 +27,8 @@ from paretosearch.testing.images import image_folder
 from paretosearch.testing.postgres import PostgresServer
 
 NoteAttacks = Callable[[int, str, int, int, str], None]
+
+BY_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 #: In it are all characters that some reader of URLs, formats or quotes stumbles over.
 PASSWORD = """S3CRET{x}/@%:"' ?#&é"""
@@ -66,7 +69,7 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A launch with the password in its environment, watched from beside it."""
+    """A launch with the password in its environment and no umask, watched from beside it."""
     home = tmp_path_factory.mktemp("watched")
     image_folder(home / "images")
     (home / "tiny.toml").write_text(STUDY)
@@ -74,7 +77,7 @@ def watched(postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory) 
     env = {**environment(home), **OTHERS, "PARETOSEARCH_STORAGE": seen.url, "CC": "none"}  # nothing is built here
     command = [sys.executable, "-m", "paretosearch", "launch", "tiny.toml", "--cpu", "1", "--trials", "1", "--debug"]
     with (home / "output").open("wb") as output:
-        process = subprocess.Popen(command, cwd=home, env=env, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=home, env=env, stdout=output, stderr=subprocess.STDOUT, umask=0)
         launcher = psutil.Process(process.pid)
         while process.poll() is None:
             seen.look(launcher)
@@ -101,6 +104,32 @@ def test_a_launch_leaves_its_password_in_no_file_argument_output_or_worker(
     files = sum(path.is_file() for path in watched.home.rglob("*"))
     places = files + len(watched.arguments) + len(watched.environments)
     note_attacks(5, "occurrences", 0, places, "files, arguments, environments and outputs")
+
+
+def readable(folder: Path) -> Iterator[Path]:
+    """Give what others can read or write, below a folder: nothing in one that they cannot enter."""
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if mode & BY_OTHERS:
+            yield path
+        if path.is_dir() and mode & BY_OTHERS:
+            yield from readable(path)
+
+
+def test_nobody_else_can_read_what_a_launch_leaves(watched: Watched, note_attacks: NoteAttacks) -> None:
+    brought = [watched.home / name for name in ("images", "tiny.toml", "output")]
+    left = [path for path in watched.home.rglob("*") if not {path, *path.parents}.intersection(brought)]
+    names = {path.name for path in left}
+    assert {"launcher.lock", "worker-cpu-0.log", "facts.json", "test-images.npy"} <= names, names
+    assert any(name.startswith("core-") for name in names)
+    private = [path for path in left if "state" in path.parts or path.parent.name.startswith("paretosearch-")]
+    assert [path for path in private if path.is_file() and path.stat().st_mode & BY_OTHERS] == []
+    # The lock of a data set stands beside its folder and holds nothing; the folders above are as the umask has them.
+    found = [
+        path for path in readable(watched.home) if path in left and path.is_file() and path.parent.name != "arrays"
+    ]
+    assert found == []
+    note_attacks(11, "world-readable", 0, len(left), "files and folders")
 
 
 def commands(watched: Watched) -> Iterator[tuple[list[str], str]]:

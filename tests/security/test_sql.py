@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect
+from sqlalchemy import Engine, inspect
 
 from paretosearch.axis import Choice
 from paretosearch.device import Device
@@ -16,7 +16,6 @@ from paretosearch.search import open_search
 from paretosearch.search.study import _opened
 from paretosearch.space import Space
 from paretosearch.store import Store, open_store
-from paretosearch.store.engine import open_engine
 from paretosearch.store.tables import Base
 from paretosearch.testing.postgres import PostgresServer
 from paretosearch.testing.store.builders import CPU, complete, recipe, study_record
@@ -64,11 +63,9 @@ def store(url: str) -> Iterator[Store]:
         yield store
 
 
-def tables(url: str) -> set[str]:
-    engine = open_engine(url)
-    found = {*inspect(engine).get_table_names(), *inspect(engine).get_view_names()}
-    engine.dispose()
-    return found
+def tables(engine: Engine) -> set[str]:
+    looked = inspect(engine)
+    return {*looked.get_table_names(), *looked.get_view_names()}
 
 
 def use(store: Store, name: str) -> None:
@@ -93,8 +90,9 @@ def look(store: Store, name: str) -> None:
     store.completed(name, name)
 
 
-def test_a_hostile_name_is_a_name(store: Store, url: str, note_attacks: NoteAttacks) -> None:
-    before, innocent = tables(url), store.front("innocent")
+def test_a_hostile_name_is_a_name(store: Store, note_attacks: NoteAttacks) -> None:
+    engine, innocent = store._engine, store.front("innocent")
+    before = tables(engine)
     assert {table.name for table in Base.metadata.sorted_tables} | {"ps_pareto_front"} <= before
     intact = 0
     for number, name in enumerate(HOSTILE.values(), start=2):
@@ -102,7 +100,7 @@ def test_a_hostile_name_is_a_name(store: Store, url: str, note_attacks: NoteAtta
         look(store, name)
         assert len(store.studies()) == number
         assert store.front("innocent") == innocent
-        intact += tables(url) == before
+        intact += tables(engine) == before
     assert intact == len(HOSTILE)
     note_attacks(3, "tables intact", intact, len(HOSTILE), "hostile names")
 
@@ -111,13 +109,13 @@ def test_a_hostile_name_is_a_name_to_optuna(url: str, note_attacks: NoteAttacks)
     open_store(url).close()
     space = Space({"dataset": "d", "network": "n"}, {"pooling": Choice(("max", *map(readable, HOSTILE.values())))})
     with closing(open_search(url, "innocent", space, "random", 4, 0)) as search:
-        before, intact = tables(url), 0
+        before, intact = tables(search._storage.engine), 0
         for name in HOSTILE.values():
             search.tell(search.ask().trial, (1.0, 0.5), {"message": readable(name)})
             # A name of a study has at most 512 characters there, and no NUL and no half of a pair of surrogates.
             with suppress(StoreError):
                 _opened(search._storage, name, space, search._sampler)
-            intact += tables(url) == before
+            intact += tables(search._storage.engine) == before
         assert intact == len(HOSTILE)
         assert search.trials() == len(HOSTILE)
     note_attacks(3, "tables intact", intact, len(HOSTILE), "hostile names")
