@@ -40,7 +40,8 @@ def folder_for(url: str, study: str) -> Path:
     try:
         return private_folder(private_folder(root) / study)
     except OSError as error:
-        raise StoreError(f"cannot make the folder {error.filename or root / study}: {error.strerror}") from None
+        place = error.filename or root / study
+        raise StoreError(f"cannot make the folder {place}: {error.strerror}; move away what is there") from None
 
 
 def _state_folder(url: str) -> Path:

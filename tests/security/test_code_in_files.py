@@ -155,7 +155,7 @@ def test_a_thousand_damaged_study_files_are_read_or_refused_in_one_line(note_att
     random_ = random.Random(7)
     pieces = [*STUDY.split(), "[" * 50, "{", "}", '"""', "\x00", "1e999", "-1", "9" * 40, "nan", "true", "🦉", "\u202e"]
     odd, count = [], 1000
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(count):
         words = STUDY.split(" ")
         for _ in range(random_.randint(1, 6)):
@@ -166,7 +166,7 @@ def test_a_thousand_damaged_study_files_are_read_or_refused_in_one_line(note_att
         except ParetosearchError as error:
             odd += [str(error)] if len(str(error)) > 2000 or "Traceback" in str(error) else []
     assert odd == []
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
     note_attacks(2, "crashes", 0, count, "damaged files")
 
 

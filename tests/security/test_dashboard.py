@@ -20,6 +20,7 @@ from optuna.study import StudyDirection
 from optuna_dashboard._app import create_app
 
 from paretosearch.errors import UsageError
+from paretosearch.report import dashboard
 from paretosearch.report.dashboard import _storage, serve
 from paretosearch.testing.dashboards import Dashboard, searched
 from paretosearch.testing.postgres import PostgresServer
@@ -95,7 +96,10 @@ def test_without_options_no_other_address_is_listened_to(default: Dashboard, not
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.7", "example.org", "127.0.0.1.example.org", "0"])
-def test_the_network_needs_to_be_asked_for(sqlite_url: str, host: str, note_attacks: NoteAttacks) -> None:
+def test_the_network_needs_to_be_asked_for(
+    sqlite_url: str, host: str, monkeypatch: pytest.MonkeyPatch, note_attacks: NoteAttacks
+) -> None:
+    monkeypatch.setattr(dashboard, "_listen", lambda *_: pytest.fail("it listened"))
     with pytest.raises(UsageError, match=r"would show the dashboard.*ssh -L.*or add --expose"):
         serve(sqlite_url, host=host, port=0)
     note_attacks(6, "refused", 1, 1, "connections and requests")
@@ -175,10 +179,10 @@ def test_nobody_comes_in_without_the_token(exposed: Dashboard, given: Dashboard,
         assert (status, text) == (401, "the dashboard asks for its token: open the link that it printed\n"), path
         assert headers["WWW-Authenticate"].startswith("Bearer")
         refused += 1
-    for dashboard, token in ((exposed, token_of(exposed)), (given, TOKEN)):
-        for headers in tries(dashboard, token):
+    for shown, token in ((exposed, token_of(exposed)), (given, TOKEN)):
+        for headers in tries(shown, token):
             encoded = {name: value.encode().decode("latin-1") for name, value in headers.items()}
-            assert dashboard.ask("GET", "/api/studies", **encoded)[0] == 401, headers
+            assert shown.ask("GET", "/api/studies", **encoded)[0] == 401, headers
             refused += 1
         for query in (
             "token=",
@@ -188,7 +192,7 @@ def test_nobody_comes_in_without_the_token(exposed: Dashboard, given: Dashboard,
             f"token=x&token={token}",
             "token=%00",
         ):
-            assert dashboard.ask("GET", f"/api/studies?{query}")[0] == 401, query
+            assert shown.ask("GET", f"/api/studies?{query}")[0] == 401, query
             refused += 1
     foreign = cookie_of(given, TOKEN)  # a browser sends it to every port of a machine
     assert exposed.ask("GET", "/api/studies", Cookie=foreign)[0] == 401
@@ -196,15 +200,15 @@ def test_nobody_comes_in_without_the_token(exposed: Dashboard, given: Dashboard,
 
 
 def test_who_has_the_token_is_let_in_by_link_cookie_and_header(exposed: Dashboard, given: Dashboard) -> None:
-    for dashboard, token in ((exposed, token_of(exposed)), (given, TOKEN)):
-        status, text, headers = dashboard.ask("GET", f"/?token={token}")
+    for shown, token in ((exposed, token_of(exposed)), (given, TOKEN)):
+        status, text, headers = shown.ask("GET", f"/?token={token}")
         assert (status, 'url=/dashboard"' in text, token in text) == (200, True, False)
         cookie = headers["Set-Cookie"]
         assert cookie.endswith("; HttpOnly; SameSite=Strict; Path=/")
         assert token not in cookie
         assert (headers["Referrer-Policy"], headers["Cache-Control"]) == ("no-referrer", "no-store")
         for way in ({"Cookie": f"a=b; {cookie.partition(';')[0]}; c=d"}, {"Authorization": f"Bearer {token}"}):
-            status, text, _ = dashboard.ask("GET", "/api/studies", **way)
+            status, text, _ = shown.ask("GET", "/api/studies", **way)
             assert status == 200
             assert json.loads(text)["study_summaries"][0]["study_name"] == "mnist"
     address = next((a for a in local_addresses() if a.count(".") == 3 and not a.startswith("127.")), "127.0.0.2")
@@ -219,21 +223,21 @@ def studies(dashboard: Dashboard, **headers: str) -> Any:
 def test_no_request_changes_a_study(default: Dashboard, given: Dashboard, note_attacks: NoteAttacks) -> None:
     body = json.dumps({"study_name": "other", "directions": ["minimize"], "state": "Fail", "version": 1, "body": "x"})
     refused, lost = 0, 0
-    for dashboard in (default, given):
-        known = {} if dashboard is default else {"Cookie": cookie_of(given, TOKEN)}
-        before = studies(dashboard, **known)
-        own = f"http://127.0.0.1:{dashboard.port}"
+    for shown in (default, given):
+        known = {} if shown is default else {"Cookie": cookie_of(given, TOKEN)}
+        before = studies(shown, **known)
+        own = f"http://127.0.0.1:{shown.port}"
         for method, path in CHANGING:
             for way in ({}, {"Origin": own}, {"X-HTTP-Method-Override": "GET"}):
-                status, text, _ = dashboard.ask(
+                status, text, _ = shown.ask(
                     method, path, body=body, **{"Content-Type": "application/json"}, **known, **way
                 )
                 assert (status, text) == (405, "read-only; start it with --allow-changes to change\n"), path
                 refused += 1
         for method in ("delete", "OPTIONS", "TRACE", "PROPFIND", "GETx"):
-            assert dashboard.ask(method, "/api/studies/1", **known)[0] == 405
+            assert shown.ask(method, "/api/studies/1", **known)[0] == 405
             refused += 1
-        lost += studies(dashboard, **known) != before
+        lost += studies(shown, **known) != before
     assert lost == 0
     note_attacks(7, "refused", refused, refused, "requests to change")
     note_attacks(7, "studies lost", lost, 2, "studies")

@@ -15,11 +15,14 @@ from urllib.parse import quote
 
 import psutil
 import pytest
+from sqlalchemy.engine import make_url
 
+from paretosearch.cli.options import _without_password
 from paretosearch.environment import for_programs
 from paretosearch.errors import ParetosearchError, UsageError
 from paretosearch.fleet.process import worker_environment
 from paretosearch.store import open_store, redacted, shows_password
+from paretosearch.store.complaints import complaint
 from paretosearch.store.engine import passwords
 from paretosearch.testing.commands import STUDY, environment
 from paretosearch.testing.fleet import cpu_device
@@ -156,8 +159,6 @@ def test_no_command_shows_the_password_be_it_wrong_and_with_a_traceback(
 
 
 def test_a_password_among_the_arguments_is_refused_and_not_repeated(tmp_path: Path, note_attacks: NoteAttacks) -> None:
-    from paretosearch.cli.options import _without_password
-
     refused = [
         f"postgresql+psycopg://me:{quote(PASSWORD, '')}@localhost/x",
         f"postgresql+psycopg://me@localhost/x?password={quote(PASSWORD, '')}",
@@ -182,11 +183,19 @@ def test_a_password_among_the_arguments_is_refused_and_not_repeated(tmp_path: Pa
     note_attacks(5, "occurrences", 0, len(refused), "files, arguments, environments and outputs")
 
 
+def test_the_password_may_be_in_a_file_that_nobody_else_reads(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = make_url(postgres.new_guarded_database(PASSWORD))._replace(password=None).render_as_string()
+    with pytest.raises(ParetosearchError, match="no password supplied; set the right user and password"):
+        open_store(without)
+    (tmp_path / "pgpass").write_text(f"*:*:*:guarded:{PASSWORD.replace(':', chr(92) + ':')}\n")
+    (tmp_path / "pgpass").chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+    open_store(without).close()
+
+
 def test_a_message_of_the_driver_has_no_spelling_of_the_password(tmp_path: Path) -> None:
-    from sqlalchemy.engine import make_url
-
-    from paretosearch.store.complaints import complaint
-
     url = make_url(f"postgresql+psycopg://me:{quote(PASSWORD, '')}@host/x?sslpassword=S3CRET-too&passfile=f")
     said = f"bad: {PASSWORD} and {quote(PASSWORD, '')} and S3CRET-too and {tmp_path}"
     shown = str(complaint(OSError(said), redacted(url), passwords(url)))
