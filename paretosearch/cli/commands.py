@@ -143,7 +143,7 @@ def train(
         cpu,
         out,
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
-        on_start=lambda _: console.print(title, soft_wrap=True, highlight=False),
+        on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
         on_stage=_silent if as_json else show_stage,
     )
     if as_json:
@@ -153,11 +153,12 @@ def train(
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
     for line in shape_lines(chosen, outcome):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(
         f"{seconds:.1f} s, validation accuracy {100 * accuracy:.2f} %, "
         f"test accuracy {100 * (outcome.test_accuracy or 0):.2f} %; weights and Recipe are in {out}/",
+        markup=False,
         soft_wrap=True,
     )
 

@@ -13,12 +13,15 @@ from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
 #: What a throw-away server need not do: survive a power cut, listen on a network, start workers for big queries.
 _OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_parallel_workers_per_gather=0")
 _DRIVER = "postgresql+psycopg"
+
+#: A user whom the server asks for a password, as it asks nobody else.
+_GUARDED = "guarded"
 
 
 class PostgresServer:
@@ -82,6 +85,26 @@ class PostgresServer:
         )
         assert done.returncode == 0, done.stderr
 
+    def new_guarded_database(self, password: str) -> str:
+        """Create an empty database of a user who has a password.
+
+        Args:
+            password: The password, from here on.
+
+        Returns:
+            Its URL, with the password.
+        """
+        quoted = password.replace("'", "''").replace("%", "%%")
+        engine = create_engine(self.new_database())
+        with engine.begin() as connection:
+            known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": _GUARDED})
+            verb = "ALTER" if known else "CREATE"
+            connection.exec_driver_sql(f"{verb} ROLE {_GUARDED} LOGIN PASSWORD '{quoted}'")
+            connection.exec_driver_sql(f"GRANT ALL ON SCHEMA public TO {_GUARDED}")
+        engine.dispose()
+        user = engine.url.set(username=_GUARDED, password=password)
+        return user.render_as_string(hide_password=False)
+
     def _url(self, database: str) -> str:
         place = {"host": str(self._folder)}
         url = URL.create(_DRIVER, "postgres", self._password, database=database, query=place)
@@ -112,6 +135,8 @@ def postgres_server(password: str | None = None) -> Iterator[PostgresServer]:
             (folder / "password").write_text(password, encoding="utf-8")
             asks = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
         _run(user, folder, "initdb", *asks, "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync")
+        rules = folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {_GUARDED} scram-sha-256\n{rules.read_text()}")
         server = PostgresServer(folder, user, password)
         server.start()
         try:

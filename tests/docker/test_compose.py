@@ -79,15 +79,7 @@ def test_the_database_is_healthy_then_its_tables_are_made_then_they_are_used(ser
     assert "restart" not in services["migrate"]  # it ends, and is not to begin again
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "migrate",
-        "launcher",
-        "launcher-gpu",
-        pytest.param("dashboard", marks=pytest.mark.xfail(reason="`dashboard --expose` is being written", strict=True)),
-    ],
-)
+@pytest.mark.parametrize("name", OURS)
 def test_a_command_is_one_that_the_program_has(services: Compose, name: str) -> None:
     command: Any = typer.main.get_command(app)
     words = list(services[name]["command"])

@@ -133,7 +133,6 @@ def test_the_dashboard_serves_a_database_without_studies() -> None:
     assert json.loads(body)["study_summaries"] == []
 
 
-@pytest.mark.xfail(reason="`dashboard --expose` is being written", strict=True)
 def test_the_dashboard_asks_for_the_token_of_its_file_and_looks_healthy_without_it(stack: Stack) -> None:
     words = {"0.0.0.0": "127.0.0.1", "8080": "0"}  # where it listens here
     command = [words.get(word, word) for word in stack.services["dashboard"]["command"]]
