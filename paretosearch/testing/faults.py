@@ -57,7 +57,7 @@ CRASH_POINTS = (
     CrashPoint("told", "paretosearch.search.study", "Search.tell"),
     CrashPoint("on the front", "paretosearch.store.store", "Store.record_front"),
     CrashPoint("deleted", "paretosearch.fleet.spool", "delete"),
-    CrashPoint("spooling", "paretosearch.fleet.spool", "sync", before=True),
+    CrashPoint("spooling", "paretosearch.outcome", "Outcome.to_json"),
     CrashPoint("spooled", "paretosearch.fleet.spool", "write"),
 )
 

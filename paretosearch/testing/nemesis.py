@@ -135,7 +135,7 @@ class Victim:
     def workers(self, launcher: subprocess.Popen[str]) -> Sequence[psutil.Process]:
         """Find the Workers of a launch that runs."""
         try:
-            return [p for p in psutil.Process(launcher.pid).children() if "paretosearch.fleet.worker" in p.cmdline()]
+            return [p for p in psutil.Process(launcher.pid).children() if "paretosearch.fleet.start" in p.cmdline()]
         except psutil.Error:
             return []
 
