@@ -81,6 +81,7 @@ def confirm(
     folder = spool.folder_for(redacted(store.url), name)
     with ExitStack() as held:
         held.callback(Lock(folder / "launcher.lock", f"study {name!r}").release)
+        held.callback(store.claim(name).release)
         reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
         held.callback(reservation.release)
         _check_class(store, name, reservation.devices)

@@ -104,11 +104,14 @@ def _launch(
     with ExitStack() as held:
         show_stage("preparing the data set", console.quiet)
         prepare(file.space, console)
+        claim = store.claim(file.name)
+        held.callback(claim.release)
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:
             show_stage("measuring the number formats (once per device)", console.quiet)
         space = registered(file, store, devices[0], console)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
+        search.guard(claim.guard)
         if from_study is not None:
             warm(file.name, from_study, space, search, store, device_class, console)
         for name, genome in file.first.items():
