@@ -11,8 +11,15 @@ from paretosearch.errors import ParetosearchError
 from paretosearch.possible import check_fields, shown
 
 #: Why an Attempt failed; the first one alone is worth another try.
-FailureClass = Literal["infrastructure", "out_of_memory", "diverged", "invalid", "bug"]
-FAILURE_CLASSES: tuple[FailureClass, ...] = ("infrastructure", "out_of_memory", "diverged", "invalid", "bug")
+FailureClass = Literal["infrastructure", "out_of_memory", "host_memory", "diverged", "invalid", "bug"]
+FAILURE_CLASSES: tuple[FailureClass, ...] = (
+    "infrastructure",
+    "out_of_memory",
+    "host_memory",
+    "diverged",
+    "invalid",
+    "bug",
+)
 
 #: How an Attempt can end: with a result; without one; by the user, to be gone on with; early, since even its best
 #: ending would have been dominated.

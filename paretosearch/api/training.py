@@ -13,7 +13,7 @@ from paretosearch.errors import UsageError
 from paretosearch.files import replacing
 from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
-from paretosearch.fleet.base import Assignment, Fleet, Progress
+from paretosearch.fleet.base import Assignment, Fleet, Lost, Progress, Retired, Waiting
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
@@ -142,6 +142,6 @@ def _run(fleet: Fleet, assignment: Assignment, folder: Path, on_epoch: Callable[
         for event in fleet.poll(1.0):
             if isinstance(event, Progress):
                 on_epoch(event.result)
-                continue
-            message = getattr(event, "message", "the Worker gave no result")
-            return spool.read(folder, ATTEMPT) or failed("infrastructure", message)
+            elif not isinstance(event, Waiting):
+                message = event.message if isinstance(event, Lost | Retired) else "the Worker gave no result"
+                return spool.read(folder, ATTEMPT) or failed("infrastructure", message)

@@ -79,14 +79,23 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """An Attempt has ended, and its Outcome cannot be written yet; ``message`` says why."""
+
+    device: Device
+    assignment: Assignment
+    message: str
+
+
+@dataclass(frozen=True)
 class Retired:
-    """A Device gets no more Attempts in this launch, because its Worker does not start."""
+    """A Device gets no more Attempts in this launch: its Worker does not start, or dies in one trial after another."""
 
     device: Device
     message: str
 
 
-Event = Progress | Done | Lost | Retired
+Event = Progress | Done | Lost | Waiting | Retired
 
 
 class Fleet(Protocol):
@@ -100,7 +109,11 @@ class Fleet(Protocol):
         """Start the Workers."""
 
     def idle(self) -> Sequence[Device]:
-        """Devices that can take an Attempt now."""
+        """Devices that can take an Attempt now.
+
+        Raises:
+            DeviceError: If no Device is left.
+        """
 
     def is_busy(self) -> bool:
         """Whether an Attempt is running, or a Worker is about to be replaced."""
@@ -109,11 +122,7 @@ class Fleet(Protocol):
         """Give an idle Device an Attempt."""
 
     def poll(self, seconds: float) -> Sequence[Event]:
-        """Wait at most ``seconds`` for something to happen, and say what did.
-
-        Raises:
-            DeviceError: If no Device is left.
-        """
+        """Wait at most ``seconds`` for something to happen, and say what did."""
 
     def cut(self, device: Device, why: str) -> None:
         """Let a Device's Attempt end after its epoch, with an Outcome that is ``dominated``.

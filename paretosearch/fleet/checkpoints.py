@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ class Keeper:
         """Read the checkpoint from which to go on; what cannot be used is named on stderr."""
         state, passed_over = self._files.read()
         for line in passed_over:
-            print(line, file=sys.stderr, flush=True)
+            log(line)
         return state
 
     def __call__(self, state: Mapping[str, Any]) -> None:
@@ -113,8 +114,14 @@ class Keeper:
         try:
             self._files.write(state)
         except OSError as error:  # the training is worth more than its checkpoint
-            print(f"no checkpoint is written: {error}", file=sys.stderr, flush=True)
+            log(f"no checkpoint is written: {error}")
         self._written = time.monotonic()
+
+
+def log(text: str) -> None:
+    """Write to the Worker's log, if its disk takes it."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 class _UnusableError(Exception):

@@ -13,9 +13,9 @@ from types import FrameType
 from typing import Protocol, TypeVar
 
 from paretosearch.device import Device
-from paretosearch.errors import StoreAwayError
+from paretosearch.errors import ParetosearchError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
-from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired
+from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired, Waiting
 from paretosearch.fleet.work import Ticket, Work, unsettled
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
@@ -26,6 +26,9 @@ CHECKPOINT_SECONDS = 60.0
 
 #: How long a database may be away before a launch gives up, and how often it is asked whether it is back.
 AWAY_SECONDS, AGAIN_SECONDS = 1800.0, 1.0
+
+#: So many trials in a row that end in an error of the program stop the launch: the next ones would as well.
+MOST_BUGS = 8
 
 #: Longest wait for an event; signals are seen at least this often.
 POLL_SECONDS = 0.5
@@ -78,6 +81,8 @@ class Launcher:
         self._given: set[int] = set()  # attempts that the fleet has, or had
         self._signals: list[int] = []
         self._stops_passed_on = 0
+        self._bugs: dict[int, str] = {}  # of the last trials, without a result since
+        self._waiting_for_disk: set[int] = set()
 
     def run(self) -> int | None:
         """Work until there is nothing left to do.
@@ -86,10 +91,11 @@ class Launcher:
             The signal that ended it early, or None.
 
         Raises:
-            DeviceError: If a Worker does not start.
+            DeviceError: If no Device is left, since their Workers do not start or keep dying.
+            ParetosearchError: If one trial after another ends in an error of the program.
         """
         self._recover()
-        first = self._next_ticket()
+        first = self._next_ticket(None)
         if first is None:
             return None
         self._waiting.appendleft(first)
@@ -104,7 +110,17 @@ class Launcher:
             finally:
                 self._fleet.close()
                 self._put_off()
+        if self._is_broken:
+            trial, message = self._bugs.popitem()
+            raise ParetosearchError(
+                f"{MOST_BUGS} trials in a row ended in an error of the program, the last one, {trial}, in {message!r}; "
+                f"{self._folder}/worker-*.log has their tracebacks; the same command goes on"
+            )
         return self._signals[0] if self._signals else None
+
+    @property
+    def _is_broken(self) -> bool:
+        return len(self._bugs) >= MOST_BUGS
 
     def _put_off(self) -> None:
         """Leave what still waits to another launch."""
@@ -115,7 +131,7 @@ class Launcher:
         """Give idle Devices work, or pass on a wish to stop; says whether anything is still running."""
         self._pass_on_stops()
         for device in self._fleet.idle():
-            ticket = None if self._signals else self._next_ticket()
+            ticket = None if self._signals or self._is_broken else self._next_ticket(device)
             if ticket is not None:
                 self._assign(device, ticket)
         return self._fleet.is_busy()
@@ -128,11 +144,18 @@ class Launcher:
         self._watcher.message("stopping now" if now else "stopping after the running epochs; Ctrl-C again stops now")
         self._fleet.stop(now)
 
-    def _next_ticket(self) -> Ticket | None:
-        if self._waiting:
-            return self._waiting.popleft()
+    def _next_ticket(self, device: Device | None) -> Ticket | None:
+        """Choose what to train next, on a Device if it is known; what was lost there is left to another one."""
+        for ticket in self._waiting:
+            if device is None or ticket.lost_on != device.uuid:
+                self._waiting.remove(ticket)
+                return ticket
         tickets = (self._patiently(source.next) for source in self._work.values())
-        return next((ticket for ticket in tickets if ticket is not None), None)
+        fresh = next((ticket for ticket in tickets if ticket is not None), None)
+        is_last = not self._fleet.is_busy() and len(self._fleet.idle()) <= 1
+        if fresh is None and self._waiting and is_last:
+            return self._waiting.popleft()
+        return fresh
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Make a call that is harmless to repeat until the database takes it; Workers train on meanwhile."""
@@ -177,10 +200,17 @@ class Launcher:
     def _handle(self, event: Event) -> None:
         if isinstance(event, Retired):
             self._watcher.message(event.message)
+        elif isinstance(event, Waiting):
+            self._waits_for_disk(event)
         elif isinstance(event, Progress):
             self._progressed(event)
         else:
             self._ended(event)
+
+    def _waits_for_disk(self, event: Waiting) -> None:
+        if event.assignment.attempt not in self._waiting_for_disk:
+            self._waiting_for_disk.add(event.assignment.attempt)
+            self._watcher.message(f"trial {event.assignment.trial} waits for the disk: {event.message}; make some room")
 
     def _progressed(self, event: Progress) -> None:
         self._watcher.epoch(event.device, event.result)
@@ -191,10 +221,12 @@ class Launcher:
 
     def _ended(self, event: Done | Lost) -> None:
         device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
+        self._count_bugs(assignment, outcome)
         self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome))
         settled = self._patiently(lambda: self._work[assignment.purpose].settle(device, assignment, outcome))
         if settled.again:
-            self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose))
+            lost_on = device.uuid if isinstance(event, Lost) and len(self._fleet.devices) > 1 else None
+            self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose, lost_on))
         if settled.again and outcome.status == "failed":
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
@@ -202,6 +234,12 @@ class Launcher:
         if settled.on_front:
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
+
+    def _count_bugs(self, assignment: Assignment, outcome: Outcome) -> None:
+        if outcome.failure == "bug":
+            self._bugs[assignment.trial] = outcome.message
+        elif outcome.status == "complete":
+            self._bugs.clear()
 
     def _outcome_of(self, event: Done | Lost) -> Outcome:
         found = spool.read(self._folder, event.assignment.attempt)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
-from paretosearch.fleet.base import Assignment, Done, Event, Lost, Progress, Retired
+from paretosearch.fleet.base import Assignment, Done, Event, Lost, Progress, Retired, Waiting
 from paretosearch.fleet.process import WorkerProcess
 from paretosearch.fleet.pulse import LIMITS, Limits
 from paretosearch.outcome import EpochResult
 
 #: A Device whose Worker dies this often in a row before it is ready gets no more.
 MOST_FAILED_STARTS = 2
+#: One whose Worker dies in so many trials in a row gets no more either; in a single one the Recipe may be to blame.
+MOST_LOST_TRIALS = 3
 
 
 @dataclass
@@ -25,6 +27,7 @@ class _Slot:
     worker: WorkerProcess | None = None
     assignment: Assignment | None = None
     failed_starts: int = 0
+    lost_trials: set[int] = field(default_factory=set)
     ready: bool = False
     leaving: bool = False
 
@@ -47,6 +50,7 @@ class LocalFleet:
         self._folder, self._limits = folder, limits
         self._selector = selectors.DefaultSelector()
         self._replacing = True
+        self._retired = ""  # why the last Device was that was
 
     @property
     def devices(self) -> Sequence[Device]:
@@ -62,6 +66,8 @@ class LocalFleet:
         self._selector.register(slot.worker.connection, selectors.EVENT_READ, slot)
 
     def idle(self) -> Sequence[Device]:
+        if self._retired and all(slot.worker is None for slot in self._slots.values()):
+            raise DeviceError(self._retired)
         return [slot.device for slot in self._slots.values() if slot.is_idle]
 
     def is_busy(self) -> bool:
@@ -77,11 +83,7 @@ class LocalFleet:
 
     def poll(self, seconds: float) -> Sequence[Event]:
         self._kill_stalled()
-        events = [event for key, _ in self._selector.select(seconds) for event in self._news(key.data)]
-        last = events[-1] if events else None
-        if isinstance(last, Retired) and all(slot.worker is None for slot in self._slots.values()):
-            raise DeviceError(last.message)
-        return events
+        return [event for key, _ in self._selector.select(seconds) for event in self._news(key.data)]
 
     def _kill_stalled(self) -> None:
         for slot in self._slots.values():
@@ -109,7 +111,11 @@ class LocalFleet:
         if "epoch" in message:
             worker.pulse.epoch()
             yield Progress(slot.device, slot.assignment, EpochResult(**message["epoch"]))
+        elif "waiting" in message:
+            worker.pulse.begin()
+            yield Waiting(slot.device, slot.assignment, message["waiting"])
         else:
+            slot.lost_trials.clear()
             done = Done(slot.device, slot.assignment)
             slot.assignment, slot.leaving = None, message["leaving"]  # the next Attempt is its successor's
             yield done
@@ -120,15 +126,18 @@ class LocalFleet:
         how, last_words = worker.end()
         slot.worker, assignment, slot.assignment = None, slot.assignment, None
         if assignment is not None:
+            slot.lost_trials.add(assignment.trial)
             yield Lost(slot.device, assignment, how, last_words)
         if not self._replacing:
             return
         slot.failed_starts += not slot.ready
-        if slot.failed_starts < MOST_FAILED_STARTS:
+        why = _why_retired(slot)
+        if not why:
             self._spawn(slot)
-        else:
-            last = (last_words.strip().splitlines() or ["it wrote nothing"])[-1]
-            yield Retired(slot.device, f"the Worker of {slot.device.label} does not start ({how}): {last}")
+            return
+        last = (last_words.strip().splitlines() or ["it wrote nothing"])[-1]
+        self._retired = f"{why} ({how}): {last}"
+        yield Retired(slot.device, self._retired)
 
     def cut(self, device: Device, why: str) -> None:
         slot = self._slots[device.uuid]
@@ -150,3 +159,11 @@ class LocalFleet:
             if slot.worker is not None:
                 slot.worker.close()
         self._selector.close()
+
+
+def _why_retired(slot: _Slot) -> str:
+    if slot.failed_starts == MOST_FAILED_STARTS:
+        return f"the Worker of {slot.device.label} does not start"
+    if len(slot.lost_trials) == MOST_LOST_TRIALS:
+        return f"{slot.device.label} gets no more work, since {MOST_LOST_TRIALS} trials in a row ended its Worker"
+    return ""

@@ -24,11 +24,13 @@ class Ticket:
         trial: Number of the Trial.
         recipe: What to train.
         purpose: Who wants it.
+        lost_on: UUID of the Device whose Worker died of it, or with it; another one is a better judge.
     """
 
     trial: int
     recipe: Recipe
     purpose: Purpose = "search"
+    lost_on: str | None = None
 
 
 @dataclass(frozen=True)

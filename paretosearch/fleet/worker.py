@@ -10,8 +10,12 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
+import shutil
 import socket
+import time
 import traceback
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +25,7 @@ from paretosearch.errors import DataError, DeviceError, DivergedError, RecipeErr
 from paretosearch.files import replacing
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
-from paretosearch.fleet.checkpoints import Checkpoints, Keeper
+from paretosearch.fleet.checkpoints import Checkpoints, Keeper, log
 from paretosearch.fleet.mail import Mail
 from paretosearch.outcome import EpochResult, FailureClass, Outcome, failed
 from paretosearch.recipe import Recipe
@@ -39,8 +43,15 @@ ATTEMPTS_OF_A_WORKER = 200
 #: More than torch hands to one thread at a time, so that a test of so many for each reaches all of them.
 ENTRIES_OF_A_THREAD = 1 << 17
 
-#: What torch says of too little memory in errors that are no OutOfMemoryError.
-OUT_OF_MEMORY = ("can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+#: What torch says of too little memory on a GPU in errors that are no OutOfMemoryError, and of too little on the host.
+OUT_OF_MEMORY = ("CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+NO_HOST_MEMORY = "can't allocate memory"
+
+#: How much sooner than others the kernel ends a Worker where memory is short; the Launcher is to live on.
+SOONER = 500
+
+#: Seconds for which an Outcome is tried to be written, and between two tries: somebody may make room on a full disk.
+WRITING_SECONDS, AGAIN_SECONDS = 1800.0, 5.0
 
 
 class _StoppedError(Exception):
@@ -52,6 +63,7 @@ def main(arguments: list[str]) -> None:
     descriptor, plain, folder = arguments
     device = Device.from_plain(json.loads(plain))
     own_the_cores(device)
+    limit_memory(device)
     worker = _Worker(Mail(socket.socket(fileno=int(descriptor))), device, Path(folder))
     _touch(device)
     worker.mail.send({"ready": os.getpid()})
@@ -71,6 +83,16 @@ def own_the_cores(device: Device) -> None:
     torch.set_num_threads(max(1, len(device.cores)))
     if torch.get_num_interop_threads() > 1:  # may be set once in a process
         torch.set_num_interop_threads(1)
+
+
+def limit_memory(device: Device) -> None:
+    """Let an allocation that this host cannot serve be an error here, instead of the end of some other process."""
+    with suppress(OSError):  # where there is no such file, or a sandbox forbids it
+        Path("/proc/self/oom_score_adj").write_text(str(SOONER), encoding="ascii")
+    if device.kind == "cpu":  # a GPU's driver maps more than there is
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        most = device.memory_bytes if hard == resource.RLIM_INFINITY else min(device.memory_bytes, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def torch_device(device: Device) -> torch.device:
@@ -114,7 +136,7 @@ class _Worker:
             attempts += 1
             assignment = Assignment.from_plain(message["train"])
             outcome = self._attempt(assignment)
-            spool.write(self._folder, assignment.attempt, outcome)
+            self._write(assignment.attempt, outcome)
             if outcome.status != "stopped":
                 checkpoints.forget(self._folder, assignment.trial, assignment.recipe.seed)
             leaving = outcome.status == "failed" or attempts == ATTEMPTS_OF_A_WORKER
@@ -122,13 +144,29 @@ class _Worker:
             if leaving:
                 return
 
+    def _write(self, attempt: int, outcome: Outcome) -> None:
+        """Put an Outcome into the spool, as soon as the disk takes it."""
+        given_up = time.monotonic() + WRITING_SECONDS
+        while True:
+            try:
+                spool.write(self._folder, attempt, outcome)
+                return
+            except OSError as error:
+                if time.monotonic() > given_up:
+                    raise
+                free = shutil.disk_usage(self._folder).free
+                self.mail.send({"waiting": f"{self._folder}: {error.strerror}, {free} bytes are free"})
+                time.sleep(AGAIN_SECONDS)
+
     def _attempt(self, assignment: Assignment) -> Outcome:
         try:
             return self._trained(assignment)
         except _StoppedError as stop:
             return self._ended_early(str(stop))
         except Exception as error:  # whatever a Recipe raises costs only itself
-            return failed(failure_class(error), f"{type(error).__name__}: {error}", traceback.format_exc())
+            detail = traceback.format_exc()
+            log(detail)
+            return failed(failure_class(error), f"{type(error).__name__}: {error}", detail)
 
     def _ended_early(self, why: str) -> Outcome:
         """Make the Outcome of an Attempt that the user stopped, or that is dominated whatever comes."""
@@ -216,8 +254,10 @@ def failure_class(error: Exception) -> FailureClass:
     import torch
 
     said = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in said for words in OUT_OF_MEMORY):
+    if isinstance(error, torch.OutOfMemoryError) or any(words in said for words in OUT_OF_MEMORY):
         return "out_of_memory"
+    if isinstance(error, MemoryError) or NO_HOST_MEMORY in said:
+        return "host_memory"
     if isinstance(error, DivergedError):
         return "diverged"
     if isinstance(error, RecipeError | DataError | DeviceError):

@@ -15,8 +15,8 @@ _ADVICE = (
     ("file is not a database", "name another file by --storage"),
     ("malformed", "it is damaged; go back to a copy, or name a new file by --storage"),
     ("database is locked", "another program is writing to it; end that one, then run the same command again"),
-    ("disk is full", "free some space, then run the same command again"),
-    ("no space left", "free some space, then run the same command again"),
+    ("disk is full", "make some room on its disk"),
+    ("no space left", "make some room on its disk"),
     ("password", "set the right user and password in PARETOSEARCH_STORAGE or its password file"),
     ("permission denied", "ask for a database that this user owns"),
     ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
@@ -44,6 +44,8 @@ _AWAY = (
     "too many clients",
     "remaining connection slots",
     "deadlock detected",
+    "disk is full",
+    "no space left",
 )
 #: PostgreSQL goes on with our SQL, or with advice of its own.
 _SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running).*", re.DOTALL)

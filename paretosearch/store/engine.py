@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from pathlib import Path
@@ -123,7 +124,10 @@ def writer(engine: Engine) -> Engine:
 
 def trouble(engine: Engine, error: Exception) -> StoreError:
     """Say in one line, without the password, what the engine's database refused."""
-    return complaint(error, redacted(engine.url), passwords(engine.url))
+    place, folder = redacted(engine.url), Path(str(engine.url.database)).parent
+    if engine.dialect.name == "sqlite" and "disk is full" in str(error):
+        place += f" ({shutil.disk_usage(folder).free} bytes are free in {folder.absolute()})"
+    return complaint(error, place, passwords(engine.url))
 
 
 def _parse(url: str) -> URL:

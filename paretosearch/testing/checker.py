@@ -22,7 +22,7 @@ class TrialRow:
     number: int
     state: str
     values: tuple[float, ...]
-    has_reason: bool
+    failure: str | None
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Left:
 
     trials: Sequence[TrialRow]
     attempts: Sequence[AttemptRow]
+
+    def attempts_of(self, trial: int) -> list[AttemptRow]:
+        """List those of one trial."""
+        return [attempt for attempt in self.attempts if attempt.trial == trial]
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,14 @@ def read_left(url: str, study: str) -> Left:
     with engine.connect() as connection:
         trials = connection.execute(text(_TRIALS), {"study": study}).all()
         values = connection.execute(text(_VALUES), {"study": study}).all()
-        reasons = {row[0] for row in connection.execute(text(_REASONS), {"study": study})}
+        failures = {row[0]: json.loads(row[1]) for row in connection.execute(text(_FAILURES), {"study": study})}
         attempts = connection.execute(text(_ATTEMPTS), {"study": study}).all()
     engine.dispose()
     by_trial: dict[int, list[float]] = defaultdict(list)
     for number, value in values:
         by_trial[number].append(value)
     return Left(
-        [TrialRow(number, state, tuple(by_trial[number]), number in reasons) for number, state in trials],
+        [TrialRow(number, state, tuple(by_trial[number]), failures.get(number)) for number, state in trials],
         [_attempt(row) for row in attempts],
     )
 
@@ -105,7 +109,7 @@ _TRIALS = """SELECT t.number, CAST(t.state AS TEXT) FROM trials t JOIN studies s
 WHERE s.study_name = :study ORDER BY t.number"""
 _VALUES = """SELECT t.number, v.value FROM trial_values v JOIN trials t ON t.trial_id = v.trial_id
 JOIN studies s ON s.study_id = t.study_id WHERE s.study_name = :study ORDER BY t.number, v.objective"""
-_REASONS = """SELECT t.number FROM trial_user_attributes a JOIN trials t ON t.trial_id = a.trial_id
+_FAILURES = """SELECT t.number, a.value_json FROM trial_user_attributes a JOIN trials t ON t.trial_id = a.trial_id
 JOIN studies s ON s.study_id = t.study_id WHERE s.study_name = :study AND a.key = 'failure'"""
 _ATTEMPTS = """SELECT id, trial, seed, device, CAST(started AS TEXT) AS started, CAST(ended AS TEXT) AS ended, outcome,
 train_seconds, accuracy FROM ps_attempt WHERE study = :study ORDER BY id"""
@@ -135,7 +139,9 @@ def check(history: Sequence[Event], left: Left) -> Verdict:
 
 
 def _has_ended(trial: TrialRow | None) -> bool:
-    return trial is not None and (trial.state in ("COMPLETE", "PRUNED") or (trial.state == "FAIL" and trial.has_reason))
+    return trial is not None and (
+        trial.state in ("COMPLETE", "PRUNED") or (trial.state == "FAIL" and trial.failure is not None)
+    )
 
 
 def _is_stored(event: Event, row: AttemptRow | None) -> bool:

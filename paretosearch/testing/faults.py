@@ -28,6 +28,10 @@ HISTORY = "PARETOSEARCH_TEST_HISTORY"
 #: Name of the crash point at which to die, with the number of the time: ``told:2``.
 CRASH = "PARETOSEARCH_TEST_CRASH"
 
+#: What is to strike which training, as a JSON object from the number of a Trial, the label of a Device or ``*`` to the
+#: name of one of `STRIKES`.
+STRIKE = "PARETOSEARCH_TEST_STRIKE"
+
 
 @dataclass(frozen=True)
 class CrashPoint:
@@ -62,6 +66,33 @@ CRASH_POINTS = (
 )
 
 
+def _out_of_device_memory() -> None:
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+def _out_of_host_memory() -> None:
+    import torch
+
+    torch.zeros(1 << 45)  # 128 TiB
+
+
+def _bug() -> None:
+    raise ZeroDivisionError("what should never have happened")
+
+
+#: What may happen to a training.
+STRIKES: dict[str, Callable[[], object]] = {
+    "device memory": _out_of_device_memory,
+    "host memory": _out_of_host_memory,
+    "bug": _bug,
+    "abort": os.abort,
+    "segmentation fault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+    "exit": partial(os._exit, 3),
+}
+
+
 def arm() -> None:
     """Wrap the functions that are noted, or at which to die, as soon as their modules are imported."""
     wrappers: dict[str, list[tuple[str, Wrap]]] = {}
@@ -72,6 +103,9 @@ def arm() -> None:
         name, time = wish.rsplit(":", 1)
         point = next(point for point in CRASH_POINTS if point.name == name)
         wrappers.setdefault(point.module, []).append((point.function, partial(_deadly, point=point, time=int(time))))
+    if strikes := os.environ.get(STRIKE):
+        striking = partial(_struck, strikes=json.loads(strikes))
+        wrappers.setdefault("paretosearch.fleet.worker", []).append(("_Worker._trained", striking))
     sys.meta_path.insert(0, _Wrapping(wrappers))
 
 
@@ -100,6 +134,17 @@ def _deadly(inner: Callable[..., Any], point: CrashPoint, time: int) -> Callable
         return result
 
     return outer
+
+
+def _struck(inner: Callable[..., Any], strikes: dict[str, str]) -> Callable[..., Any]:
+    @wraps(inner)
+    def trained(worker: Any, assignment: Any) -> Any:
+        for whom in (str(assignment.trial), worker._device.label, "*"):
+            if whom in strikes:
+                STRIKES[strikes[whom]]()
+        return inner(worker, assignment)
+
+    return trained
 
 
 def _noting_asked(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
@@ -131,7 +176,8 @@ def _noting_training(inner: Callable[..., Any], path: Path) -> Callable[..., Any
 def _noting_spooled(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
     def write(folder: Path, attempt: int, outcome: Any) -> None:
         inner(folder, attempt, outcome)
-        note(path, "spooled", attempt=attempt, status=outcome.status, values=outcome.objectives)
+        values = outcome.objectives if outcome.status == "complete" else None
+        note(path, "spooled", attempt=attempt, status=outcome.status, values=values)
 
     return write
 

@@ -19,8 +19,8 @@ def history(*more: Event) -> list[Event]:
     ]
 
 
-GOOD = TrialRow(0, "COMPLETE", (2.0, 0.7), False)
-FAILED = TrialRow(1, "FAIL", (), True)
+GOOD = TrialRow(0, "COMPLETE", (2.0, 0.7), None)
+FAILED = TrialRow(1, "FAIL", (), "bug")
 DONE = AttemptRow(1, 0, 5, "a", "10:00", "10:01", "complete", (2.0, 0.7))
 BROKEN = AttemptRow(2, 1, 5, "a", "10:02", "10:03", "failed", (None, None))
 
@@ -39,7 +39,7 @@ def test_a_trial_that_seems_to_run_is_found(state: str) -> None:
 
 
 def test_a_trial_that_failed_without_a_word_is_found() -> None:
-    assert check(history(), left([GOOD, replace(FAILED, has_reason=False)])).unfinished == [1]
+    assert check(history(), left([GOOD, replace(FAILED, failure=None)])).unfinished == [1]
 
 
 def test_a_trial_that_was_asked_and_is_not_there_is_found() -> None:
@@ -66,7 +66,7 @@ def test_a_training_that_came_to_its_end_twice_is_found() -> None:
     assert check(history(again), left(attempts=(DONE, BROKEN, second))).twice == [(0, 5)]
 
 
-@pytest.mark.parametrize("told", [replace(GOOD, values=(2.0, 0.8)), replace(GOOD, state="FAIL", has_reason=True)])
+@pytest.mark.parametrize("told", [replace(GOOD, values=(2.0, 0.8)), replace(GOOD, state="FAIL", failure="bug")])
 def test_a_sampler_that_was_told_something_else_is_found(told: TrialRow) -> None:
     assert check(history(), left([told, FAILED])).untold == [1]
 

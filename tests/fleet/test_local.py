@@ -42,7 +42,7 @@ def fleet(folder: Path) -> Iterator[LocalFleet]:
 
 
 def workers() -> list[psutil.Process]:
-    return [p for p in psutil.Process().children() if "paretosearch.fleet.worker" in p.cmdline()]
+    return [p for p in psutil.Process().children() if "paretosearch.fleet.start" in p.cmdline()]
 
 
 @pytest.fixture
@@ -90,6 +90,7 @@ def test_a_worker_that_cannot_start_is_said_in_one_line(folder: Path, monkeypatc
         with pytest.raises(DeviceError, match=r"Worker of cpu 0 does not start .*: ImportError: no such library here"):
             for _ in range(60):
                 fleet.poll(1.0)
+                fleet.idle()
 
 
 def test_workers_die_with_their_launcher_in_the_middle_of_a_training(folder: Path, recipe: Recipe) -> None:

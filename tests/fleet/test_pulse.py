@@ -112,7 +112,7 @@ def test_a_stopped_worker_is_killed_and_its_attempt_is_lost(
         fleet.start()
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=10_000)))
         wait_for(fleet, Progress)
-        (worker,) = (p for p in psutil.Process().children() if "paretosearch.fleet.worker" in p.cmdline())
+        (worker,) = (p for p in psutil.Process().children() if "paretosearch.fleet.start" in p.cmdline())
         worker.suspend()
         lost = wait_for(fleet, Lost)
         assert isinstance(lost, Lost)

@@ -103,7 +103,7 @@ def test_a_launch_leaves_its_password_in_no_file_argument_output_or_worker(
     assert files_with(watched.home, MARK) == []
     assert [seen for seen in watched.arguments if MARK in seen] == []
     assert [seen for seen in watched.environments.values() if MARK in seen] == []
-    assert any(b"paretosearch.fleet.worker" in seen for seen in watched.arguments)
+    assert any(b"paretosearch.fleet.start" in seen for seen in watched.arguments)
     files = sum(path.is_file() for path in watched.home.rglob("*"))
     places = files + len(watched.arguments) + len(watched.environments)
     note_attacks(5, "occurrences", 0, places, "files, arguments, environments and outputs")

@@ -262,7 +262,9 @@ def test_a_full_disk_loses_nothing_and_the_call_may_be_repeated(engine: Engine) 
     attempt = store.start_attempt(study, 1, CPU, recipe())
     long = complete(epochs=tuple(epoch(number) for number in range(1, 2000)))
     set_pragma(engine, "max_page_count = 1")  # SQLite takes this as: no page more than there are
-    with one_line("cannot be used: database or disk is full; free some space"):
+    with one_line(
+        r"\(\d+ bytes are free in /.+\) cannot be used: database or disk is full; make some room on its disk"
+    ):
         store.finish_attempt(attempt, long)
     assert [a.id for a in store.running_attempts(study)] == [attempt]
     assert store.epochs(attempt) == ()
