@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -111,10 +112,15 @@ class WorkerProcess:
 
 def worker_environment(device: Device) -> dict[str, str]:
     """Give a Worker's environment: its Device alone, its threads, its allocator, and not the database's password."""
-    own = {name: value for name, value in os.environ.items() if name != "PARETOSEARCH_STORAGE"}
+    own = without_secrets(os.environ)
     threads = str(max(1, len(device.cores)))
     gpu = device.uuid if device.kind == "cuda" else ""
     return {**own, **ALLOCATOR, "CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what says where the database is: our variable, and those that PostgreSQL's library reads."""
+    return {name: value for name, value in environment.items() if not name.startswith(("PARETOSEARCH_STORAGE", "PG"))}
 
 
 def _how_it_ended(code: int) -> str:

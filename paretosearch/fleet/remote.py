@@ -1,0 +1,201 @@
+"""Workers on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from paretosearch.device import Device
+from paretosearch.errors import DeviceError
+from paretosearch.fleet import spool
+from paretosearch.fleet.base import Assignment, Event, Lost, Progress, Retired
+from paretosearch.fleet.local import MOST_FAILED_STARTS
+from paretosearch.fleet.nodes import Berth, dismiss, is_alive, post, reason
+from paretosearch.fleet.station import Report
+from paretosearch.outcome import Outcome
+
+#: How long a Station waits for news of its Worker before it says that there are none; orders wait as long at most.
+TURN_SECONDS = 0.5
+
+#: A Station that was waited for this long is given up. Ray notices by itself what dies, and in a minute a node that
+#: is cut off; this is for the rest.
+SILENT_SECONDS = 120.0
+
+#: The same, once the user wants an end.
+PATIENCE_SECONDS = 10.0
+
+
+@dataclass
+class _Slot:
+    berth: Berth
+    device: Device
+    assignment: Assignment | None = None
+    calls: deque[Any] = field(default_factory=deque)
+    is_idle: bool = False
+    is_busy: bool = False
+    has_started: bool = False
+    failed_starts: int = 0
+    silent_seconds: float = 0.0
+
+    @property
+    def is_there(self) -> bool:
+        return self.berth.station is not None
+
+    def dismiss(self) -> None:
+        """End the Station, and forget what it was to do."""
+        dismiss(self.berth)
+        self.calls.clear()
+        self.is_idle = self.is_busy = False
+
+    def order(self, verb: str, *arguments: object) -> None:
+        """Have the Station do something, after what it has to do already; its Report is a reply among others."""
+        if self.is_there:
+            self.calls.append(getattr(self.berth.station, verb).remote(*arguments))
+
+
+class RayFleet:
+    """A Worker process for every Device of the cluster, kept by an actor on the Device's node.
+
+    Whatever becomes of a Worker its Station reports as a `LocalFleet` would. This Fleet brings Outcomes to the
+    Launcher's spool, and knows what to do when a Station or a whole node is gone.
+
+    Args:
+        berths: Devices and their Stations; those that are replaced are replaced there.
+        folder: Spool folder of the study, on this machine.
+        remote_folder: Name of the folder of each node for what Workers write there.
+    """
+
+    def __init__(self, berths: Sequence[Berth], folder: Path, remote_folder: str) -> None:
+        self._slots = {berth.device.uuid: _Slot(berth, berth.device) for berth in berths if berth.device is not None}
+        self._folder, self._remote_folder = folder, remote_folder
+        self._replacing = True
+        self._obituary = ""
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        return [slot.device for slot in self._slots.values()]
+
+    def start(self) -> None:
+        for slot in self._slots.values():
+            self._start(slot)
+            slot.is_idle = True  # it has just answered; what it is given waits until its Worker is there
+
+    def _start(self, slot: _Slot) -> None:
+        slot.is_idle, slot.is_busy, slot.has_started, slot.silent_seconds = False, True, False, 0.0
+        slot.order("start", slot.device, self._remote_folder)
+
+    def idle(self) -> Sequence[Device]:
+        return [s.device for s in self._slots.values() if s.is_there and s.is_idle and s.assignment is None]
+
+    def is_busy(self) -> bool:
+        busy = any(s.is_there and (s.is_busy or s.assignment is not None) for s in self._slots.values())
+        return busy or bool(self._obituary)
+
+    def assign(self, device: Device, assignment: Assignment) -> None:
+        slot = self._slots[device.uuid]
+        assert slot.is_idle
+        assert slot.assignment is None
+        slot.assignment = assignment
+        slot.order("assign", assignment)
+
+    def poll(self, seconds: float) -> Sequence[Event]:
+        if self._obituary:
+            raise DeviceError(self._obituary)
+        for slot in self._slots.values():
+            if not slot.calls:
+                slot.order("poll", TURN_SECONDS)
+        events = [event for slot in self._heard(seconds) for event in self._news(slot)]
+        retired = [event for event in events if isinstance(event, Retired)]
+        if retired and not any(slot.is_there for slot in self._slots.values()):
+            self._obituary = retired[-1].message  # raised by the next poll, as these events still count
+        return events
+
+    def _heard(self, seconds: float) -> Sequence[_Slot]:
+        """Wait for a Station to answer; gives those that have, and those that have not for too long."""
+        waiting = {slot.calls[0]: slot for slot in self._slots.values() if slot.calls}
+        if not waiting:
+            return []
+        begin = time.monotonic()
+        ray.wait(list(waiting), num_returns=1, timeout=seconds)
+        waited = time.monotonic() - begin
+        answered, silent = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        limit = SILENT_SECONDS if self._replacing else PATIENCE_SECONDS
+        for call in silent:
+            waiting[call].silent_seconds += waited
+        return [waiting[c] for c in (*answered, *silent) if c in answered or waiting[c].silent_seconds > limit]
+
+    def _news(self, slot: _Slot) -> Iterator[Event]:
+        who = f"the actor of {slot.device.label} on {slot.device.host}"
+        try:
+            report: Report = ray.get(slot.calls[0], timeout=0)
+        except ray.exceptions.GetTimeoutError:
+            yield from self._gone(slot, f"{who} has not answered for {slot.silent_seconds:.0f} s", "")
+        except ray.exceptions.RayTaskError as error:
+            yield from self._gone(slot, f"{who} failed: {reason(error)}", str(error))
+        except ray.exceptions.RayError as error:
+            yield from self._gone(slot, f"{who} died", str(error))
+        else:
+            slot.calls.popleft()
+            yield from self._reported(slot, report)
+
+    def _reported(self, slot: _Slot, report: Report) -> Iterator[Event]:
+        slot.has_started, slot.failed_starts, slot.silent_seconds = True, 0, 0.0
+        slot.is_idle, slot.is_busy = report.is_idle, report.is_busy
+        for attempt, outcome in report.outcomes.items():
+            spool.write(self._folder, attempt, Outcome.from_json(outcome))
+        for event in report.events:
+            if isinstance(event, Retired):
+                yield from self._retired(slot, event.message)
+                return
+            assert slot.assignment is not None
+            yield replace(event, device=slot.device, assignment=slot.assignment)
+            if not isinstance(event, Progress):
+                slot.assignment = None
+
+    def _gone(self, slot: _Slot, how: str, detail: str) -> Iterator[Event]:
+        """Replace a Station that is gone, unless its node is; what it was training is lost."""
+        node = slot.berth.node
+        is_node_gone = not is_alive(node)
+        how = f"node {node.name} is gone" if is_node_gone else how
+        slot.dismiss()
+        yield from self._lost(slot, how, detail)
+        if not self._replacing:
+            return
+        slot.failed_starts += not slot.has_started
+        if is_node_gone or slot.failed_starts >= MOST_FAILED_STARTS:
+            yield from self._retired(slot, f"{slot.device.label} gets no more trials: {how}")
+        else:
+            slot.berth.station = post(node, slot.berth.cores)
+            self._start(slot)
+
+    def _lost(self, slot: _Slot, how: str, detail: str) -> Iterator[Event]:
+        if slot.assignment is not None:
+            yield Lost(slot.device, slot.assignment, how, detail)
+        slot.assignment = None
+
+    def _retired(self, slot: _Slot, message: str) -> Iterator[Event]:
+        slot.dismiss()
+        yield from self._lost(slot, message, "")
+        yield Retired(slot.device, message)
+
+    def cut(self, device: Device, why: str) -> None:
+        slot = self._slots[device.uuid]
+        if slot.assignment is not None:
+            slot.order("cut", why)
+
+    def stop(self, now: bool) -> None:
+        self._replacing = self._replacing and not now
+        for slot in self._slots.values():
+            slot.order("stop", now)
+
+    def close(self) -> None:
+        """End the Workers; the Stations, which hold the Devices, stay."""
+        calls = [slot.berth.station.close.remote() for slot in self._slots.values() if slot.is_there]
+        if calls:
+            ray.wait(calls, num_returns=len(calls), timeout=PATIENCE_SECONDS)
