@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment, Event, Lost, Progress, Retired
+from paretosearch.fleet.checkpoints import files_of, forget
 from paretosearch.fleet.local import MOST_FAILED_STARTS
 from paretosearch.fleet.nodes import Berth, dismiss, is_alive, post, reason
 from paretosearch.fleet.station import Report
@@ -102,7 +104,13 @@ class RayFleet:
         assert slot.is_idle
         assert slot.assignment is None
         slot.assignment = assignment
-        slot.order("assign", assignment)
+        slot.order("assign", assignment, self._checkpoint(assignment))
+
+    def _checkpoint(self, assignment: Assignment) -> bytes | None:
+        if assignment.checkpoint_seconds is None:
+            return None
+        newest, _ = files_of(self._folder, assignment.trial, assignment.recipe.seed)
+        return newest.read_bytes() if newest.exists() else None
 
     def poll(self, seconds: float) -> Sequence[Event]:
         if self._obituary:
@@ -147,16 +155,27 @@ class RayFleet:
     def _reported(self, slot: _Slot, report: Report) -> Iterator[Event]:
         slot.has_started, slot.failed_starts, slot.silent_seconds = True, 0, 0.0
         slot.is_idle, slot.is_busy = report.is_idle, report.is_busy
-        for attempt, outcome in report.outcomes.items():
-            spool.write(self._folder, attempt, Outcome.from_json(outcome))
         for event in report.events:
             if isinstance(event, Retired):
                 yield from self._retired(slot, event.message)
                 return
             assert slot.assignment is not None
+            if not isinstance(event, Progress):
+                self._fetch(slot.assignment, report)
             yield replace(event, device=slot.device, assignment=slot.assignment)
             if not isinstance(event, Progress):
                 slot.assignment = None
+
+    def _fetch(self, assignment: Assignment, report: Report) -> None:
+        """Bring here what an Attempt has left: its checkpoint first, as with the Outcome all is done."""
+        attempt, trial, seed = assignment.attempt, assignment.trial, assignment.recipe.seed
+        forget(self._folder, trial, seed)
+        if attempt in report.checkpoints:
+            newest, _ = files_of(self._folder, trial, seed)
+            with suppress(OSError):  # without it the training begins anew
+                newest.write_bytes(report.checkpoints[attempt])
+        if attempt in report.outcomes:
+            spool.write(self._folder, attempt, Outcome.from_json(report.outcomes[attempt]))
 
     def _gone(self, slot: _Slot, how: str, detail: str) -> Iterator[Event]:
         """Replace a Station that is gone, unless its node is; what it was training is lost."""

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, LockedError
 from paretosearch.fleet import formats, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Lost, Retired
+from paretosearch.fleet.checkpoints import files_of, forget
 from paretosearch.fleet.devices import Reservation, Wish, hold, installed_gpus, visible
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import device_lock_folder
@@ -45,12 +47,14 @@ class Report:
     Args:
         events: What happened.
         outcomes: For each Attempt that ended with an Outcome, that as JSON.
+        checkpoints: For each Attempt that is to go on somewhere, its last checkpoint as a file.
         is_idle: Whether the Device can take an Attempt now.
         is_busy: Whether an Attempt is running, or a Worker is about to be replaced.
     """
 
     events: Sequence[Event]
     outcomes: Mapping[int, str]
+    checkpoints: Mapping[int, bytes]
     is_idle: bool
     is_busy: bool
 
@@ -114,9 +118,12 @@ class Station:
         self._fleet.start()
         return self._report([])
 
-    def assign(self, assignment: Assignment) -> Report:
-        """Give the Device an Attempt."""
+    def assign(self, assignment: Assignment, checkpoint: bytes | None = None) -> Report:
+        """Give the Device an Attempt, and a checkpoint of it that was written elsewhere."""
         assert self._fleet is not None
+        if checkpoint is not None:
+            with suppress(OSError):  # a training is worth more than its checkpoint, whose checksum says if it is whole
+                self._checkpoint(assignment).write_bytes(checkpoint)
         spool.delete(self._folder, assignment.attempt)  # of another database that numbered alike
         self._fleet.assign(self._device, assignment)
         return self._report([])
@@ -150,11 +157,21 @@ class Station:
     def _report(self, events: Iterable[Event]) -> Report:
         assert self._fleet is not None
         events = tuple(events)
-        ended = [event.assignment.attempt for event in events if isinstance(event, Done | Lost)]
-        outcomes = {n: outcome.to_json() for n in ended if (outcome := spool.read(self._folder, n)) is not None}
-        for attempt in outcomes:
-            spool.delete(self._folder, attempt)
-        return Report(events, outcomes, bool(self._fleet.idle()), self._fleet.is_busy())
+        outcomes: dict[int, str] = {}
+        checkpoints: dict[int, bytes] = {}
+        for assignment in [event.assignment for event in events if isinstance(event, Done | Lost)]:
+            outcome = spool.read(self._folder, assignment.attempt)
+            if outcome is not None:
+                outcomes[assignment.attempt] = outcome.to_json()
+                spool.delete(self._folder, assignment.attempt)
+            with suppress(OSError):  # as there is none, or no need for one any more
+                checkpoints[assignment.attempt] = self._checkpoint(assignment).read_bytes()
+            forget(self._folder, assignment.trial, assignment.recipe.seed)
+        return Report(events, outcomes, checkpoints, bool(self._fleet.idle()), self._fleet.is_busy())
+
+    def _checkpoint(self, assignment: Assignment) -> Path:
+        newest, _ = files_of(self._folder, assignment.trial, assignment.recipe.seed)
+        return newest
 
 
 def _own_gpu() -> Device:
