@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from paretosearch.device import cpu_abilities
+from paretosearch.files import PRIVATE_FOLDER, replacing
 
 
 def file_of(kind: str) -> Path:
@@ -39,7 +39,6 @@ def read(file: Path) -> dict[str, Any]:
 
 def write(file: Path, known: Mapping[str, object]) -> None:
     """Replace the file as a whole: somebody may read it, or write it as well."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-    temporary.replace(file)
+    file.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    with replacing(file, private=True) as replaced:
+        replaced.write(json.dumps(known, indent=1).encode())

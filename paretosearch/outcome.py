@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from paretosearch.errors import ParetosearchError
+from paretosearch.possible import check_fields, shown
 
 #: Why an Attempt failed; the first one alone is worth another try.
 FailureClass = Literal["infrastructure", "out_of_memory", "diverged", "invalid", "bug"]
@@ -20,6 +20,9 @@ Status = Literal["complete", "failed", "stopped", "dominated"]
 STATUSES: tuple[Status, ...] = ("complete", "failed", "stopped", "dominated")
 #: Why an Attempt is made: for the search, or to repeat a result of it with another seed.
 Purpose = Literal["search", "confirm"]
+
+#: Characters of a message, which is one line, and of the traceback or log beside it, which ends in what matters.
+MOST_MESSAGE, MOST_DETAIL = 1000, 20_000
 
 #: What an Outcome has many of, which the store keeps in tables of their own.
 SEQUENCES = ("epochs", "surgeries", "phases")
@@ -181,10 +184,10 @@ class Outcome:
             plain["epochs"] = tuple(EpochResult(**epoch) for epoch in plain.get("epochs", ()))
             plain["surgeries"] = tuple(SurgeryResult(**surgery) for surgery in plain.get("surgeries", ()))
             plain["phases"] = tuple(_phase(phase) for phase in plain.get("phases", ()))
-            outcome = cls(**plain)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            outcome = checked(cls(**plain))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ParetosearchError(f"this is no Outcome: {error}") from None
-        return checked(outcome)
+        return replace(outcome, message=one_line(outcome.message), detail=outcome.detail[-MOST_DETAIL:])
 
 
 def _phase(plain: dict[str, Any]) -> PhaseResult:
@@ -195,24 +198,32 @@ _Record = Outcome | EpochResult | SurgeryResult | PhaseResult
 
 
 def failed(failure: FailureClass, message: str, detail: str = "") -> Outcome:
-    """Make the Outcome of an Attempt that gave no result; the message is cut to its first line."""
+    """Make the Outcome of an Attempt without a result; the message is cut to its first line, the detail to its end."""
     first_line = message.strip().splitlines()[0].strip() if message.strip() else failure
-    return Outcome("failed", failure, first_line, detail)
+    return Outcome("failed", failure, one_line(first_line), detail[-MOST_DETAIL:])
+
+
+def one_line(text: str) -> str:
+    """Make a text fit to be shown: what would move the cursor of a terminal, or end the line, is a question mark."""
+    return "".join(c if c.isprintable() else "?" for c in text[:MOST_MESSAGE])
 
 
 def checked(outcome: Outcome) -> Outcome:
     """Return the Outcome if all its values are possible.
 
     Raises:
-        ParetosearchError: If a number is not finite, negative, or an accuracy or a share is above 1.
+        ParetosearchError: If a value is of another type than its field, a number is not finite or negative, or an
+            accuracy or a share is above 1.
     """
     if outcome.status not in STATUSES:
-        raise ParetosearchError(f"an Outcome is one of {', '.join(STATUSES)}, not {outcome.status!r}")
-    if outcome.status == "failed" and outcome.failure not in FAILURE_CLASSES:
-        raise ParetosearchError(f"{outcome.failure!r} is no class of failure (allowed: {', '.join(FAILURE_CLASSES)})")
+        raise ParetosearchError(f"an Outcome is one of {', '.join(STATUSES)}, not {shown(outcome.status)}")
+    needed = (None, *FAILURE_CLASSES) if outcome.status != "failed" else FAILURE_CLASSES
+    if outcome.failure not in needed:
+        known = ", ".join(FAILURE_CLASSES)
+        raise ParetosearchError(f"{shown(outcome.failure)} is no class of failure (allowed: {known})")
     records: tuple[_Record, ...] = (outcome, *outcome.epochs, *outcome.surgeries, *outcome.phases)
     for record in records:
-        _check_values(record)
+        check_fields(record)
     if outcome.status == "complete":
         for name in ("train_seconds", "wall_seconds", "accuracy"):
             if getattr(outcome, name) is None:
@@ -224,41 +235,4 @@ def checked(outcome: Outcome) -> Outcome:
 def _check_order(epochs: tuple[EpochResult, ...]) -> None:
     done = [epoch.epoch for epoch in epochs]
     if done != sorted(set(done)):
-        raise ParetosearchError(f"epochs {done} are not in order")
-
-
-def _check_values(record: _Record) -> None:
-    for f in fields(record):
-        _check(f, getattr(record, f.name))
-
-
-def _check(f: Field[Any], value: object) -> None:
-    if f.name in ("status", "failure", *SEQUENCES, "changes") or (value is None and f.default is None):
-        return
-    if f.name == "figures":
-        _check_figures(value)
-        return
-    if f.name in ("message", "detail", "kind", "tier", "pattern"):
-        if not isinstance(value, str):
-            raise ParetosearchError(f"{f.name} = {value!r} is no text")
-        return
-    if not isinstance(value, int | float) or not _is_finite(value):
-        raise ParetosearchError(f"{f.name} = {value!r} is no finite number")
-    if value < 0 and f.name != "loss":
-        raise ParetosearchError(f"{f.name} = {value!r} is negative")
-    if f.name in ("accuracy", "test_accuracy", "overflow_share") and value > 1:
-        raise ParetosearchError(f"{f.name} = {value!r} is above 1")
-
-
-def _check_figures(figures: object) -> None:
-    if not isinstance(figures, Mapping):
-        raise ParetosearchError(f"figures = {figures!r} are no figures by name")
-    for name, value in figures.items():
-        if not isinstance(value, int | float) or not _is_finite(value):
-            raise ParetosearchError(f"{name} = {value!r} is no finite number")
-
-
-def _is_finite(value: float) -> bool:
-    if isinstance(value, int):
-        return abs(value) < 2**63  # what a column of the database holds
-    return math.isfinite(value)
+        raise ParetosearchError(f"epochs {shown(done)} are not in order")

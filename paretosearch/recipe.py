@@ -114,8 +114,9 @@ class Recipe:
             if isinstance(axis, Real):  # 1 and 1.0 are one Recipe, as 0.0 and -0.0 are, and must have one digest
                 object.__setattr__(self, name, float(value) + 0.0)
         for name in ("dataset", "network", "pooling", "schedule"):
-            if not isinstance(getattr(self, name), str) or not getattr(self, name):
-                raise RecipeError(f"{name} must be a name, not {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value or not value.isprintable():
+                raise RecipeError(f"{name} must be a name, not {value!r}")
         if self.compile != "off" and self.number_format in SIMULATED_FORMATS:
             simulated = f"number_format = {self.number_format!r}, whose operations are no part of torch.compile"
             raise RecipeError(f'compile = {self.compile!r} does not go with {simulated}; set compile = "off"')

@@ -1,7 +1,8 @@
 """What every test needs: one torch thread, so that parallel tests do not fight over two cores; and no silent skips."""
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -64,6 +65,20 @@ def note_fault(record_property: Callable[[str, object], None]) -> Callable[[str,
     return note
 
 
+#: How many attacks had an effect, of how many: what comes of it is a line of the security matrix.
+NoteAttacks = Callable[[int, str, int, int, str], None]
+
+
+@pytest.fixture
+def note_attacks(record_property: Callable[[str, object], None]) -> NoteAttacks:
+    """Note figures of the security matrix, for the lines at the end of a run."""
+
+    def note(row: int, effect: str, count: int, of: int, things: str) -> None:
+        record_property(f"security {row:02}", [effect, count, of, things])
+
+    return note
+
+
 #: What is said at the end of a run about all values of a property whose name begins so.
 SAID = {
     "surgery ": "outputs changed by at most {most:.1e} of the largest, in {count} cases",
@@ -87,3 +102,21 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{shown}: {said.format(most=max(values), count=len(values))}")
     for row, figure in sorted(faults, key=lambda fault: (fault[0][0], int(fault[0][1:]))):
         terminalreporter.write_line(f"{row:4}{figure}")
+    for line in _security_lines(terminalreporter.stats.get("passed", [])):
+        terminalreporter.write_line(line)
+
+
+def _security_lines(reports: list[pytest.TestReport]) -> Iterator[str]:
+    """Give the figures of the security matrix, each added up over its tests."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    totals: Counter[tuple[str, str, str]] = Counter()
+    for report in reports:
+        for name, value in report.user_properties:
+            if name.startswith("security "):
+                effect, count, of, things = value
+                key = name.removeprefix("security "), effect, things
+                counts[key] += count
+                totals[key] += of
+    for key in sorted(totals):
+        row, effect, things = key
+        yield f"S{int(row)}: {effect} {counts[key]} of {totals[key]} {things}"

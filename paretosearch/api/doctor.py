@@ -113,11 +113,11 @@ def _verdicts(label: str, device: Device) -> Iterator[Check]:
 
 
 def _store(storage: str | None) -> Check:
-    url = storage or default_url()
-    file = url.removeprefix("sqlite:///")
-    if file != url and not Path(file).exists():
-        return Check("store", "note", f"{redacted(url)} is not there yet; the first launch makes it")
     try:
+        url = storage or default_url()
+        file = url.removeprefix("sqlite:///")
+        if file != url and not Path(file).exists():
+            return Check("store", "note", f"{redacted(url)} is not there yet; the first launch makes it")
         count = len(open_store(url, create=False).studies())
     except ParetosearchError as error:
         return Check("store", "missing", str(error))

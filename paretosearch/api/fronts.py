@@ -12,6 +12,9 @@ from paretosearch.errors import RecipeError, UsageError, suggest
 from paretosearch.recipe import Recipe
 from paretosearch.store import AttemptRecord, Front, Store, open_store, redacted
 
+#: A Recipe is a line of text; what is larger was meant for somebody else.
+MOST_CHARACTERS = 1 << 20
+
 
 def load_front(study: str | None = None, storage: str | None = None, device_class: str | None = None) -> Front:
     """Read the front of a study.
@@ -92,7 +95,11 @@ def chosen_recipe(
 
 def _recipe_of_file(file: Path) -> Recipe:
     try:
-        return Recipe.from_json(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(MOST_CHARACTERS + 1)
+        if len(text) > MOST_CHARACTERS:
+            raise RecipeError(f"it has more than {MOST_CHARACTERS} characters, and a Recipe has a few hundred")
+        return Recipe.from_json(text)
     except (OSError, UnicodeDecodeError) as error:
         hint = f"; for trial {file} write --trial {file}" if str(file).isdecimal() else ""
         raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}{hint}") from None

@@ -86,5 +86,6 @@ def _load(dataset: str, image_size: int, console: Console) -> data.ImageSet:
         images = data.load(dataset, image_size, progress)
     if images.left_out:
         names = ", ".join(images.left_out[:3]) + (" ..." if len(images.left_out) > 3 else "")
-        console.print(f"left out, because they are no readable images: {len(images.left_out)} ({names})")
+        line = f"left out, because they are no readable images: {len(images.left_out)} ({names})"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return images

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from paretosearch.device import Device
 from paretosearch.errors import UsageError
+from paretosearch.files import replacing
 from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment, Fleet, Progress
@@ -58,7 +59,8 @@ def train(
         on_stage(f"starting a Worker on {device.label}{compiling}")
         outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), on_epoch)
         if out is not None and outcome.status == "complete":
-            (out / "outcome.json").write_text(outcome.to_json() + "\n", encoding="utf-8")
+            with replacing(out / "outcome.json") as file:
+                file.write(f"{outcome.to_json()}\n".encode())
     return outcome
 
 

@@ -37,6 +37,9 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
     app.add_typer(data, name="data")
+    store = typer.Typer(help="Get the database ready ahead of time: store upgrade.", no_args_is_help=True)
+    store.command("upgrade")(upgrade)
+    app.add_typer(store, name="store")
 
 
 def launch(
@@ -159,7 +162,7 @@ def train(
         cpu,
         out,
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
-        on_start=lambda _: console.print(title, soft_wrap=True, highlight=False),
+        on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
         on_stage=_silent if as_json else show_stage,
     )
     if as_json:
@@ -169,11 +172,12 @@ def train(
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
     for line in shape_lines(chosen, outcome):
-        console.print(line, soft_wrap=True, highlight=False)
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(
         f"{seconds:.1f} s, validation accuracy {100 * accuracy:.2f} %, "
         f"test accuracy {100 * (outcome.test_accuracy or 0):.2f} %; weights and Recipe are in {out}/",
+        markup=False,
         soft_wrap=True,
     )
 
@@ -263,3 +267,10 @@ def fetch(
     from paretosearch import data
 
     print(data.fetch(name))
+
+
+def upgrade(storage: Storage = None) -> None:
+    """Make the tables of the database, or bring those of an older version up to date."""
+    from paretosearch.api.upgrading import upgrade as run
+
+    print(f"the tables in {run(storage)} are up to date")

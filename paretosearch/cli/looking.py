@@ -84,14 +84,22 @@ def export(
 
 def dashboard(
     storage: Storage = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; one of the network needs --expose.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
     allow_changes: Annotated[
         bool, typer.Option("--allow-changes", help="Let visitors rename, tell and delete.")
     ] = False,
+    expose: Annotated[
+        bool,
+        typer.Option(
+            "--expose",
+            help="Ask visitors for a token, which is printed once, or read from the file that "
+            "$PARETOSEARCH_DASHBOARD_TOKEN_FILE names, or from $PARETOSEARCH_DASHBOARD_TOKEN.",
+        ),
+    ] = False,
 ) -> None:
-    """Serve optuna-dashboard on the store, read-only and for this machine alone."""
+    """Serve optuna-dashboard on the store, read-only and for this machine alone, or for who knows a token."""
     from paretosearch.report.dashboard import serve
     from paretosearch.store import open_store
 
-    serve(open_store(storage, create=False).url, host, port, allow_changes)
+    serve(open_store(storage, create=False).url, host, port, allow_changes, expose)

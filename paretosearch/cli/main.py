@@ -24,6 +24,9 @@ app = typer.Typer(
 )
 register(app)
 
+#: Characters of an error; a value that it quotes may be a page long.
+MOST_SHOWN = 4000
+
 
 def _show_version(wanted: bool) -> None:
     if wanted:
@@ -54,7 +57,7 @@ def main() -> None:
     except ParetosearchError as error:
         if debug:
             raise
-        _complain(str(error), error.exit_code)
+        _complain(_printable(str(error)), error.exit_code)
     except TyperException as error:
         _complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -65,3 +68,9 @@ def _complain(message: str, exit_code: int) -> NoReturn:
     if message:  # without a command there is the help and nothing to add
         print(f"paretosearch: {message}", file=sys.stderr)
     raise SystemExit(exit_code) from None
+
+
+def _printable(message: str) -> str:
+    """Keep a message from moving the cursor of a terminal: it may quote a file that somebody else has written."""
+    shown = message if len(message) <= MOST_SHOWN else f"{message[:MOST_SHOWN]}…"
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)

@@ -5,6 +5,23 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from paretosearch.errors import UsageError
+
+
+def _without_password(storage: str | None) -> str | None:
+    """Refuse a password among the arguments of a command, which every user of a machine can read."""
+    if storage is None:
+        return None
+    from paretosearch.store import shows_password  # SQLAlchemy, which most commands have other uses for
+
+    if shows_password(storage):
+        raise UsageError(
+            "--storage has a password in it, and every user of this machine can see the arguments of a command; "
+            "put the URL into PARETOSEARCH_STORAGE, or the password into the file .pgpass of your home"
+        )
+    return storage
+
+
 Study = Annotated[
     str | None, typer.Argument(help="Study in the store; the newest one if left out.", show_default=False)
 ]
@@ -15,6 +32,7 @@ Storage = Annotated[
         help="Database: sqlite:///FILE or postgresql+psycopg://... "
         "[dim](default: $PARETOSEARCH_STORAGE, else paretosearch.db here)[/]",
         show_default=False,
+        callback=_without_password,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

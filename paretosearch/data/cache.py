@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from platformdirs import user_cache_path
 
 from paretosearch.data.imageset import ImageSet, Split
 from paretosearch.errors import DataError
+from paretosearch.files import private_folder
 
 #: What is being done, how many images are done, how many there are.
 Progress = Callable[[str, int, int], None]
@@ -58,7 +60,7 @@ def home() -> Path:
     return Path(chosen).expanduser().absolute() if chosen else user_cache_path("paretosearch")
 
 
-def cached(name: str, group: str, key: str, make: Callable[[Path], Decoded]) -> ImageSet:
+def cached(name: str, group: str, key: str, make: Callable[[Path], Decoded], private: bool = False) -> ImageSet:
     """Open the arrays of a data set, after making them where they are missing.
 
     However many processes ask at once, one of them makes the arrays while the others wait.
@@ -68,6 +70,7 @@ def cached(name: str, group: str, key: str, make: Callable[[Path], Decoded]) -> 
         group: Folder of the arrays; only its newest key is kept.
         key: Name of the content; any change of the source changes it.
         make: Reads the source; may use the empty folder that it is given.
+        private: Whether the images are the user's own, so that nobody else may see them.
 
     Returns:
         The data set; its tensors are mapped from the files, and writing to them changes no file.
@@ -78,16 +81,27 @@ def cached(name: str, group: str, key: str, make: Callable[[Path], Decoded]) -> 
     entry = home() / "arrays" / group / key
     try:
         if not entry.is_dir():
-            entry.parent.mkdir(parents=True, exist_ok=True)
+            _make_group(entry.parent, private)
             with FileLock(f"{entry.parent}.lock"):
                 if not entry.is_dir():
                     _make_entry(entry, make)
+        elif private:
+            with suppress(OSError):  # of an older version, and perhaps not ours: then it is as its owner wants it
+                private_folder(entry.parent)
         return _open_entry(entry, name)
     except OSError as error:
         raise DataError(
             f"cannot keep the images of {name} under {home()}: {error.strerror or error}; "
             "set PARETOSEARCH_DATA to a folder that can be written and has room"
         ) from error
+
+
+def _make_group(group: Path, private: bool) -> None:
+    group.parent.mkdir(parents=True, exist_ok=True)
+    if private:
+        private_folder(group)
+    else:
+        group.mkdir(exist_ok=True)
 
 
 def _make_entry(entry: Path, make: Callable[[Path], Decoded]) -> None:

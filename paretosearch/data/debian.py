@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
+
+from paretosearch.environment import for_programs
 
 #: Seconds for one command of apt; the largest package of ours is 31 MB.
 COMMAND_SECONDS = 180
@@ -64,7 +65,7 @@ def _own_folders(folder: Path) -> list[str]:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    environment = {**os.environ, "LC_ALL": "C"}  # the answer is read
+    environment = {**for_programs(), "LC_ALL": "C"}  # the answer is read
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS

@@ -68,7 +68,11 @@ def load_folder(name: str, image_size: int, progress: Progress | None) -> ImageS
     if len(listing.classes) < 2:
         raise DataError(f"{name}: {_too_few(listing)}; give each of two or more classes its own folder of images in it")
     key = f"{VERSION}-{listing.digest[:32]}"
-    return cached(name, _group(path, size), key, lambda scratch: _decode(name, path, listing, size, scratch, progress))
+
+    def make(scratch: Path) -> Decoded:
+        return _decode(name, path, listing, size, scratch, progress)
+
+    return cached(name, _group(path, size), key, make, private=True)
 
 
 def _too_few(listing: Listing) -> str:
@@ -122,4 +126,5 @@ def _check_counts(name: str, classes: Sequence[str], labels: NDArray[np.int64], 
 
 
 def _printable(name: str) -> str:
-    return os.fsencode(name).decode(errors="backslashreplace")
+    text = os.fsencode(name).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else "?" for c in text)  # a name can move the cursor of a terminal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import shutil
 import socket
 import sys
@@ -17,6 +16,7 @@ from urllib.request import Request, urlopen
 from filelock import FileLock
 
 from paretosearch.data import debian
+from paretosearch.data.archives import unzip
 from paretosearch.data.cache import home
 from paretosearch.data.known import Half, Known
 from paretosearch.errors import DataError
@@ -113,10 +113,9 @@ def _fetch(known: Known, files: Path, fill: Callable[[Path], None]) -> Halves:
 
 
 def _unzip(known: Known, folder: Path, root: Path) -> None:
-    known.raw(root).mkdir(parents=True)
+    known.folder(root).mkdir(parents=True)
     for name in known.sha256:
-        with gzip.open(folder / f"{name}.gz") as packed, (known.raw(root) / name).open("wb") as file:
-            shutil.copyfileobj(packed, file)
+        unzip(folder / f"{name}.gz", known.folder(root) / name)
 
 
 def _unpack_debian(known: Known, root: Path) -> None:
@@ -129,8 +128,7 @@ def _unpack_debian(known: Known, root: Path) -> None:
 def _download(known: Known, root: Path) -> None:
     _wait_for_any(known.addresses)
     with _bounded_sockets(), _bar_on_terminals_only():
-        known.read(root, "train", download=True)
-        known.read(root, "test", download=True)
+        known.download(root)
 
 
 def _wait_for_any(addresses: tuple[str, ...]) -> None:

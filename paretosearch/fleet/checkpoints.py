@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from paretosearch.device import Device
-from paretosearch.fleet import spool
+from paretosearch.files import parts, replacing
 from paretosearch.recipe import Recipe
 
 #: First line of a file, before the SHA-256 of what follows, in hexadecimal.
@@ -52,20 +52,13 @@ class Checkpoints:
         content = io.BytesIO()
         torch.save({"mark": self._mark, "state": state}, content)
         payload = content.getbuffer()
-        temporary = newest.with_suffix(".tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
-                file.write(payload)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            temporary.unlink(missing_ok=True)  # what there is of it takes the room that others need
-            raise
-        if newest.exists():
-            newest.replace(before)
-        temporary.replace(newest)
-        spool.sync(newest.parent)
+        with replacing(newest, private=True) as file:
+            file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())  # a full disk shows here, before the older ones are touched
+            if newest.exists():
+                newest.replace(before)
 
     def read(self) -> tuple[Mapping[str, Any] | None, list[str]]:
         """Read the newest checkpoint that can be believed.
@@ -158,11 +151,12 @@ def forget(folder: Path, trial: int, seed: int) -> None:
 
 
 def leftovers(folder: Path, running: set[tuple[int, int]]) -> Iterator[Path]:
-    """Give the files in a folder that are of no training that runs, nor will go on.
+    """Give the files in a folder that are of no training that runs, nor will go on, and those that were never whole.
 
     Args:
         folder: Where the files are.
         running: Number of the Trial and seed of each training that does.
     """
+    yield from parts(folder)
     kept = {path for trial, seed in running for path in files_of(folder, trial, seed)}
     yield from (path for path in folder.glob("checkpoint-*") if path not in kept)

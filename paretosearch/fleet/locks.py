@@ -10,7 +10,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from paretosearch.errors import LockedError
+from paretosearch.errors import DeviceError, LockedError
+from paretosearch.files import PRIVATE_FILE, private_file, private_folder
 
 
 class Lock:
@@ -25,13 +26,14 @@ class Lock:
     """
 
     def __init__(self, path: Path, what: str) -> None:
-        self._lock = FileLock(path, thread_local=False)
+        self._lock = FileLock(path, mode=PRIVATE_FILE, thread_local=False)
         self._holder = path.with_suffix(".holder")
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise LockedError(f"{what} is in use by {self._read_holder()}; wait for it or stop it") from None
-        self._holder.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
+        with private_file(self._holder) as file:
+            file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
 
     def _read_holder(self) -> str:
         try:
@@ -47,7 +49,13 @@ class Lock:
 
 
 def device_lock_folder() -> Path:
-    """Give the folder of this user's device locks on this machine."""
-    folder = Path(tempfile.gettempdir()) / f"paretosearch-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    """Give the folder of this user's device locks on this machine.
+
+    Raises:
+        DeviceError: If somebody else has made it, in a place where everybody may.
+    """
+    folder = Path(tempfile.gettempdir()) / f"paretosearch-{os.geteuid()}"
+    try:
+        return private_folder(folder)
+    except OSError as error:
+        raise DeviceError(f"cannot lock devices in {folder}: {error.strerror}; remove it, or set TMPDIR") from None

@@ -8,12 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from paretosearch.device import Device
+from paretosearch.environment import for_programs
+from paretosearch.files import private_file
 from paretosearch.fleet.pulse import LIMITS, Limits, Pulse
 
 #: Returning activations to the system and faulting them in again costs a CPU training a quarter of its time.
@@ -49,7 +50,7 @@ class WorkerProcess:
         self.connection, theirs = socket.socketpair()
         start = [sys.executable, "-m", "paretosearch.fleet.start", "paretosearch.fleet.worker"]
         arguments = [os.getpid(), theirs.fileno(), json.dumps(device.to_plain()), folder]
-        with self._log.open("ab") as log:
+        with private_file(self._log, append=True) as log:
             self._spoken = log.tell()
             self._process = subprocess.Popen(
                 [*start, *map(str, arguments)],
@@ -112,15 +113,15 @@ class WorkerProcess:
 
 def worker_environment(device: Device) -> dict[str, str]:
     """Give a Worker's environment: its Device alone, its threads, its allocator, and not the database's password."""
-    own = without_secrets(os.environ)
     threads = str(max(1, len(device.cores)))
     gpu = device.uuid if device.kind == "cuda" else ""
-    return {**own, **ALLOCATOR, "CUDA_VISIBLE_DEVICES": gpu, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-
-
-def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what says where the database is: our variable, and those that PostgreSQL's library reads."""
-    return {name: value for name, value in environment.items() if not name.startswith(("PARETOSEARCH_STORAGE", "PG"))}
+    return {
+        **for_programs(),
+        **ALLOCATOR,
+        "CUDA_VISIBLE_DEVICES": gpu,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+    }
 
 
 def _how_it_ended(code: int) -> str:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_state_path
 
 from paretosearch.errors import ParetosearchError, StoreError
+from paretosearch.files import NAME, content, private_folder, replacing
 from paretosearch.outcome import Outcome, failed
+
+#: An Outcome of ten thousand epochs with as many changes of shape has a few MB; what is larger is none.
+MOST_BYTES = 1 << 26
 
 
 def folder_for(url: str, study: str) -> Path:
@@ -24,17 +29,18 @@ def folder_for(url: str, study: str) -> Path:
         A folder that only the user can read.
 
     Raises:
-        StoreError: If it cannot be made.
+        StoreError: If it cannot be made, or is not the user's own.
     """
+    if not re.fullmatch(NAME, study):  # a study file is checked, but anybody may write to a database
+        raise StoreError(f"study {study[:100]!r} has no name that a folder may have, so it can only be looked at")
     database = url.removeprefix("sqlite:///")
     is_file = database != url
     root = Path(f"{Path(database).absolute()}.spool") if is_file else _state_folder(url)
     try:
-        (root / study).mkdir(parents=True, exist_ok=True, mode=0o700)
-        root.chmod(0o700)
+        return private_folder(private_folder(root) / study)
     except OSError as error:
-        raise StoreError(f"cannot make the folder {root / study}: {error.strerror}") from None
-    return root / study
+        place = error.filename or root / study
+        raise StoreError(f"cannot make the folder {place}: {error.strerror}; move away what is there") from None
 
 
 def _state_folder(url: str) -> Path:
@@ -43,32 +49,20 @@ def _state_folder(url: str) -> Path:
 
 def write(folder: Path, attempt: int, outcome: Outcome) -> None:
     """Write an Outcome so that a crash at any moment leaves all of it or nothing."""
-    temporary, final = folder / f"{attempt}.tmp", folder / f"{attempt}.json"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(outcome.to_json())
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(final)
-    sync(folder)
-
-
-def sync(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    with replacing(folder / f"{attempt}.json", private=True) as file:
+        file.write(outcome.to_json().encode())
 
 
 def read(folder: Path, attempt: int) -> Outcome | None:
     """Read an Outcome; None if there is none, a failure if the file holds no possible Outcome."""
     try:
-        return Outcome.from_json((folder / f"{attempt}.json").read_text(encoding="utf-8"))
+        return Outcome.from_json(content(folder / f"{attempt}.json", MOST_BYTES).decode())
     except FileNotFoundError:
         return None
     except (ParetosearchError, UnicodeDecodeError) as error:
         return failed("bug", f"the Worker wrote an impossible Outcome: {error}")
+    except OSError as error:  # a link, a folder, a pipe, a file too large: no Worker writes that
+        return failed("bug", f"what is in place of the Outcome cannot be read: {error.strerror}")
 
 
 def waiting(folder: Path) -> Iterator[int]:
@@ -78,4 +72,5 @@ def waiting(folder: Path) -> Iterator[int]:
 
 def delete(folder: Path, attempt: int) -> None:
     """Forget an Outcome that is in the store."""
-    (folder / f"{attempt}.json").unlink(missing_ok=True)
+    with suppress(FileNotFoundError, IsADirectoryError):  # a folder of that name is not ours to empty
+        (folder / f"{attempt}.json").unlink()

@@ -18,7 +18,6 @@ from paretosearch.fleet.checkpoints import files_of, forget
 from paretosearch.fleet.devices import Reservation, Wish, hold, installed_gpus, visible
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import device_lock_folder
-from paretosearch.fleet.process import without_secrets
 
 #: Programs that must be the same on every node: others train in another way.
 VERSIONED = ("paretosearch", "torch")
@@ -71,8 +70,6 @@ class Station:
     """
 
     def __init__(self, home: str) -> None:
-        for name in os.environ.keys() - without_secrets(os.environ).keys():
-            del os.environ[name]
         with suppress(OSError):
             os.chdir(home)
         self._held: object = None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from paretosearch.device import Device
 from paretosearch.errors import DataError, DeviceError, DivergedError, RecipeError
+from paretosearch.files import replacing
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import Checkpoints, Keeper
@@ -197,9 +198,10 @@ def _keep(model: nn.Module, recipe: Recipe, folder: Path) -> None:
     import torch
 
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    torch.save(weights, folder / "weights.tmp")
-    (folder / "weights.tmp").replace(folder / "weights.pt")
-    (folder / "recipe.json").write_text(recipe.to_json() + "\n", encoding="utf-8")
+    with replacing(folder / "weights.pt") as file:
+        torch.save(weights, file)
+    with replacing(folder / "recipe.json") as file:
+        file.write(f"{recipe.to_json()}\n".encode())
 
 
 @lru_cache(maxsize=1)

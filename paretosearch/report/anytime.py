@@ -76,7 +76,7 @@ def anytime_table(stages: Sequence[Stage], axes: Collection[str]) -> RenderableT
         recipe = stage.point.recipe
         epoch = f"{stage.epoch}/{recipe.epochs}"
         numbers = (str(stage.point.trial), epoch, seconds_text(stage.train_seconds), f"{100 * stage.accuracy:.2f} %")
-        table.add_row(*numbers, words(recipe, axes))
+        table.add_row(*numbers, Text(words(recipe, axes)))
     if any(stage.point.recipe.schedule in ENDS_ANYWHERE for stage in stages):
         return table
     note = f"none of these could have ended early: only schedule = {', '.join(ENDS_ANYWHERE)} allows that"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from paretosearch.files import replacing
 from paretosearch.recipe import Recipe
-from paretosearch.report.files import replacing
 
 #: What makes a spreadsheet take a text for a formula, the wide forms of East Asian keyboards among them.
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")

@@ -31,7 +31,7 @@ def confirmed_table(estimates: Sequence[Estimate], axes: Collection[str]) -> Ren
     table.add_column("recipe")
     shared = {axis for axis in axes if len({axis_value(e.point.recipe, axis) for e in shown}) == 1 < len(shown)}
     for estimate in shown:
-        recipe = words(estimate.point.recipe, axes, shared)
+        recipe = Text(words(estimate.point.recipe, axes, shared))
         table.add_row(*_cells(estimate), recipe, style="" if estimate.on_front else "dim")
     return Group(table, *(Text(note, "dim") for note in _notes(shown)))
 

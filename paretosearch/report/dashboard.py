@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 import sqlite3
-from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import optuna_dashboard
@@ -22,55 +21,84 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from paretosearch.errors import StoreError, UsageError
+from paretosearch.report.guard import guarded, is_loopback
+from paretosearch.report.token import Token, find_token
 from paretosearch.store import redacted
 
 if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+    from wsgiref.types import WSGIApplication
 
 #: Seconds that a page waits while a writer has an SQLite file to itself.
 _PATIENCE_SECONDS = 60
-_READING = ("GET", "HEAD")
+#: Seconds after which a visitor who says nothing is let go.
+_SILENCE_SECONDS = 60
 
 
-def serve(store_url: str, host: str = "127.0.0.1", port: int = 8080, allow_changes: bool = False) -> None:
+def serve(
+    store_url: str, host: str = "127.0.0.1", port: int = 8080, allow_changes: bool = False, expose: bool = False
+) -> None:
     """Serve optuna-dashboard until Ctrl-C.
 
     Args:
         store_url: Database URL of the store.
-        host: Address to listen on: this machine's own, since the dashboard knows no log-in.
+        host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         allow_changes: Whether visitors may rename, tell and delete.
+        expose: Whether to ask every visitor for a token; without one only this machine's own addresses are listened to,
+            since the dashboard knows no log-in.
 
     Raises:
-        UsageError: If the address is not this machine's own, or cannot be had.
+        UsageError: If the address is not this machine's own and there is no token, or it cannot be had, or the token
+            that the environment names is none.
         StoreError: If the database cannot be read, or holds no study.
     """
-    if not _is_loopback(host):
+    if not is_loopback(host) and not expose:
         raise UsageError(
-            f"{host} would show the dashboard, which knows no log-in, to the network; listen on 127.0.0.1, "
-            f"and from elsewhere use: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE"
+            f"{host} would show the dashboard, which knows no log-in, to the network; from elsewhere use: "
+            f"{_tunnel(port)} THIS-MACHINE, or add --expose to let in those who know a token"
         )
-    application = app(store_url, allow_changes)
+    token = find_token() if expose else None
+    application = app(store_url, allow_changes, token, is_loopback(host))
     with _listen(host, port) as server:
         server.set_app(application)
-        may = "changes allowed" if allow_changes else "read-only"
-        shown = f"[{host}]" if ":" in host else host
-        print(f"optuna-dashboard, {may}: http://{shown}:{server.server_port}/ (Ctrl-C ends it)", flush=True)
+        for line in _said(host, server.server_port, allow_changes, token):
+            print(line, flush=True)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
             return
 
 
-def app(store_url: str, allow_changes: bool = False) -> WSGIApplication:
+def _said(host: str, port: int, allow_changes: bool, token: Token | None) -> list[str]:
+    """Say where the dashboard is, once with its token, and what is dangerous about that."""
+    may = "changes allowed" if allow_changes else "read-only"
+    name = socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104  # shown, not listened to
+    place = f"http://{f'[{name}]' if ':' in name else name}:{port}/"
+    if token is None:
+        return [f"optuna-dashboard, {may}: {place} (Ctrl-C ends it)"]
+    link = f"{place}?token=TOKEN with that of {token.origin}" if token.origin else f"{place}?token={token.text}"
+    here = "it listens on this machine alone; --host names another address"
+    risk = f"there is no TLS: who can read the network can read the token and all else; safer: {_tunnel(port)} {name}"
+    return [f"optuna-dashboard, {may}: {link} (Ctrl-C ends it)", here if is_loopback(host) else risk]
+
+
+def _tunnel(port: int) -> str:
+    return f"ssh -L {port}:127.0.0.1:{port}"
+
+
+def app(
+    store_url: str, allow_changes: bool = False, token: Token | None = None, on_loopback: bool = True
+) -> WSGIApplication:
     """Make the web application.
 
     Args:
         store_url: Database URL of the store.
         allow_changes: Whether visitors may rename, tell and delete; otherwise the database is opened to read only.
+        token: What visitors must know; None lets in everybody who can connect.
+        on_loopback: Whether it is to be reached by a name of this machine alone.
 
     Returns:
-        The application, to be reached by a name of this machine alone.
+        The application.
 
     Raises:
         StoreError: If the database cannot be read, or holds no study.
@@ -84,7 +112,7 @@ def app(store_url: str, allow_changes: bool = False) -> WSGIApplication:
             f"optuna-dashboard cannot read {redacted(store_url)}: {reason}; "
             "launch a study first, or name another database by --storage"
         ) from error
-    return _guarded(dashboard, allow_changes)
+    return guarded(dashboard, allow_changes, token, on_loopback)
 
 
 def _storage(store_url: str, allow_changes: bool) -> RDBStorage:
@@ -95,45 +123,22 @@ def _storage(store_url: str, allow_changes: bool) -> RDBStorage:
         connect = partial(sqlite3.connect, place, uri=True, timeout=_PATIENCE_SECONDS, check_same_thread=False)
         text, options = "sqlite://", {"creator": connect, "poolclass": NullPool}
     else:
-        reading = {} if allow_changes else {"options": "-c default_transaction_read_only=on"}
-        text, options = url.render_as_string(hide_password=False), {"connect_args": reading, "pool_pre_ping": True}
+        own = () if allow_changes else ("-c default_transaction_read_only=on",)
+        settings = " ".join((*url.normalized_query.get("options", ()), *own))
+        text = url.difference_update_query(["options"]).render_as_string(hide_password=False)
+        text = text.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        options = {"connect_args": {"options": settings} if settings else {}, "pool_pre_ping": True}
     return RDBStorage(text, engine_kwargs=options, skip_compatibility_check=True, skip_table_creation=True)
 
 
-def _guarded(dashboard: WSGIApplication, allow_changes: bool) -> WSGIApplication:
-    """Let through requests to read, made to a name of this machine: a site elsewhere may point its own here."""
-
-    def guard(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", "")
-        if not _is_loopback(urlsplit(f"//{host}").hostname or ""):
-            return _refuse(start_response, "403 Forbidden", "this dashboard is reached as 127.0.0.1 or localhost only")
-        if environ["REQUEST_METHOD"] not in _READING and not allow_changes:
-            return _refuse(
-                start_response, "405 Method Not Allowed", "read-only; start it with --allow-changes to change"
-            )
-        if environ.get("HTTP_ORIGIN", f"http://{host}") != f"http://{host}":
-            return _refuse(start_response, "403 Forbidden", "asked by a page of another site")
-        return dashboard(environ, start_response)
-
-    return guard
-
-
-def _refuse(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
-    body = f"{line}\n".encode()
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    start_response(status, [*headers, ("Allow", ", ".join(_READING))])
-    return [body]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class _Quiet(WSGIRequestHandler):
-    """Answers without a line for every picture of every page."""
+    """Answers without a line for every picture of every page, or for who hangs up."""
+
+    timeout = _SILENCE_SECONDS
+
+    def handle(self) -> None:
+        with suppress(TimeoutError, ConnectionError):
+            super().handle()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class calls it so
         pass

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from paretosearch.errors import UsageError
+from paretosearch.files import replacing
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
-from paretosearch.report.files import replacing
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.html import page
 from paretosearch.report.panels import axes_figure

@@ -40,7 +40,7 @@ def _changes(outcome: Outcome) -> str:
     said = [f"{changes[0].channels_before} channels"]
     for kind, group in groupby(changes, key=lambda surgery: surgery.kind):
         alike = list(group)
-        said.append(f"{len(alike)} {_NAMES[kind][len(alike) > 1]} to {alike[-1].channels_after}")
+        said.append(f"{len(alike)} {_NAMES.get(kind, (kind, kind))[len(alike) > 1]} to {alike[-1].channels_after}")
     first, last = (outcome.epochs[i].flops_per_image / 1e6 for i in (0, -1))
     return f"{', '.join(said)}: {first:.3g} to {last:.3g} MFLOPs an image"
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from paretosearch.report.files import replacing
+from paretosearch.files import replacing
 from paretosearch.report.reading import spans_decades
 
 #: Inches: the text of a thesis on A4 is about 150 mm wide.

@@ -75,7 +75,7 @@ class FrontTable:
             is_text = any(isinstance(axis_value(point.recipe, axis), str) for point in self.front.points)
             table.add_column(named[axis], justify="left" if is_text else "right", no_wrap=True)
         for point, numbers in self._rows():
-            table.add_row(*numbers, *(value_text(axis_value(point.recipe, axis)) for axis in self.varying))
+            table.add_row(*numbers, *(Text(value_text(axis_value(point.recipe, axis))) for axis in self.varying))
         return table
 
     def _narrow(self) -> Table:
@@ -83,7 +83,7 @@ class FrontTable:
         table.add_column("recipe")
         shared = set(self.axes).difference(self.varying)
         for point, numbers in self._rows():
-            table.add_row(*numbers, words(point.recipe, self.axes, shared))
+            table.add_row(*numbers, Text(words(point.recipe, self.axes, shared)))
         return table
 
     def _begin(self) -> Table:

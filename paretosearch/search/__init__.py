@@ -2,6 +2,6 @@
 
 from paretosearch.search.grid import grid
 from paretosearch.search.stopping import Stopper
-from paretosearch.search.study import Asked, Search, open_search
+from paretosearch.search.study import Asked, Search, open_search, upgrade_tables
 
-__all__ = ["Asked", "Search", "Stopper", "grid", "open_search"]
+__all__ = ["Asked", "Search", "Stopper", "grid", "open_search", "upgrade_tables"]

@@ -22,7 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from paretosearch.axis import Value
 from paretosearch.errors import ParetosearchError, StoreAwayError, StoreError
 from paretosearch.search.distributions import distribution
-from paretosearch.search.samplers import StudySampler, make_sampler
+from paretosearch.search.nsga2 import NSGA2
+from paretosearch.search.samplers import SeededByTrial, StudySampler, make_sampler
 from paretosearch.space import Genome, Space
 from paretosearch.store.complaints import is_away
 
@@ -263,8 +264,7 @@ class Search:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+        _close(self._storage)
 
     def _trial_id(self, number: int) -> int:
         try:
@@ -296,6 +296,14 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     chooser = make_sampler(sampler, space, population, seed)
     storage = _connect(url)
+    try:
+        return _opened(storage, name, space, chooser)
+    except BaseException:
+        _close(storage)
+        raise
+
+
+def _opened(storage: RDBStorage, name: str, space: Space, chooser: NSGA2 | SeededByTrial) -> Search:
     with _store_errors():
         study = optuna.create_study(
             storage=storage, sampler=chooser, study_name=name, directions=DIRECTIONS, load_if_exists=True
@@ -306,11 +314,39 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         return Search(study, storage, space, chooser)
 
 
-def _connect(url: str) -> RDBStorage:
+def upgrade_tables(url: str) -> None:
+    """Make Optuna's tables where there are none, and bring those of an older Optuna to what this one expects.
+
+    Args:
+        url: SQLAlchemy URL of the database, with its driver.
+
+    Raises:
+        StoreError: If the database cannot be opened or written, or a newer Optuna made the tables.
+    """
+    storage = _connect(url, any_version=True)
+    try:
+        with _store_errors():
+            found = storage.get_current_version()
+            if found not in storage.get_all_versions():
+                known = f"which Optuna {optuna.__version__} does not know; upgrade it"
+                raise StoreError(f"Optuna's tables are of version {found}, {known}")
+            if found != storage.get_head_version():
+                storage.upgrade()
+    finally:
+        _close(storage)
+
+
+def _close(storage: RDBStorage) -> None:
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def _connect(url: str, any_version: bool = False) -> RDBStorage:
     with _store_errors(ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
         sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
         kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
-        return RDBStorage(url.replace("{", "{{").replace("}", "}}"), engine_kwargs=kwargs)  # Optuna formats it
+        formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        return RDBStorage(formatted, engine_kwargs=kwargs, skip_compatibility_check=any_version)
 
 
 def _name_metrics(study: optuna.Study) -> None:
@@ -329,8 +365,10 @@ def _check_objectives(trial: int, objectives: tuple[float, float]) -> None:
 @contextmanager
 def _store_errors(*more: type[Exception]) -> Iterator[None]:
     """Say what the database has against it in one line of ours."""
-    # A connection that breaks inside of some calls is an UnboundLocalError there (Optuna 5.0, issue 5280).
-    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, UnboundLocalError, *more)
+    # A connection that breaks inside of some calls is an UnboundLocalError there (Optuna 5.0, issue 5280); half a pair
+    # of surrogates, which no database takes, is a UnicodeError.
+    ours = SQLAlchemyError, StorageInternalError, UnboundLocalError, UnicodeError
+    kinds: tuple[type[Exception], ...] = (*ours, *more)
     try:
         yield
     except kinds as error:

@@ -1,6 +1,6 @@
 """The SQL database that keeps what was searched."""
 
-from paretosearch.store.engine import default_url, redacted
+from paretosearch.store.engine import default_url, redacted, shows_password
 from paretosearch.store.estimates import Estimate, Repeat
 from paretosearch.store.front import Front, Point, front_of
 from paretosearch.store.records import (
@@ -29,4 +29,5 @@ __all__ = [
     "front_of",
     "open_store",
     "redacted",
+    "shows_password",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from paretosearch.errors import StoreAwayError, StoreError
 
@@ -16,7 +17,7 @@ _ADVICE = (
     ("database is locked", "another program is writing to it; end that one, then run the same command again"),
     ("disk is full", "free some space, then run the same command again"),
     ("no space left", "free some space, then run the same command again"),
-    ("password", "set the right user and password in PARETOSEARCH_STORAGE"),
+    ("password", "set the right user and password in PARETOSEARCH_STORAGE or its password file"),
     ("permission denied", "ask for a database that this user owns"),
     ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
     ("does not exist", "create it by `createdb`, or name another by --storage"),
@@ -50,20 +51,22 @@ _OTHERWISE = "run again with --debug to see more"
 _LONGEST = 300
 
 
-def complaint(error: Exception, place: str, secret: str | None) -> StoreError:
+def complaint(error: Exception, place: str, secrets: Sequence[str] = ()) -> StoreError:
     """Say in one line what the database refused.
 
     Args:
         error: What SQLAlchemy or the driver raised.
         place: The database, as it may be shown.
-        secret: Its password, which the message must not hold.
+        secrets: Its passwords, which the message must not hold, the longest first.
 
     Returns:
         The error to raise; a `StoreAwayError` if the call is worth repeating.
     """
     kind = StoreAwayError if is_away(error) else StoreError
     said = _SEQUEL.sub("", str(getattr(error, "orig", error)))
-    reason = " ".join((said.replace(secret, "***") if secret else said).split())[:_LONGEST]
+    for secret in secrets:
+        said = said.replace(secret, "***")
+    reason = " ".join(said.split())[:_LONGEST]
     advice = next((advice for part, advice in _ADVICE if part in reason.lower()), _OTHERWISE)
     return kind(f"{place} cannot be used: {reason}; {advice}")
 

@@ -7,6 +7,7 @@ import sqlite3
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -15,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from paretosearch.errors import StoreError
 from paretosearch.store.complaints import complaint
+from paretosearch.store.passwords import FILE_VARIABLE, with_password
 
 VARIABLE = "PARETOSEARCH_STORAGE"
 DEFAULT = "sqlite:///paretosearch.db"
@@ -31,12 +33,25 @@ WRITES = "paretosearch_writes"
 
 #: FULL: a Worker's file is deleted after the commit, so the commit must survive a power cut; NORMAL would sync a WAL
 #: at checkpoints only.
-_PRAGMAS = (f"busy_timeout = {round(BUSY_SECONDS * 1000)}", "foreign_keys = ON", "synchronous = FULL")
+_PRAGMAS = (
+    f"PRAGMA busy_timeout = {round(BUSY_SECONDS * 1000)}",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA synchronous = FULL",
+)
 
 
 def default_url() -> str:
-    """Name the database of a command without ``--storage``: ``PARETOSEARCH_STORAGE``, else a file here."""
-    return os.environ.get(VARIABLE) or DEFAULT
+    """Name the database of a command without ``--storage``.
+
+    Returns:
+        ``PARETOSEARCH_STORAGE``, with the password that the file ``PARETOSEARCH_STORAGE_PASSWORD_FILE`` holds; without
+        that variable an SQLite file here.
+
+    Raises:
+        StoreError: If the file of the password cannot be read, can be read by others, or holds none.
+    """
+    url, file = os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
+    return with_password(url, Path(file)) if file else url
 
 
 def redacted(url: str | URL) -> str:
@@ -48,8 +63,29 @@ def redacted(url: str | URL) -> str:
     if parsed is None or "@" in (parsed.host or ""):  # a password with an @ of its own, cut in the wrong place
         scheme, found, _ = str(url).partition("://")
         return f"{scheme}://***" if found else "***" if any(c in scheme for c in "@=:") else scheme
-    secret = [key for key in parsed.query if "pass" in key.lower()]
-    return parsed.difference_update_query(secret).render_as_string(hide_password=True)
+    return parsed.difference_update_query(_secret_keys(parsed)).render_as_string(hide_password=True)
+
+
+def shows_password(url: str) -> bool:
+    """Whether a database URL, malformed or not, has a password in it."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return "***" in redacted(url)
+    return bool(passwords(parsed)) or "@" in (parsed.host or "")
+
+
+def passwords(url: URL) -> tuple[str, ...]:
+    """Give all that is secret in a URL, in the spellings that a message may have, the longest first."""
+    given = [url.password or "", *(part for key in _secret_keys(url) for part in url.normalized_query[key])]
+    return tuple(sorted({s for text in given if text for s in (text, quote(text, ""), quote_plus(text))}, key=len))[
+        ::-1
+    ]
+
+
+def _secret_keys(url: URL) -> list[str]:
+    """Name the parts of a URL's query that are passwords; a file of passwords is none."""
+    return [key for key in url.query if "pass" in key.lower() and key.lower() != "passfile"]
 
 
 def open_engine(url: str, create: bool = True) -> Engine:
@@ -87,7 +123,7 @@ def writer(engine: Engine) -> Engine:
 
 def trouble(engine: Engine, error: Exception) -> StoreError:
     """Say in one line, without the password, what the engine's database refused."""
-    return complaint(error, redacted(engine.url), engine.url.password)
+    return complaint(error, redacted(engine.url), passwords(engine.url))
 
 
 def _parse(url: str) -> URL:
@@ -162,7 +198,7 @@ def _postgresql_engine(url: URL) -> Engine:
 
 def _set_up(connection: Any, _entry: ConnectionPoolEntry | None = None) -> None:
     for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+        connection.execute(pragma)
 
 
 def _set_up_for_writing(connection: Any, _entry: ConnectionPoolEntry) -> None:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
-    Text,
     UniqueConstraint,
     column,
     table,
@@ -238,8 +237,8 @@ class FrontEventRow(Base):
 #: The view: the migrations say what is on a front, and the database computes it.
 FRONT_VIEW = table(
     "ps_pareto_front",
-    column("study", Text),
-    column("device_class", Text),
+    column("study", AnyText),
+    column("device_class", AnyText),
     column("trial", BigInteger),
     column("attempt", Integer),
     column("train_seconds", Double),

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from paretosearch import data, nets
 from paretosearch.axis import Value
 from paretosearch.errors import StudyFileError, suggest
+from paretosearch.files import NAME
 from paretosearch.recipe import FIELDS
 from paretosearch.space import MOST_GENOMES, Space
 from paretosearch.studyfile.axes import checked, make_space
@@ -28,7 +29,7 @@ MOST_BYTES = 1 << 20
 
 class _Page(Table):
     name: str = Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        pattern=f"^{NAME}$",
         description="1 to 100 ASCII letters, digits, dots, hyphens and underscores, the first a letter or digit",
     )
     dataset: str = Field(description="the name of a data set, or folder:PATH")

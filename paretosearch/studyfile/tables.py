@@ -24,8 +24,20 @@ def complaint(error: ValidationError, model: type[Table]) -> tuple[tuple[str, ..
     details = error.errors(include_url=False)
     # A misspelt key is also a missing one, and only the spelling helps.
     first = next((detail for detail in details if detail["type"] == "extra_forbidden"), details[0])
-    path = tuple(map(str, first["loc"]))
+    path = _path(first, model)
     return path, _sentence(first, path, model)
+
+
+def _path(detail: ErrorDetails, model: type[Table]) -> tuple[str, ...]:
+    """Give the keys; where a field takes one of several types, pydantic adds the name of a type."""
+    path: list[str] = []
+    inner: object = model
+    for key in map(str, detail["loc"]):
+        if not (isinstance(inner, type) and issubclass(inner, Table)):
+            break
+        path.append(key)
+        inner = inner.model_fields[key].annotation if key in inner.model_fields else None
+    return tuple(path)
 
 
 def _sentence(detail: ErrorDetails, path: Sequence[str], model: type[Table]) -> str:

@@ -7,17 +7,21 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import URL, make_url
 
 #: What a throw-away server need not do: survive a power cut, listen on a network, start workers for big queries.
 _OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=", "max_parallel_workers_per_gather=0")
 _DRIVER = "postgresql+psycopg"
+
+#: A user whom the server asks for a password, as it asks nobody else.
+_GUARDED = "guarded"
 
 
 class PostgresServer:
@@ -26,10 +30,11 @@ class PostgresServer:
     Args:
         folder: Where its socket is.
         user: Who runs it; None is whoever runs the tests.
+        password: What it asks for; None if it lets everybody in.
     """
 
-    def __init__(self, folder: Path, user: str | None) -> None:
-        self._folder, self._user = folder, user
+    def __init__(self, folder: Path, user: str | None, password: str | None = None) -> None:
+        self._folder, self._user, self._password = folder, user, password
         self._numbers = count()
 
     def restart(self) -> None:
@@ -60,8 +65,50 @@ class PostgresServer:
         engine.dispose()
         return self._url(name)
 
+    def run_script(self, url: str, script: Path, environment: Mapping[str, str]) -> None:
+        """Run a file of SQL by psql, as PostgreSQL's image does with a new database.
+
+        Args:
+            url: One that `new_database` has given.
+            script: The file.
+            environment: What its commands of the shell find there.
+        """
+        own = {"PGPASSWORD": self._password or "", "PGHOST": str(self._folder), "PGUSER": "postgres"}
+        database = str(make_url(url).database)
+        command = [str(_program("psql")), "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--dbname={database}"]
+        done = subprocess.run(
+            [*command, f"--file={script}"],
+            env={**os.environ, **own, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+
+    def new_guarded_database(self, password: str) -> str:
+        """Create an empty database of a user who has a password.
+
+        Args:
+            password: The password, from here on.
+
+        Returns:
+            Its URL, with the password.
+        """
+        quoted = password.replace("'", "''").replace("%", "%%")
+        engine = create_engine(self.new_database())
+        with engine.begin() as connection:
+            known = connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": _GUARDED})
+            verb = "ALTER" if known else "CREATE"
+            connection.exec_driver_sql(f"{verb} ROLE {_GUARDED} LOGIN PASSWORD '{quoted}'")
+            connection.exec_driver_sql(f"GRANT ALL ON SCHEMA public TO {_GUARDED}")
+        engine.dispose()
+        user = engine.url.set(username=_GUARDED, password=password)
+        return user.render_as_string(hide_password=False)
+
     def _url(self, database: str) -> str:
-        return f"{_DRIVER}://postgres@/{database}?host={self._folder}"
+        place = {"host": str(self._folder)}
+        url = URL.create(_DRIVER, "postgres", self._password, database=database, query=place)
+        return url.render_as_string(hide_password=False)
 
 
 def why_no_postgres() -> str | None:
@@ -72,17 +119,25 @@ def why_no_postgres() -> str | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server in a temporary folder for as long as the context lasts."""
+def postgres_server(password: str | None = None) -> Iterator[PostgresServer]:
+    """Run a server in a temporary folder for as long as the context lasts.
+
+    Args:
+        password: What it asks for; None lets everybody in.
+    """
     with tempfile.TemporaryDirectory(prefix="pg") as name:  # short: the path of a socket has 107 characters at most
         folder = Path(name)
         user = _user()
         if user is not None:
             shutil.chown(folder, user)
-        _run(
-            user, folder, "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync"
-        )
-        server = PostgresServer(folder, user)
+        asks = ["--auth=trust"]
+        if password is not None:
+            (folder / "password").write_text(password, encoding="utf-8")
+            asks = ["--auth=scram-sha-256", f"--pwfile={folder / 'password'}"]
+        _run(user, folder, "initdb", *asks, "--username=postgres", "--encoding=UTF8", "--no-locale", "--no-sync")
+        rules = folder / "data" / "pg_hba.conf"
+        rules.write_text(f"local all {_GUARDED} scram-sha-256\n{rules.read_text()}")
+        server = PostgresServer(folder, user, password)
         server.start()
         try:
             yield server

@@ -16,6 +16,8 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from paretosearch.device import cpu_abilities, cpu_name
+from paretosearch.environment import for_programs
+from paretosearch.files import PRIVATE_FOLDER, is_ours_alone, private_folder
 
 #: Machine code for this very processor; NaNs must stay NaNs, so the arithmetic is not otherwise free.
 FLAGS = ("-O3", "-march=native", "-mtune=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC")
@@ -42,7 +44,8 @@ def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes
     key = hashlib.sha256(b"\0".join([code, header, *map(str.encode, made_for)]))
     place = user_cache_path("paretosearch") / "kernels" / f"{key.hexdigest()[:24]}.so"
     try:
-        if not place.exists():
+        private_folder(place.parent)
+        if not is_ours_alone(place):  # what it holds is run: it must not be what somebody else has put there
             _build(compiler, code, place)
         return _declared(ctypes.CDLL(str(place)), functions)
     except subprocess.CalledProcessError as error:
@@ -54,7 +57,6 @@ def load(source: Traversable, functions: Mapping[str, Sequence[type]]) -> ctypes
 
 def _build(compiler: str, source: bytes, place: Path) -> None:
     """Compile into a file of its own, then rename: several Workers may do so at once."""
-    place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
         code, compiled, made = (Path(folder) / f"kernels.{suffix}" for suffix in ("c", "o", "so"))
         code.write_bytes(source)
@@ -63,7 +65,8 @@ def _build(compiler: str, source: bytes, place: Path) -> None:
         # second one would have threads of its own, which fight with torch's for the cores.
         steps = ["-fopenmp", "-c", "-o", str(compiled), str(code)], ["-shared", "-o", str(made), str(compiled), "-lm"]
         for step in steps:
-            subprocess.run([compiler, *FLAGS, *step], check=True, capture_output=True)
+            subprocess.run([compiler, *FLAGS, *step], check=True, capture_output=True, env=for_programs())
+        made.chmod(PRIVATE_FOLDER)  # as for a folder: to read, to write and to run, for this user
         made.replace(place)
 
 

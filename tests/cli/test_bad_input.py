@@ -126,7 +126,7 @@ def test_a_study_file_here_is_suggested(run: Run) -> None:
 
 
 def test_a_storage_url_without_its_driver(run: Run) -> None:
-    refused(run("launch", "tiny.toml", "--cpu", "1", "--storage", "postgresql://me:secret@db/x"), 2, "psycopg")
+    refused(run("launch", "tiny.toml", "--cpu", "1", "--storage", "postgresql://me@db/x"), 2, "psycopg")
     refused(run("front", "--storage", "nonsense"), 2, "nonsense")
 
 

@@ -85,9 +85,9 @@ def serve_mnist(kind: type, server: Server, monkeypatch: pytest.MonkeyPatch) -> 
     resources = [(name, md5(server.folder / name)) for name, _ in kind.resources]  # type: ignore[attr-defined]
     monkeypatch.setattr(kind, "mirrors", [f"{server.address}/"])
     monkeypatch.setattr(kind, "resources", resources)
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in idx_files().items()}
-    for name in known.FASHION_MNIST_SHA256:
-        monkeypatch.setitem(known.FASHION_MNIST_SHA256, name, sums[name])
+    for name, content in idx_files().items():
+        for sums in (known.FASHION_MNIST_SHA256, known.MNIST_SHA256):
+            monkeypatch.setitem(sums, name, hashlib.sha256(content).hexdigest())
 
 
 def serve_cifar(kind: type, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,9 +109,13 @@ def serve_cifar(kind: type, server: Server, monkeypatch: pytest.MonkeyPatch) -> 
         for name, content in files.items():
             packed = pickle.dumps(content, protocol=2)
             sums[name] = hashlib.md5(packed).hexdigest()
+            if not wide:
+                monkeypatch.setitem(known.CIFAR10_SHA256, name, hashlib.sha256(packed).hexdigest())
             member = tarfile.TarInfo(f"{kind.base_folder}/{name}")  # type: ignore[attr-defined]
             member.size = len(packed)
             tar.addfile(member, io.BytesIO(packed))
+    name = "cifar100" if wide else "cifar10"
+    monkeypatch.setitem(known.ARCHIVE_SHA256, name, hashlib.sha256(archive.read_bytes()).hexdigest())
     monkeypatch.setattr(kind, "url", f"{server.address}/{archive.name}")
     monkeypatch.setattr(kind, "tgz_md5", md5(archive))
     monkeypatch.setattr(kind, "train_list", [[name, sums[name]] for name in names])
@@ -130,6 +134,7 @@ def serve_svhn(kind: type, server: Server, monkeypatch: pytest.MonkeyPatch) -> N
         matrix = {"X": pixels(count, 32, 3).transpose(1, 2, 3, 0), "y": np.where(digits == 0, 10, digits)[:, None]}
         savemat(path, {**matrix, "y": matrix["y"].astype("u1")}, do_compression=True)
         listed[half] = [f"{server.address}/{path.name}", path.name, md5(path)]
+        monkeypatch.setitem(known.SVHN_SHA256, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
     monkeypatch.setattr(kind, "split_list", listed)
 
 

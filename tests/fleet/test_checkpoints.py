@@ -172,7 +172,7 @@ def test_checkpoints_are_written_when_it_is_time_or_something_is_due(checkpoints
 def test_checkpoints_of_trainings_that_have_ended_are_found(tmp_path: Path) -> None:
     for trial in (1, 2, 3):
         Checkpoints(tmp_path, trial, RECIPE, cpu_device()).write(STATES[0])
-    (tmp_path / "checkpoint-9-7.tmp").touch()
+    (tmp_path / ".checkpoint-1-7.pt.1f.part").touch()
     forget(tmp_path, 2, RECIPE.seed)
     left = sorted(path.name for path in leftovers(tmp_path, {(1, 7)}))
-    assert left == ["checkpoint-3-7.pt", "checkpoint-9-7.tmp"]
+    assert left == [".checkpoint-1-7.pt.1f.part", "checkpoint-3-7.pt"]

@@ -72,6 +72,7 @@ def test_kept_weights_load_without_pickled_code(fleet: LocalFleet, recipe: Recip
 
 def test_the_database_password_does_not_reach_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARETOSEARCH_STORAGE", "postgresql+psycopg://me:secret@db/x")
+    monkeypatch.setenv("PARETOSEARCH_STORAGE_PASSWORD_FILE", "/run/secrets/password")
     assert not any("secret" in value for value in worker_environment(cpu_device()).values())
 
 

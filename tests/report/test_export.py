@@ -10,10 +10,10 @@ import pytest
 from matplotlib.image import imread
 
 from paretosearch.errors import StoreError, UsageError
+from paretosearch.files import replacing
 from paretosearch.outcome import failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.export import export
-from paretosearch.report.files import replacing
 from paretosearch.store import Store
 
 FIGURES = ("front", "hypervolume", "learning_curves", "axes")

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -13,7 +14,7 @@ from optuna.trial import TrialState
 
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.errors import ParetosearchError, StoreError
-from paretosearch.search import Asked, Search, open_search
+from paretosearch.search import Asked, Search, open_search, upgrade_tables
 from paretosearch.search.distributions import distribution
 from paretosearch.space import Space
 from paretosearch.testing.spaces import whole_space
@@ -249,3 +250,38 @@ def test_a_database_may_have_braces_in_its_name(database: Path, space: Space) ->
     assert search.ask().trial == 0
     search.close()
     assert database.with_name("{a}.db").exists()
+
+
+def revision_of(database: Path) -> str:
+    with closing(sqlite3.connect(database)) as connection:
+        return str(connection.execute("SELECT version_num FROM alembic_version").fetchone()[0])
+
+
+def test_tables_are_made_before_any_study_and_made_again_they_stay(url: str, database: Path, opened: Opener) -> None:
+    upgrade_tables(url)
+    newest = revision_of(database)
+    opened().ask()
+    upgrade_tables(url)
+    assert revision_of(database) == newest
+    assert trial_of(url, 0).state is TrialState.RUNNING
+
+
+def test_tables_of_an_older_optuna_are_brought_up_to_date(url: str, database: Path, opened: Opener) -> None:
+    upgrade_tables(url)
+    newest = revision_of(database)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v3.0.0.d'")  # no column differs from there on
+    with pytest.raises(StoreError, match="upgrade"):
+        opened()
+    upgrade_tables(url)
+    assert revision_of(database) == newest
+    assert opened().ask().trial == 0
+
+
+def test_tables_of_a_newer_optuna_are_left_alone(url: str, database: Path) -> None:
+    upgrade_tables(url)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'v99.0.0.a'")
+    with pytest.raises(StoreError, match=r"of version v99.0.0.a, which Optuna \d.* does not know; upgrade it"):
+        upgrade_tables(url)
+    assert revision_of(database) == "v99.0.0.a"

@@ -286,7 +286,7 @@ def test_a_server_that_does_not_answer_is_named() -> None:
 
 def test_a_host_that_is_not_found_is_named() -> None:
     error = OSError("failed to resolve host 'nohost': [Errno -2] Name or service not known")  # without asking a network
-    assert str(complaint(error, "URL", None)).endswith("not known; correct the host in the URL")
+    assert str(complaint(error, "URL")).endswith("not known; correct the host in the URL")
 
 
 def test_a_database_that_the_server_does_not_have_is_named(postgres: PostgresServer) -> None:

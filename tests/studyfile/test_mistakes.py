@@ -97,6 +97,7 @@ WRONG = {
         "6: budget: a search needs an end; set trials, device_hours or both",
     ),
     "missing end of a range": (", high = 3", "", "22: space.epochs: high: is missing; it must be a number"),
+    "end of a range that is a text": ("high = 3", 'high = "3"', "22: space.epochs: high: '3' is not a number"),
     "name with a space": ('"mine"', '"my study"', "1: name: 'my study' is not 1 to 100 ASCII letters"),
     "name with a line break": ('"mine"', '"mine\\n"', "1: name: 'mine\\n' is not 1 to 100 ASCII letters"),
     "name in Greek": ('"mine"', '"α"', "1: name: 'α' is not 1 to 100 ASCII letters"),

@@ -1,0 +1,50 @@
+"""`make docker` builds the images where there is an engine, and makes what compose.yaml needs besides."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Compose = dict[str, Any]
+
+
+def plan(top: Path, engine: str) -> str:
+    """Say what `make docker` would do, where ``engine info`` ends as it does."""
+    command = ["make", "--dry-run", "docker", f"DOCKER={engine}", "TORCH_INDEX=somewhere"]
+    return subprocess.run(command, cwd=top, capture_output=True, text=True, check=True).stdout
+
+
+def test_both_images_are_built_where_there_is_an_engine(top: Path) -> None:
+    planned = plan(top, "true")
+    for image in ("cpu", "cuda"):
+        assert f"build --file docker/Dockerfile --target {image} --tag paretosearch:{image} " in planned
+    assert planned.count("--build-arg TORCH_INDEX='somewhere'") == 1
+    assert "pytest" not in planned
+
+
+def test_without_an_engine_one_line_says_so_and_the_files_are_checked(top: Path) -> None:
+    planned = plan(top, "false")
+    assert "\n'false info' reaches no engine, so no image is built; its files are checked instead.\n" in planned
+    assert "pytest tests/docker" in planned
+    assert "--target" not in planned
+
+
+def test_the_files_of_the_passwords_are_made_for_their_owner_alone_and_never_committed(
+    compose: Callable[..., Compose], top: Path, tmp_path: Path
+) -> None:
+    files = [Path(secret["file"]).relative_to(top) for secret in compose()["secrets"].values()]
+    assert all(f"/{file.parent}/" in (top / ".gitignore").read_text().splitlines() for file in files)
+    shutil.copy(top / "Makefile", tmp_path)
+    for _ in range(2):  # the second time they stay as they are
+        subprocess.run(["make", "--silent", *map(str, files)], cwd=tmp_path, check=True)
+        made = {(tmp_path / file).read_text() for file in files}
+    assert len(made) == len(files) == 3
+    assert all(re.fullmatch(r"[0-9a-f]{48}", password) for password in made)
+    modes = {stat.S_IMODE((tmp_path / file).stat().st_mode) for file in files}
+    folders = {stat.S_IMODE((tmp_path / file.parent).stat().st_mode) for file in files}
+    assert (modes, folders) == ({0o444}, {0o700})
