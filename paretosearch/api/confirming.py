@@ -18,7 +18,7 @@ from paretosearch.fleet.locks import Lock
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.fleet.site import FleetName, Wish, open_site
 from paretosearch.report.live import LiveView
-from paretosearch.report.stages import show_stage
+from paretosearch.report.stages import printing, show_stage
 from paretosearch.store import Estimate, Store, redacted
 
 #: Repeats of each candidate, where nobody says.
@@ -84,7 +84,7 @@ def confirm(
     folder = spool.folder_for(redacted(store.url), name)
     with ExitStack() as held:
         held.callback(Lock(folder / "launcher.lock", f"study {name!r}").release)
-        site = open_site(Wish(gpus, cpu, fleet, ray_address), console.print)
+        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
         held.callback(site.close)
         site.reserve()
         _check_class(store, name, site.devices)

@@ -26,7 +26,7 @@ from paretosearch.fleet.site import FleetName, Site, Wish, open_site
 from paretosearch.fleet.work import Work
 from paretosearch.methods import settled_at
 from paretosearch.report.live import LiveView
-from paretosearch.report.stages import show_stage
+from paretosearch.report.stages import printing, show_stage
 from paretosearch.search import Search, Stopper, grid, open_search
 from paretosearch.space import Space
 from paretosearch.store import Front, Store, default_url, open_store, redacted
@@ -94,17 +94,13 @@ def launch(
     """
     console = console or Console()
     with ExitStack() as held:
-        site = open_site(Wish(gpus, cpu, fleet, ray_address), _printing(console))
+        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
         held.callback(site.close)
         file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
         folder = spool.folder_for(redacted(storage or default_url()), file.name)
         held.callback(Lock(folder / "launcher.lock", f"study {file.name!r}").release)
         site.reserve()
         return _launch(file, site, open_store(storage), folder, console, from_study)
-
-
-def _printing(console: Console) -> Callable[[str], None]:
-    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _launch(

@@ -75,9 +75,8 @@ def launch(
     """Run a study, or continue it with the same command."""
     from paretosearch.fleet.site import Wish
 
-    Wish(
-        gpus, cpu, fleet, ray_address
-    ).check()  # what cannot be meant is said before torch is imported, which takes seconds
+    # What cannot be meant is said before torch is imported, which takes seconds.
+    Wish(gpus, cpu, fleet, ray_address).check()
     from paretosearch.api.launching import launch as run
     from paretosearch.report.tables import front_table
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,19 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
 from paretosearch.fleet.station import Station
-from paretosearch.store import redacted
 
 #: Where Ray finds the cluster when nobody names it.
 ADDRESS = "RAY_ADDRESS"
 
 #: A machine that does not answer in this time has no Ray; Ray itself would try for minutes, and print as it does.
 CONNECT_SECONDS = 5.0
+
+#: How a client of HTTP/2, which Ray speaks, greets, and the kind of frame that every server of it answers with. Ray
+#: itself would try for minutes to get an answer from anything else.
+HELLO, SETTINGS = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]), b"\x04"
+
+#: Characters of what Ray says that are quoted.
+MOST_SAID = 300
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,11 @@ def connect(address: str | None) -> Callable[[], None]:
         What ends it; nothing is done by it where this process was connected before.
 
     Raises:
-        UsageError: If the command line would show others a password.
+        UsageError: If the address is none.
         DeviceError: If there is no such cluster.
     """
     if ray.is_initialized():
         return lambda: None
-    _refuse_passwords()
     where = address or os.environ.get(ADDRESS) or "auto"
     if where != "auto":
         _check_answers(where)
@@ -108,29 +112,28 @@ def _leave() -> None:
     ray.shutdown()
 
 
-def _refuse_passwords() -> None:
-    """Refuse what Ray would put on show: the command line of whoever connects is in its list of jobs."""
-    for word in sys.argv:
-        url = word.removeprefix("--storage=")
-        if "://" in url and ("***" in redacted(url) or "password=" in url):
-            raise UsageError("Ray shows command lines to everybody; put the database into PARETOSEARCH_STORAGE")
-
-
 def _check_answers(address: str) -> None:
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal():
         raise UsageError(f"--ray-address {address!r} is no address of a Ray head (allowed: HOST:PORT)")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as connection:
+            connection.settimeout(CONNECT_SECONDS)
+            connection.sendall(HELLO)
+            answer = connection.recv(len(HELLO))
     except (OSError, OverflowError) as error:
         raise DeviceError(_no_cluster(address, error)) from None
+    if answer[3:4] != SETTINGS and os.environ.get("RAY_USE_TLS", "0") == "0":
+        raise DeviceError(_no_cluster(address, "what answers there is not Ray"))
 
 
-def _no_cluster(address: str, error: Exception) -> str:
-    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _no_cluster(address: str, error: Exception | str) -> str:
+    said = " ".join(str(error).split())[:MOST_SAID] or type(error).__name__
     where = "on this machine" if address == "auto" else f"at {address}"
+    if said.startswith("Version mismatch"):
+        return f"the Ray cluster {where} is of other programs ({said}); install the same Ray and Python on all nodes"
     return (
-        f"there is no Ray cluster {where} to connect to ({reason}); start one with ray start --head, "
+        f"there is no Ray cluster {where} to connect to ({said}); start one with ray start --head, "
         "and run the launch on one of its nodes"
     )
 

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from paretosearch.device import Device
-from paretosearch.errors import DeviceError
+from paretosearch.errors import DeviceError, ParetosearchError
+from paretosearch.files import replacing
 from paretosearch.fleet import spool
-from paretosearch.fleet.base import Assignment, Event, Lost, Progress, Retired
+from paretosearch.fleet.base import Assignment, Done, Event, Joined, Lost, Retired
 from paretosearch.fleet.checkpoints import files_of, forget
 from paretosearch.fleet.local import MOST_FAILED_STARTS
 from paretosearch.fleet.nodes import Berth, dismiss, is_alive, post, reason
-from paretosearch.fleet.station import Report
-from paretosearch.outcome import Outcome
+from paretosearch.fleet.reports import Report, Told
 
 #: How long a Station waits for news of its Worker before it says that there are none; orders wait as long at most.
 TURN_SECONDS = 0.5
@@ -71,12 +71,20 @@ class RayFleet:
         berths: Devices and their Stations; those that are replaced are replaced there.
         folder: Spool folder of the study, on this machine.
         remote_folder: Name of the folder of each node for what Workers write there.
+        newcomers: Gives the Devices, with their Stations, of nodes that have come since its last call.
     """
 
-    def __init__(self, berths: Sequence[Berth], folder: Path, remote_folder: str) -> None:
+    def __init__(
+        self,
+        berths: Sequence[Berth],
+        folder: Path,
+        remote_folder: str,
+        newcomers: Callable[[], Iterable[Berth]] = tuple,
+    ) -> None:
         self._slots = {berth.device.uuid: _Slot(berth, berth.device) for berth in berths if berth.device is not None}
         self._folder, self._remote_folder = folder, remote_folder
-        self._replacing = True
+        self._newcomers = newcomers
+        self._welcoming = self._replacing = True
         self._obituary = ""
 
     @property
@@ -115,14 +123,22 @@ class RayFleet:
     def poll(self, seconds: float) -> Sequence[Event]:
         if self._obituary:
             raise DeviceError(self._obituary)
+        joined = [self._join(berth) for berth in self._newcomers()] if self._welcoming else []
         for slot in self._slots.values():
             if not slot.calls:
                 slot.order("poll", TURN_SECONDS)
-        events = [event for slot in self._heard(seconds) for event in self._news(slot)]
+        events: list[Event] = [*joined, *(event for slot in self._heard(seconds) for event in self._news(slot))]
         retired = [event for event in events if isinstance(event, Retired)]
         if retired and not any(slot.is_there for slot in self._slots.values()):
             self._obituary = retired[-1].message  # raised by the next poll, as these events still count
         return events
+
+    def _join(self, berth: Berth) -> Joined:
+        """Start the Worker of a Device of a new node."""
+        assert berth.device is not None
+        slot = self._slots[berth.device.uuid] = _Slot(berth, berth.device)
+        self._start(slot)
+        return Joined(slot.device)
 
     def _heard(self, seconds: float) -> Sequence[_Slot]:
         """Wait for a Station to answer; gives those that have, and those that have not for too long."""
@@ -141,13 +157,16 @@ class RayFleet:
     def _news(self, slot: _Slot) -> Iterator[Event]:
         who = f"the actor of {slot.device.label} on {slot.device.host}"
         try:
-            report: Report = ray.get(slot.calls[0], timeout=0)
+            wire = ray.get(slot.calls[0], timeout=0)
+            report = Report.from_wire(wire, slot.device, slot.assignment)
         except ray.exceptions.GetTimeoutError:
             yield from self._gone(slot, f"{who} has not answered for {slot.silent_seconds:.0f} s", "")
         except ray.exceptions.RayTaskError as error:
             yield from self._gone(slot, f"{who} failed: {reason(error)}", str(error))
         except ray.exceptions.RayError as error:
             yield from self._gone(slot, f"{who} died", str(error))
+        except ParetosearchError as error:
+            yield from self._gone(slot, f"{who} is not to be understood: {error}", "")
         else:
             slot.calls.popleft()
             yield from self._reported(slot, report)
@@ -155,27 +174,32 @@ class RayFleet:
     def _reported(self, slot: _Slot, report: Report) -> Iterator[Event]:
         slot.has_started, slot.failed_starts, slot.silent_seconds = True, 0, 0.0
         slot.is_idle, slot.is_busy = report.is_idle, report.is_busy
-        for event in report.events:
-            if isinstance(event, Retired):
-                yield from self._retired(slot, event.message)
+        if report.checkpoint is not None and slot.assignment is not None:
+            self._keep(slot.assignment, report.checkpoint)
+        for told in report.told:
+            if isinstance(told.event, Retired):
+                yield from self._retired(slot, told.event.message)
                 return
-            assert slot.assignment is not None
-            if not isinstance(event, Progress):
-                self._fetch(slot.assignment, report)
-            yield replace(event, device=slot.device, assignment=slot.assignment)
-            if not isinstance(event, Progress):
+            if isinstance(told.event, Done | Lost):
+                self._ended(told)
                 slot.assignment = None
+            yield told.event
 
-    def _fetch(self, assignment: Assignment, report: Report) -> None:
-        """Bring here what an Attempt has left: its checkpoint first, as with the Outcome all is done."""
-        attempt, trial, seed = assignment.attempt, assignment.trial, assignment.recipe.seed
-        forget(self._folder, trial, seed)
-        if attempt in report.checkpoints:
-            newest, _ = files_of(self._folder, trial, seed)
-            with suppress(OSError):  # without it the training begins anew
-                newest.write_bytes(report.checkpoints[attempt])
-        if attempt in report.outcomes:
-            spool.write(self._folder, attempt, Outcome.from_json(report.outcomes[attempt]))
+    def _keep(self, assignment: Assignment, checkpoint: bytes) -> None:
+        """Keep a checkpoint here, from where it gets to whichever node goes on with the training."""
+        newest, _ = files_of(self._folder, assignment.trial, assignment.recipe.seed)
+        with suppress(OSError), replacing(newest, private=True) as file:  # it is worth less than the training
+            file.write(checkpoint)
+
+    def _ended(self, told: Told) -> None:
+        """Bring an Outcome to the spool of this machine; one that is not to be gone on with needs no checkpoint."""
+        assert isinstance(told.event, Done | Lost)
+        assignment = told.event.assignment
+        if told.outcome is None:
+            return
+        spool.write(self._folder, assignment.attempt, told.outcome)
+        if told.outcome.status != "stopped":
+            forget(self._folder, assignment.trial, assignment.recipe.seed)
 
     def _gone(self, slot: _Slot, how: str, detail: str) -> Iterator[Event]:
         """Replace a Station that is gone, unless its node is; what it was training is lost."""
@@ -209,7 +233,7 @@ class RayFleet:
             slot.order("cut", why)
 
     def stop(self, now: bool) -> None:
-        self._replacing = self._replacing and not now
+        self._welcoming, self._replacing = False, self._replacing and not now
         for slot in self._slots.values():
             slot.order("stop", now)
 

@@ -3,59 +3,34 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, LockedError
+from paretosearch.files import private_folder
 from paretosearch.fleet import formats, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Lost, Retired
-from paretosearch.fleet.checkpoints import files_of, forget
+from paretosearch.fleet.checkpoints import files_of, forget, leftovers
 from paretosearch.fleet.devices import Reservation, Wish, hold, installed_gpus, visible
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import device_lock_folder
+from paretosearch.fleet.pulse import LIMITS
+from paretosearch.fleet.reports import Report, Told, Wire
 
-#: Programs that must be the same on every node: others train in another way.
-VERSIONED = ("paretosearch", "torch")
+#: A Device as `Device.to_plain` gives it, and versions by name: plain values, for a node with other programs.
+Taken = tuple[dict[str, Any] | None, dict[str, str]]
+
+#: Checkpoints take no more than this of the network, for each Device: that of a large network comes less often.
+BYTES_PER_SECOND = 2 << 20
 
 #: What a Station that died has locked is free again after moments, when the kernel has ended its Worker.
 PATIENCE_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a Station has taken.
-
-    Args:
-        device: The Device, with the number that it has on its node; None if it is not among those that are wanted.
-        versions: Versions of ``VERSIONED`` there.
-    """
-
-    device: Device | None
-    versions: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a Station has seen since it was asked last.
-
-    Args:
-        events: What happened.
-        outcomes: For each Attempt that ended with an Outcome, that as JSON.
-        checkpoints: For each Attempt that is to go on somewhere, its last checkpoint as a file.
-        is_idle: Whether the Device can take an Attempt now.
-        is_busy: Whether an Attempt is running, or a Worker is about to be replaced.
-    """
-
-    events: Sequence[Event]
-    outcomes: Mapping[int, str]
-    checkpoints: Mapping[int, bytes]
-    is_idle: bool
-    is_busy: bool
 
 
 class Station:
@@ -74,6 +49,9 @@ class Station:
             os.chdir(home)
         self._held: object = None
         self._fleet: LocalFleet | None = None
+        self._assignment: Assignment | None = None
+        self._brought: int | None = None  # when the checkpoint was written that the Launcher has
+        self._bring_next = 0.0  # monotonic seconds
 
     def take(self, cores: int, numbers: Sequence[int] | None) -> Taken:
         """Take a Device that is free, for this Launcher alone.
@@ -82,22 +60,25 @@ class Station:
             cores: Width of a CPU slot; 0 takes the GPU that the cluster has given this actor.
             numbers: Numbers of the GPUs that are wanted; None for all of them.
 
+        Returns:
+            The Device, with the number that it has on its node, or None if it is not among those that are wanted; and
+            the versions of this node's programs.
+
         Raises:
             DeviceError: If it is in use by a launch of this machine, or there is none.
         """
-        versions = {name: version(name) for name in VERSIONED}
         gpu = None if cores else _own_gpu()
         if gpu is not None and numbers is not None and gpu.index not in numbers:
-            return Taken(None, versions)
+            return None, versions()
         reservation = Reservation(Wish((gpu,) if gpu else (), (cores,) if cores else ()))
         self._held = reservation
-        return Taken(reservation.devices[0], versions)
+        return reservation.devices[0].to_plain(), versions()
 
     def verdicts(self, device: Device, names: Sequence[str]) -> Mapping[str, formats.Verdict]:
         """Judge number formats on the Device."""
         return formats.verdicts(device, names)
 
-    def start(self, device: Device, folder: str) -> Report:
+    def start(self, device: Device, folder: str) -> Wire:
         """Start a Worker, after taking a Device that an actor that died had.
 
         Args:
@@ -108,24 +89,30 @@ class Station:
             DeviceError: If the Device is not to be had again.
         """
         self._held = self._held or _taken_again(device)
-        place = device_lock_folder() / folder
-        place.mkdir(mode=0o700, exist_ok=True)
-        self._device, self._folder = device, place
-        self._fleet = LocalFleet([device], place)
+        self._device = device
+        self._folder = private_folder(private_folder(device_lock_folder() / folder) / device.label.replace(" ", "-"))
+        self._clean()
+        self._fleet = LocalFleet([device], self._folder, LIMITS)
         self._fleet.start()
         return self._report([])
 
-    def assign(self, assignment: Assignment, checkpoint: bytes | None = None) -> Report:
+    def _clean(self) -> None:
+        """Delete what an actor that died has left here; the Launcher has it, or has given it up."""
+        for path in [*self._folder.glob("*.json"), *leftovers(self._folder, set())]:
+            path.unlink(missing_ok=True)
+
+    def assign(self, assignment: Assignment, checkpoint: bytes | None = None) -> Wire:
         """Give the Device an Attempt, and a checkpoint of it that was written elsewhere."""
         assert self._fleet is not None
+        self._assignment, self._brought = assignment, None
         if checkpoint is not None:
             with suppress(OSError):  # a training is worth more than its checkpoint, whose checksum says if it is whole
                 self._checkpoint(assignment).write_bytes(checkpoint)
-        spool.delete(self._folder, assignment.attempt)  # of another database that numbered alike
+                self._brought = self._checkpoint(assignment).stat().st_mtime_ns
         self._fleet.assign(self._device, assignment)
         return self._report([])
 
-    def poll(self, seconds: float) -> Report:
+    def poll(self, seconds: float) -> Wire:
         """Wait at most ``seconds`` for something to happen, and say what did."""
         assert self._fleet is not None
         try:
@@ -133,13 +120,13 @@ class Station:
         except DeviceError as error:
             return self._report([Retired(self._device, str(error))])
 
-    def cut(self, why: str) -> Report:
+    def cut(self, why: str) -> Wire:
         """Let the Attempt end after its epoch."""
         assert self._fleet is not None
         self._fleet.cut(self._device, why)
         return self._report([])
 
-    def stop(self, now: bool) -> Report:
+    def stop(self, now: bool) -> Wire:
         """Let the Attempt end after its epoch, or kill the Worker ``now``."""
         assert self._fleet is not None
         self._fleet.stop(now)
@@ -149,26 +136,51 @@ class Station:
         """End the Worker; the Device stays taken."""
         if self._fleet is not None:
             self._fleet.close()
+            self._clean()
         self._fleet = None
 
-    def _report(self, events: Iterable[Event]) -> Report:
+    def _report(self, events: Sequence[Event]) -> Wire:
         assert self._fleet is not None
-        events = tuple(events)
-        outcomes: dict[int, str] = {}
-        checkpoints: dict[int, bytes] = {}
-        for assignment in [event.assignment for event in events if isinstance(event, Done | Lost)]:
-            outcome = spool.read(self._folder, assignment.attempt)
-            if outcome is not None:
-                outcomes[assignment.attempt] = outcome.to_json()
-                spool.delete(self._folder, assignment.attempt)
-            with suppress(OSError):  # as there is none, or no need for one any more
-                checkpoints[assignment.attempt] = self._checkpoint(assignment).read_bytes()
-            forget(self._folder, assignment.trial, assignment.recipe.seed)
-        return Report(events, outcomes, checkpoints, bool(self._fleet.idle()), self._fleet.is_busy())
+        ended = any(isinstance(event, Done | Lost | Retired) for event in events)
+        told = [self._told(event) for event in events]
+        checkpoint = self._newest_checkpoint(ended)
+        if ended and self._assignment is not None:
+            spool.delete(self._folder, self._assignment.attempt)
+            forget(self._folder, self._assignment.trial, self._assignment.recipe.seed)
+            self._assignment = None
+        return Report(told, bool(self._fleet.idle()), self._fleet.is_busy(), checkpoint).to_wire()
+
+    def _told(self, event: Event) -> Told:
+        if isinstance(event, Done | Lost):
+            return Told(event, spool.read(self._folder, event.assignment.attempt))
+        return Told(event)
+
+    def _newest_checkpoint(self, ended: bool) -> bytes | None:
+        """Read the Attempt's checkpoint, if it is another one than the Launcher has, and time to bring it there."""
+        if self._assignment is None or self._assignment.checkpoint_seconds is None:
+            return None
+        if not ended and time.monotonic() < self._bring_next:
+            return None
+        path = self._checkpoint(self._assignment)
+        try:
+            written = path.stat().st_mtime_ns
+            content = None if written == self._brought else path.read_bytes()
+        except OSError:  # there is none, or no need for one any more
+            return None
+        if content is not None:
+            self._brought = written
+            self._bring_next = time.monotonic() + len(content) / BYTES_PER_SECOND
+        return content
 
     def _checkpoint(self, assignment: Assignment) -> Path:
         newest, _ = files_of(self._folder, assignment.trial, assignment.recipe.seed)
         return newest
+
+
+def versions() -> dict[str, str]:
+    """Give the versions of what must be the same on every node: others train in another way."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return {"Python": python, **{name: version(name) for name in ("paretosearch", "torch")}}
 
 
 def _own_gpu() -> Device:

@@ -1,7 +1,9 @@
 """A wish for devices is checked before anything slow begins, with and without Ray."""
 
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -69,12 +71,34 @@ def test_a_cluster_that_is_not_there_is_said_in_one_line_and_soon(address: str, 
 
 
 @needs_ray
-@pytest.mark.parametrize("option", ["--storage=", ""])
-@pytest.mark.parametrize("url", ["postgresql+psycopg://me:secret@db/x", "postgresql+psycopg://db/x?password=secret"])
-def test_a_password_on_the_command_line_is_refused_as_ray_would_show_it(
-    option: str, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["paretosearch", "launch", f"{option}{url}"])
-    with pytest.raises(UsageError, match="PARETOSEARCH_STORAGE") as said:
-        open_site(Wish(fleet="ray", ray_address="127.0.0.1:1"), print)
-    assert "secret" not in str(said.value)
+@pytest.mark.parametrize("greeting", [b"SSH-2.0-server\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_another_server_at_the_address_is_told_from_ray_at_once(greeting: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(greeting)
+
+        greeter = threading.Thread(target=greet)
+        greeter.start()
+        with pytest.raises(DeviceError, match=f"no Ray cluster at 127.0.0.1:{port} .*(is not Ray|reset)"):
+            open_site(Wish(fleet="ray", ray_address=f"127.0.0.1:{port}"), print)
+        greeter.join()
+
+
+@needs_ray
+def test_a_cluster_of_another_python_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from paretosearch.fleet.nodes import connect
+
+    def init(**_: object) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.12.1\n")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(DeviceError, match=r"is of other programs \(.* Python: 3.12.1\); install the same") as said:
+        connect(None)
+    assert "\n" not in str(said.value)
