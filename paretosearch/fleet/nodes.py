@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import threading
@@ -198,4 +199,6 @@ def reason(error: Exception) -> str:
     """Say in one line what went wrong in an actor or a task."""
     cause = getattr(error, "cause", None)
     lines = str(cause or error).strip().splitlines()
+    if missing := re.search(r"No module named '[\w.]+'", str(error)):
+        return f"paretosearch[ray] is not installed there ({missing[0]})"
     return lines[-1].strip() if lines else type(cause or error).__name__
