@@ -179,7 +179,7 @@ class RaySite:
 
     def _welcome(self, node: Node) -> Sequence[Berth]:
         """Take what is wanted of a node that has come while the launch runs, or say why it is of no use."""
-        self._nodes = [*self._nodes, node]
+        self._nodes = [other for other in nodes() if other.id != node.id] + [node]  # one that was lost has no host
         berths = [Berth(node, cores, post(node, cores)) for cores in self._asked(node)]
         self._berths += berths
         self._take(berths)

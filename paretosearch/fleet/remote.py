@@ -123,7 +123,7 @@ class RayFleet:
     def poll(self, seconds: float) -> Sequence[Event]:
         if self._obituary:
             raise DeviceError(self._obituary)
-        joined = [self._join(berth) for berth in self._newcomers()] if self._welcoming else []
+        joined = [event for berth in self._newcomers() for event in self._join(berth)] if self._welcoming else []
         for slot in self._slots.values():
             if not slot.calls:
                 slot.order("poll", TURN_SECONDS)
@@ -133,12 +133,15 @@ class RayFleet:
             self._obituary = retired[-1].message  # raised by the next poll, as these events still count
         return events
 
-    def _join(self, berth: Berth) -> Joined:
-        """Start the Worker of a Device of a new node."""
+    def _join(self, berth: Berth) -> Iterator[Event]:
+        """Start the Worker of a Device of a new node, which may be one that has come back."""
         assert berth.device is not None
+        before = self._slots.get(berth.device.uuid)
+        if before is not None:
+            yield from self._retired(before, f"node {before.berth.node.name} has come back as another")
         slot = self._slots[berth.device.uuid] = _Slot(berth, berth.device)
         self._start(slot)
-        return Joined(slot.device)
+        yield Joined(slot.device)
 
     def _heard(self, seconds: float) -> Sequence[_Slot]:
         """Wait for a Station to answer; gives those that have, and those that have not for too long."""
