@@ -84,6 +84,7 @@ def confirm(
     folder = spool.folder_for(redacted(store.url), name)
     with ExitStack() as held:
         held.callback(Lock(folder / "launcher.lock", f"study {name!r}").release)
+        held.callback(store.claim(name).release)
         site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
         held.callback(site.close)
         site.reserve()

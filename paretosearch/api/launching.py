@@ -110,6 +110,8 @@ def _launch(
     with ExitStack() as held:
         show_stage("preparing the data set", console.quiet)
         prepare(file.space, console)
+        claim = store.claim(file.name)
+        held.callback(claim.release)
         site.prepare(_data_sets(file.space))
         devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:
@@ -117,6 +119,7 @@ def _launch(
         space = registered(file, store, devices[0], console, site.verdicts)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
+        search.guard(claim.guard)
         if from_study is not None:
             warm(file.name, from_study, space, search, store, device_class, console)
         for name, genome in file.first.items():

@@ -48,7 +48,7 @@ class WorkerProcess:
         self._log = folder / f"worker-{device.label.replace(' ', '-')}.log"
         self._unread = b""
         self.connection, theirs = socket.socketpair()
-        start = [sys.executable, "-m", "paretosearch.fleet.start", "paretosearch.fleet.worker"]
+        start = [sys.executable, "-m", "paretosearch.fleet.start"]
         arguments = [os.getpid(), theirs.fileno(), json.dumps(device.to_plain()), folder]
         with private_file(self._log, append=True) as log:
             self._spoken = log.tell()

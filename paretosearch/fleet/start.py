@@ -1,7 +1,7 @@
-"""Runs a module in a process that dies with the one that started it.
+"""Where a Worker's process begins: it dies with the Launcher that started it.
 
-Started as ``python -m paretosearch.fleet.start MODULE PARENT ARGUMENT ...``. It imports next to nothing before it is
-mortal, since the parent may die while a module of ours is imported, which takes seconds.
+Started as ``python -m paretosearch.fleet.start PARENT ARGUMENT ...``. It imports next to nothing before it is mortal,
+since the parent may die while the Worker's modules are imported, which takes seconds.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import ctypes
 import os
 import signal
 import sys
-from importlib import import_module
 
 
 def main(arguments: list[str]) -> None:
-    """Become mortal, then run the module's own ``main`` with what is left of the arguments."""
-    module, parent, *rest = arguments
+    """Become mortal, then a Worker with what is left of the arguments."""
+    parent, *rest = arguments
     die_with(int(parent))
-    import_module(module).main(rest)
+    from paretosearch.fleet import worker
+
+    worker.main(rest)
 
 
 def die_with(parent: int) -> None:

@@ -79,9 +79,13 @@ _TRIED: set[tuple[str, NetSpec]] = set()
 
 
 def _try_images(net: nn.Module, name: str, spec: NetSpec) -> None:
-    """Run the network without any numbers, in its own way and again as a pooling Method would have it."""
-    twin = _numberless(net).eval()
-    image = torch.empty(1, spec.channels, spec.image_size, spec.image_size, device="meta")
+    """Run the network on one image, in its own way and again as a pooling Method would have it.
+
+    On the meta device it would be quicker for the largest networks, and slower for all others: torch imports its
+    compiler for that, which takes two seconds.
+    """
+    twin = _twin(net).eval()
+    image = torch.zeros(1, spec.channels, spec.image_size, spec.image_size)
     places = [module for module in twin.modules() if isinstance(module, Pool)]
     try:
         with torch.no_grad():
@@ -95,8 +99,7 @@ def _try_images(net: nn.Module, name: str, spec: NetSpec) -> None:
         raise RecipeError(f"{name} cannot take images of {size} ({reason}); set another image_size") from None
 
 
-def _numberless(net: nn.Module) -> nn.Module:
-    """Copy the modules of a network, but none of its numbers: all tensors of the copy are on the meta device."""
-    twins: dict[int, Tensor] = {id(p): nn.Parameter(p.detach().to("meta")) for p in net.parameters()}
-    twins |= {id(buffer): buffer.to("meta") for buffer in net.buffers()}
-    return copy.deepcopy(net, twins)
+def _twin(net: nn.Module) -> nn.Module:
+    """Copy the modules of a network, but none of its numbers: both have the same tensors."""
+    shared: dict[int, Tensor] = {id(tensor): tensor for tensor in (*net.parameters(), *net.buffers())}
+    return copy.deepcopy(net, shared)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import nn
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from paretosearch.method import Pool
 from paretosearch.nets.blocks import classifier, conv_bn_relu, he_initialised, pool_before
 from paretosearch.nets.spec import NetSpec
+
+if TYPE_CHECKING:
+    from torchvision.models.resnet import BasicBlock, Bottleneck
 
 CIFAR_CHANNELS = (16, 32, 64)
 IMAGENET_CHANNELS = (64, 128, 256, 512)
@@ -29,6 +33,8 @@ def cifar_resnet(spec: NetSpec, depth: int) -> nn.Module:
         spec: What the network must fit; the images need 4 pixels.
         depth: Weight layers, 6n + 2 for n blocks a stage.
     """
+    from torchvision.models.resnet import BasicBlock  # takes two seconds, which most processes need not wait
+
     stem = conv_bn_relu(spec.channels, spec.scaled(CIFAR_CHANNELS[0]))
     return _residual(spec, stem, BasicBlock, CIFAR_CHANNELS, ((depth - 2) // 6,) * 3)
 
@@ -44,6 +50,8 @@ def imagenet_resnet(spec: NetSpec, depth: int) -> nn.Module:
         spec: What the network must fit; the images need 8 pixels.
         depth: Weight layers: 18 or 50.
     """
+    from torchvision.models.resnet import BasicBlock, Bottleneck
+
     channels = spec.scaled(IMAGENET_CHANNELS[0])
     small = spec.image_size <= SMALL_IMAGE
     stem = conv_bn_relu(spec.channels, channels) if small else _large_stem(spec.channels, channels)

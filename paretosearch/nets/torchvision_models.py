@@ -6,7 +6,6 @@ from functools import cache
 from typing import Any
 
 from torch import nn
-from torchvision import models
 
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.method import Pool
@@ -24,6 +23,8 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 @cache
 def torchvision_names() -> tuple[str, ...]:
     """List the names that may follow the prefix."""
+    from torchvision import models  # takes two seconds, which most processes need not wait
+
     return tuple(models.list_models(module=models))
 
 
@@ -53,6 +54,8 @@ def torchvision_model(spec: NetSpec, name: str) -> nn.Module:
     """
     if spec.width != 1:
         raise RecipeError(f"width = {spec.width:g} is not for {name}, whose widths are fixed; use 1 or another network")
+    from torchvision import models
+
     model = name.removeprefix(PREFIX)
     net: nn.Module = models.get_model(model, weights=None, num_classes=spec.classes, **_OPTIONS.get(model, {}))
     _fit_channels(net, spec.channels)

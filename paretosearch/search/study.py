@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateF
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import make_url
+from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from paretosearch.axis import Value
@@ -261,6 +261,10 @@ class Search:
         with _store_errors():
             trials = self._study.get_trials(deepcopy=False)
         return sum(t.state is not TrialState.WAITING and FROM not in t.user_attrs for t in trials)
+
+    def guard(self, by: Callable[[Engine], None]) -> None:
+        """Let somebody look at every transaction, who may refuse it by an error of ours."""
+        by(self._storage.engine)
 
     def close(self) -> None:
         """Let go of the database."""

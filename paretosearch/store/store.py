@@ -19,6 +19,7 @@ from paretosearch.errors import StoreError
 from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, PhaseResult, Purpose, SurgeryResult
 from paretosearch.recipe import Recipe
 from paretosearch.store import queries
+from paretosearch.store.claims import Claim
 from paretosearch.store.engine import default_url, open_engine, trouble, writer
 from paretosearch.store.estimates import Estimate, Repeat, estimated
 from paretosearch.store.front import Front, Point
@@ -95,6 +96,14 @@ class Store:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+    def claim(self, study: str) -> Claim:
+        """Take the right to write a study, whether it is there yet or not.
+
+        Raises:
+            LockedError: If another Launcher has it.
+        """
+        return Claim(self._engine, study)
 
     def add_study(self, record: StudyRecord) -> None:
         """Add a study.

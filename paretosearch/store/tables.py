@@ -234,6 +234,17 @@ class FrontEventRow(Base):
     moment: Mapped[datetime]
 
 
+class LauncherRow(Base):
+    """Which Launcher writes a study, on a server that several hosts reach; see `paretosearch.store.claims`."""
+
+    __tablename__ = "ps_launcher"
+
+    study: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int]
+    holder: Mapped[str]
+    since: Mapped[datetime]
+
+
 #: The view: the migrations say what is on a front, and the database computes it.
 FRONT_VIEW = table(
     "ps_pareto_front",

@@ -57,7 +57,7 @@ CRASH_POINTS = (
     CrashPoint("told", "paretosearch.search.study", "Search.tell"),
     CrashPoint("on the front", "paretosearch.store.store", "Store.record_front"),
     CrashPoint("deleted", "paretosearch.fleet.spool", "delete"),
-    CrashPoint("spooling", "paretosearch.fleet.spool", "sync", before=True),
+    CrashPoint("spooling", "paretosearch.outcome", "Outcome.to_json"),
     CrashPoint("spooled", "paretosearch.fleet.spool", "write"),
 )
 
@@ -120,6 +120,14 @@ def _noting_started(inner: Callable[..., Any], path: Path) -> Callable[..., Any]
     return start_attempt
 
 
+def _noting_training(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
+    def attempt(worker: Any, assignment: Any) -> Any:
+        note(path, "training", attempt=assignment.attempt)
+        return inner(worker, assignment)
+
+    return attempt
+
+
 def _noting_spooled(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
     def write(folder: Path, attempt: int, outcome: Any) -> None:
         inner(folder, attempt, outcome)
@@ -139,6 +147,7 @@ def _noting_told(inner: Callable[..., Any], path: Path) -> Callable[..., Any]:
 _NOTED = (
     ("paretosearch.search.study", "Search.ask", _noting_asked),
     ("paretosearch.store.store", "Store.start_attempt", _noting_started),
+    ("paretosearch.fleet.worker", "_Worker._attempt", _noting_training),
     ("paretosearch.fleet.spool", "write", _noting_spooled),
     ("paretosearch.search.study", "Search.tell", _noting_told),
 )

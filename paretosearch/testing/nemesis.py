@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -80,6 +81,7 @@ class Victim:
         seed: Of the study.
         slots: CPU slots.
         name: Of the study.
+        cache: Where compiled kernels are kept, which take seconds; None is a folder of its own.
     """
 
     folder: Path
@@ -88,6 +90,7 @@ class Victim:
     seed: int = 1
     slots: str = "1"
     name: str = "victim"
+    cache: Path | None = None
     casualties: Casualties = field(default_factory=Casualties)
 
     def __post_init__(self) -> None:
@@ -112,6 +115,7 @@ class Victim:
             **environment(self.folder),
             "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
             "PARETOSEARCH_STORAGE": self.url,
+            "XDG_CACHE_HOME": str(self.cache or self.folder / "cache"),
             HISTORY: str(self.history),
             **({CRASH: crash} if crash else {}),
             **(variables or {}),
@@ -124,8 +128,7 @@ class Victim:
         """Wait for the end of a launch, and for what it may leave over; gives its exit code."""
         workers = self.workers(launcher)
         code = launcher.wait(PATIENCE_SECONDS)
-        _, alive = psutil.wait_procs(workers, timeout=1)
-        self.casualties.orphans += len(alive)
+        self.casualties.orphans += _alive_after(workers, 1.0)
         return code
 
     def launch(self, crash: str | None = None, variables: Mapping[str, str] | None = None) -> int:
@@ -135,7 +138,7 @@ class Victim:
     def workers(self, launcher: subprocess.Popen[str]) -> Sequence[psutil.Process]:
         """Find the Workers of a launch that runs."""
         try:
-            return [p for p in psutil.Process(launcher.pid).children() if "paretosearch.fleet.worker" in p.cmdline()]
+            return [p for p in psutil.Process(launcher.pid).children() if "paretosearch.fleet.start" in p.cmdline()]
         except psutil.Error:
             return []
 
@@ -146,6 +149,13 @@ class Victim:
     def said(self) -> str:
         """Give what the launches have printed."""
         return (self.folder / "launches.log").read_text(encoding="utf-8")
+
+
+class MakeVictim(Protocol):
+    """Makes a study in the folder of the test."""
+
+    def __call__(self, trials: int, url: str | None = None, slots: str = "1") -> Victim:
+        """Make it; its database is an SQLite file unless another one is named."""
 
 
 class Nemesis:
@@ -174,16 +184,16 @@ class Nemesis:
                 return code
 
     def _strike(self, launcher: subprocess.Popen[str]) -> None:
-        if not _until_training(self._victim, launcher):
-            return
+        trained = _until_training(self._victim, launcher)
         time.sleep(self._chance.uniform(0.0, 1.0))
-        what = self._plan[-1]
-        victims = self._victim.workers(launcher) if what == "worker" else [psutil.Process(launcher.pid)]
+        what, workers = self._plan[-1], self._victim.workers(launcher)
+        # One that is killed again and again before it is ready is a broken Device, and given up.
+        able = [worker for worker in workers if worker.pid in trained]
+        victims = able if what == "worker" else [psutil.Process(launcher.pid)] if trained else []
         if not victims or launcher.poll() is not None:
             return
         chosen = self._chance.choice(victims)
         note(self._victim.history, "killed", what=what, victim=chosen.pid)
-        workers = self._victim.workers(launcher)
         chosen.kill()
         self._plan.pop()
         if what == "worker":
@@ -191,16 +201,32 @@ class Nemesis:
             return
         self._victim.casualties.launchers += 1
         launcher.wait()
-        _, alive = psutil.wait_procs(workers, timeout=1)
-        self._victim.casualties.orphans += len(alive)
+        self._victim.casualties.orphans += _alive_after(workers, 1.0)
 
 
-def _until_training(victim: Victim, launcher: subprocess.Popen[str]) -> bool:
-    """Wait until an attempt has been started since the last kill; False if the launch ends before."""
+def _alive_after(processes: Sequence[psutil.Process], seconds: float) -> int:
+    """Count who still runs after some time; one that has ended, and that init has not waited for yet, does not."""
+    end = time.monotonic() + seconds
+    while alive := sum(map(_runs, processes)):
+        if time.monotonic() > end:
+            return alive
+        time.sleep(0.01)
+    return 0
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _until_training(victim: Victim, launcher: subprocess.Popen[str]) -> set[int]:
+    """Wait until a Worker trains since the last kill; gives the Workers that ever did, or none if the launch ends."""
     while launcher.poll() is None:
-        events = [event["event"] for event in read_history(victim.history)]
-        last = max((place for place, event in enumerate(events) if event in ("killed", "launched")), default=-1)
-        if "started" in events[last + 1 :]:
-            return True
+        history = read_history(victim.history)
+        last = max((place for place, event in enumerate(history) if event["event"] == "killed"), default=-1)
+        if any(event["event"] == "training" for event in history[last + 1 :]):
+            return {event["pid"] for event in history if event["event"] == "training"}
         time.sleep(0.05)
-    return False
+    return set()

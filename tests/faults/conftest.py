@@ -1,11 +1,28 @@
-"""A database for a study under faults."""
+"""Studies under faults, and databases for them."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from paretosearch.testing.nemesis import MakeVictim, Victim
 from paretosearch.testing.postgres import PostgresServer, postgres_server, why_no_postgres
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compiled kernels, which are the same for all."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def make_victim(tmp_path: Path, cache: Path) -> MakeVictim:
+    """Make a study with its database and the kernels of all."""
+
+    def make(trials: int, url: str | None = None, slots: str = "1") -> Victim:
+        return Victim(tmp_path, url or f"sqlite:///{tmp_path}/store.db", trials, slots=slots, cache=cache)
+
+    return make
 
 
 @pytest.fixture

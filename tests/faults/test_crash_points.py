@@ -2,12 +2,11 @@
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from paretosearch.testing.faults import CRASH_POINTS, CrashPoint
-from paretosearch.testing.nemesis import Victim
+from paretosearch.testing.nemesis import MakeVictim
 
 #: Of the second trial: the first one is then in the database.
 TIME = 2
@@ -15,8 +14,10 @@ TIME = 2
 
 @pytest.mark.faults
 @pytest.mark.parametrize("point", CRASH_POINTS, ids=lambda point: point.name)
-def test_a_crash_loses_nothing(tmp_path: Path, point: CrashPoint, note_fault: Callable[[str, str], None]) -> None:
-    victim = Victim(tmp_path, f"sqlite:///{tmp_path}/store.db", trials=3)
+def test_a_crash_loses_nothing(
+    make_victim: MakeVictim, point: CrashPoint, note_fault: Callable[[str, str], None]
+) -> None:
+    victim = make_victim(3)
     first = victim.launch(crash=f"{point.name}:{TIME}")
     in_a_worker = first == 0  # whose Launcher lives on, and gives the trial to the next one
     assert in_a_worker or first == -signal.SIGKILL

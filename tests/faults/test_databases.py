@@ -4,12 +4,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from paretosearch.testing.checker import read_history, read_left
-from paretosearch.testing.nemesis import Victim
+from paretosearch.testing.nemesis import MakeVictim, Victim
 from paretosearch.testing.postgres import PostgresServer
 
 RESTARTS = 5
@@ -23,9 +22,9 @@ def until_started(victim: Victim, attempts: int) -> None:
 
 @pytest.mark.faults
 def test_a_server_that_is_restarted_under_load_costs_nothing(
-    tmp_path: Path, postgres: PostgresServer, note_fault: Callable[[str, str], None]
+    make_victim: MakeVictim, postgres: PostgresServer, note_fault: Callable[[str, str], None]
 ) -> None:
-    victim = Victim(tmp_path, postgres.new_database(), trials=60, slots="2")
+    victim = make_victim(60, postgres.new_database(), slots="2")
     launcher = victim.start()
     for number in range(RESTARTS):
         until_started(victim, 8 * (number + 1))
@@ -42,12 +41,13 @@ def test_a_server_that_is_restarted_under_load_costs_nothing(
 
 
 @pytest.mark.faults
-def test_a_database_in_other_hands_is_waited_for(tmp_path: Path, note_fault: Callable[[str, str], None]) -> None:
-    path = tmp_path / "store.db"
-    victim = Victim(tmp_path, f"sqlite:///{path}", trials=8)
+def test_a_database_in_other_hands_is_waited_for(
+    make_victim: MakeVictim, note_fault: Callable[[str, str], None]
+) -> None:
+    victim = make_victim(8)
     launcher = victim.start()
     until_started(victim, 3)
-    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
+    other = sqlite3.connect(victim.folder / "store.db", isolation_level=None, check_same_thread=False, timeout=60)
     other.execute("BEGIN EXCLUSIVE")
     letting_go = threading.Timer(40.0, lambda: other.execute("COMMIT"))  # longer than any one call waits
     letting_go.start()

@@ -1,20 +1,19 @@
 """Workers and Launchers that are killed at random moments cost nothing but time."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from paretosearch.testing.checker import read_left
-from paretosearch.testing.nemesis import Nemesis, Victim
+from paretosearch.testing.nemesis import MakeVictim, Nemesis
 
 
 @pytest.mark.faults
 def test_a_search_survives_forty_kills(
-    tmp_path: Path, database: str, request: pytest.FixtureRequest, note_fault: Callable[[str, str], None]
+    make_victim: MakeVictim, database: str, request: pytest.FixtureRequest, note_fault: Callable[[str, str], None]
 ) -> None:
     seed, kills = request.config.getoption("--seed"), request.config.getoption("--kills")
-    victim = Victim(tmp_path, database, trials=60, slots="2")
+    victim = make_victim(60, database, slots="2")
     launchers = kills * 3 // 8
     code = Nemesis(victim, seed, kills - launchers, launchers).run()
     verdict, hurt = victim.verdict(), victim.casualties

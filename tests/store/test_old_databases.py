@@ -17,7 +17,11 @@ SCALING = {
     "revision_0002": [(1, None, None)] * 3,
     "revision_0003": [(1, None, None), (0, None, 0.0), (1, None, None)],
     "revision_0004": [(1, 2.0, 0.125), (0, None, 0.0), (1, 8.0, 0.125)],
+    "revision_0005": [(1, 2.0, 0.125), (0, None, 0.0), (1, 8.0, 0.125)],
 }
+
+#: Seconds of building anew, of each phase.
+REBUILT = {"revision_0003": [None, None], "revision_0004": [None, 0.125], "revision_0005": [None, 0.125]}
 
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
@@ -38,7 +42,7 @@ def test_an_old_database_keeps_what_is_in_it(dump: Path, tmp_path: Path) -> None
         scaling = [(epoch.skipped_steps, epoch.loss_scale, epoch.overflow_share) for epoch in store.epochs(attempt.id)]
         assert scaling == SCALING[dump.stem]
         rebuilt = [phase.rebuild_seconds for phase in store.phases(attempt.id)]
-        assert rebuilt == {"revision_0003": [None, None], "revision_0004": [None, 0.125]}.get(dump.stem, [])
+        assert rebuilt == REBUILT.get(dump.stem, [])
         study = store.study("old")
         assert study is not None
         assert set(study.number_formats) == ({"fp16"} if dump.stem >= "revision_0004" else set())

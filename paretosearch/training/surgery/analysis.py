@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from paretosearch.channels import ChannelMap, ChannelSpace, Place, Segment
 from paretosearch.training.surgery.branches import branches
 from paretosearch.training.surgery.layouts import Use
-from paretosearch.training.surgery.tables import MODULES, rule_of
+from paretosearch.training.surgery.tables import module_rules, rule_of
 from paretosearch.training.surgery.tracing import traced
 from paretosearch.training.surgery.walk import Walk
 
@@ -27,7 +27,7 @@ def analyze(model: nn.Module, example: Tensor) -> ChannelMap:
         Its channel spaces in the order of the forward pass, and its residual branches.
     """
     try:
-        trace = traced(model, example, MODULES)
+        trace = traced(model, example, module_rules())
     except Exception as error:  # a network's own code may raise anything when it is traced
         return _untraced(model, f"the network cannot be traced: {type(error).__name__}: {error}")
     walk = Walk(model, trace, rule_of)

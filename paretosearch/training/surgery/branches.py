@@ -12,7 +12,7 @@ import torch
 from torch import fx, nn
 
 from paretosearch.channels import Branch
-from paretosearch.training.surgery.tables import MODULES
+from paretosearch.training.surgery.tables import module_rules
 from paretosearch.training.surgery.tracing import Trace, graph_of
 
 _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
@@ -76,7 +76,7 @@ def _adds(node: fx.Node) -> bool:
 
 def fork_of(block: nn.Module) -> Fork | None:
     """Find where a residual block forks; None if it is no such block, or its branch cannot be told from the rest."""
-    graph = graph_of(block, MODULES)
+    graph = graph_of(block, module_rules())
     nodes = [node for node in graph.nodes if node.op != "placeholder"]
     return _fork(block, graph, nodes, [node for node in nodes if _adds(node) and not _stack(node)])
 

@@ -9,7 +9,7 @@ from paretosearch.errors import SurgeryError
 from paretosearch.training.surgery.branches import Fork, fork_of, is_in_place, regraphed
 from paretosearch.training.surgery.constant import ChannelConstant
 from paretosearch.training.surgery.optimizers import leave
-from paretosearch.training.surgery.tables import MODULES
+from paretosearch.training.surgery.tables import module_rules
 from paretosearch.training.surgery.tracing import graph_of
 
 
@@ -39,7 +39,7 @@ def remove_branch(
     """
     old = model.get_submodule(block)
     fork = fork_of(old)
-    if fork is None or str(graph_of(old, MODULES, training=False)) != str(fork.graph):
+    if fork is None or str(graph_of(old, module_rules(), training=False)) != str(fork.graph):
         raise SurgeryError(
             f"{block!r} has no residual branch that can be removed; the channel map lists those that have"
         )

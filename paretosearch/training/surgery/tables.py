@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import fx, nn
-from torchvision.ops import StochasticDepth
 
 from paretosearch.method import Pool
 from paretosearch.training.surgery.constant import ChannelConstant
@@ -35,10 +35,10 @@ _BATCH_NORM = per_channel("weight", "bias", "running_mean", "running_var")
 
 #: Leaf modules. A type that is not here is looked into, or frozen if it is PyTorch's own. Add what passes every
 #: channel on by itself to the first group; a `Pool` does, whatever fills it.
-MODULES: dict[type[nn.Module], Rule] = {
+_MODULES: dict[type[nn.Module], Rule] = {
     **dict.fromkeys(
         (
-            *(Pool, StochasticDepth, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
+            *(Pool, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
             *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus),
             *(nn.Sigmoid, nn.Tanh, nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.LogSigmoid, nn.Softsign),
             nn.Upsample,
@@ -101,11 +101,20 @@ METHODS: dict[str, Rule] = {
 }
 
 
+def module_rules() -> Mapping[type[nn.Module], Rule]:
+    """Give the rules of leaf modules, with those of torchvision where a network can have them.
+
+    Importing torchvision takes two seconds, and who has not imported it has no layer of it.
+    """
+    ops = sys.modules.get("torchvision.ops")
+    return _MODULES if ops is None else {**_MODULES, ops.StochasticDepth: transparent_module}
+
+
 def rule_of(walk: Walk, node: fx.Node) -> Rule:
     """Give the rule of an operation; `unknown` for one that no table has."""
     rule: Rule | None
     if node.op == "call_module":
-        rule = MODULES.get(type(walk.module(node)))
+        rule = module_rules().get(type(walk.module(node)))
     elif node.op == "call_method":
         rule = METHODS.get(str(node.target))
     else:
