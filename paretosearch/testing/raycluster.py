@@ -133,7 +133,7 @@ def workers_of(name: str) -> list[psutil.Process]:
             command = process.cmdline()
         except psutil.Error:
             continue
-        if "paretosearch.fleet.worker" in command and any(name in word for word in command):
+        if "paretosearch.fleet.start" in command and any(name in word for word in command):
             found.append(process)
     return found
 
