@@ -301,8 +301,11 @@ def test_a_launcher_that_is_killed_leaves_no_process_on_any_node_and_its_passwor
 def test_sigterm_stops_after_the_epoch_what_a_launcher_that_died_had_begun(
     home: Path, launch: Callable[..., subprocess.Popen[str]]
 ) -> None:
+    def all_run() -> bool:  # those that the Launcher that died had begun have ended when Workers start
+        return [a.outcome for a in attempts(home, "endless")].count(None) == 3 == len(workers_of("endless-"))
+
     launcher = launch("endless", "1")
-    wait_until(lambda: len(attempts(home, "endless")) == 6 and len(workers_of("endless-")) == 3, 100)
+    wait_until(all_run, 100)
     launcher.terminate()
     output, _ = launcher.communicate(timeout=60)
     assert launcher.returncode == 143, output
