@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-#: How the names of variables begin that lead to the database or into the dashboard; those of PostgreSQL's own library,
-#: such as PGPASSWORD, all begin with PG.
-SECRET = ("PARETOSEARCH_STORAGE", "PARETOSEARCH_DASHBOARD_TOKEN", "PG")
+#: How the names of variables begin that lead to the database, into the dashboard or into a Ray cluster; those of
+#: PostgreSQL's own library, such as PGPASSWORD, all begin with PG.
+SECRET = ("PARETOSEARCH_STORAGE", "PARETOSEARCH_DASHBOARD_TOKEN", "RAY_AUTH_TOKEN", "PG")
 
 
 def for_programs() -> dict[str, str]:

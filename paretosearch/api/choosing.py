@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
-from paretosearch.fleet import formats
-from paretosearch.fleet.formats import Verdict
+from paretosearch.fleet.formats import Verdict, verdicts
 from paretosearch.studyfile import StudyFile
 
+#: Judges number formats on a Device, where that is.
+Judge = Callable[[Device, Sequence[str]], Mapping[str, Verdict]]
 
-def judged(file: StudyFile, device: Device) -> Mapping[str, Verdict]:
+
+def judged(file: StudyFile, device: Device, judge: Judge = verdicts) -> Mapping[str, Verdict]:
     """Give the verdict on every number format that a study names; none for fp32 alone, which needs no measurement."""
     names = [str(name) for name in file.space.values_of("number_format")]
-    return {} if set(names) == {"fp32"} else formats.verdicts(device, names)
+    return {} if set(names) == {"fp32"} else judge(device, names)
 
 
 def usable(file: StudyFile, verdicts: Mapping[str, Verdict]) -> Sequence[str]:

@@ -12,14 +12,13 @@ from paretosearch.api.fronts import axes_of, open_study
 from paretosearch.api.training import prepare
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
-from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
 from paretosearch.fleet.launcher import Launcher
-from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import Lock
 from paretosearch.fleet.repeats import Repeats
+from paretosearch.fleet.site import FleetName, Wish, open_site
 from paretosearch.report.live import LiveView
-from paretosearch.report.stages import show_stage
+from paretosearch.report.stages import printing, show_stage
 from paretosearch.store import Estimate, Store, redacted
 
 #: Repeats of each candidate, where nobody says.
@@ -53,6 +52,8 @@ def confirm(
     storage: str | None = None,
     device_hours: float | None = None,
     console: Console | None = None,
+    fleet: FleetName = "local",
+    ray_address: str | None = None,
 ) -> Confirmed:
     """Repeat the results that may be on a study's front, and look at the test split.
 
@@ -64,6 +65,8 @@ def confirm(
         storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
         device_hours: Hours of devices after which no repeat begins; None for no limit.
         console: Where to show what happens.
+        fleet: ``local`` for this machine; ``ray`` for a Ray cluster, where ``gpus`` and ``cpu`` are of each node.
+        ray_address: ``HOST:PORT`` of the cluster; None is ``RAY_ADDRESS``, else the one that this machine belongs to.
 
     Returns:
         What is known then.
@@ -82,18 +85,20 @@ def confirm(
     with ExitStack() as held:
         held.callback(Lock(folder / "launcher.lock", f"study {name!r}").release)
         held.callback(store.claim(name).release)
-        reservation = device_choice.Reservation(device_choice.wanted(gpus, cpu))
-        held.callback(reservation.release)
-        _check_class(store, name, reservation.devices)
+        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
+        held.callback(site.close)
+        site.reserve()
+        _check_class(store, name, site.devices)
         show_stage("preparing the data set", console.quiet)
         prepare(results[0].recipe)
-        for device in reservation.devices:
+        site.prepare([(results[0].recipe.dataset, results[0].recipe.image_size)])
+        for device in site.devices:
             store.add_device(device)
         axes = axes_of(store, name)
-        view = held.enter_context(LiveView(console, name, axes, None, reservation.devices))
+        view = held.enter_context(LiveView(console, name, axes, None, site.devices))
         limit = None if device_hours is None else store.device_seconds(name) / 3600 + device_hours
-        fleet, repeats = LocalFleet(reservation.devices, folder), Repeats(name, store, replicates, limit)
-        stopped_by = Launcher(name, [repeats], store, fleet, folder, view).run()
+        repeats = Repeats(name, store, replicates, limit)
+        stopped_by = Launcher(name, [repeats], store, site.fleet(folder), folder, view).run()
     return Confirmed(name, axes, store.estimates(name), len(store.repeats(name)) - before, stopped_by)
 
 

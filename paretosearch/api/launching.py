@@ -1,10 +1,11 @@
-"""Launches a study on the devices of this machine."""
+"""Launches a study on the devices of this machine, or of a cluster."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from rich.console import Console
@@ -15,18 +16,17 @@ from paretosearch.api.registering import registered
 from paretosearch.api.warming import warm
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
-from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
 from paretosearch.fleet.early import EarlyStops
 from paretosearch.fleet.launcher import Launcher
-from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.locks import Lock
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.fleet.searching import Searching
+from paretosearch.fleet.site import FleetName, Site, Wish, open_site
 from paretosearch.fleet.work import Work
 from paretosearch.methods import settled_at
 from paretosearch.report.live import LiveView
-from paretosearch.report.stages import show_stage
+from paretosearch.report.stages import printing, show_stage
 from paretosearch.search import Search, Stopper, grid, open_search
 from paretosearch.space import Space
 from paretosearch.store import Front, Store, default_url, open_store, redacted
@@ -64,6 +64,8 @@ def launch(
     device_hours: float | None = None,
     console: Console | None = None,
     from_study: str | None = None,
+    fleet: FleetName = "local",
+    ray_address: str | None = None,
 ) -> Launched:
     """Run a study, or continue it.
 
@@ -76,6 +78,8 @@ def launch(
         device_hours: Budget in hours of devices, instead of the study file's.
         console: Where to show what happens.
         from_study: Another study of the store whose results to begin with, as far as they are of this space.
+        fleet: ``local`` for this machine; ``ray`` for a Ray cluster, where ``gpus`` and ``cpu`` are of each node.
+        ray_address: ``HOST:PORT`` of the cluster; None is ``RAY_ADDRESS``, else the one that this machine belongs to.
 
     Returns:
         The front and how the launch ended.
@@ -83,32 +87,36 @@ def launch(
     Raises:
         StudyFileError: If the study file is wrong, or the study has another space in the store.
         DataError: If the data set is not to be had.
-        DeviceError: If no device can do what the study asks.
+        UsageError: If a wish cannot be meant.
+        DeviceError: If no device can do what the study asks, or there is no such cluster.
         StoreError: If the database cannot be opened.
         LockedError: If another Launcher runs the study.
     """
-    wish = device_choice.wanted(gpus, cpu)
-    file = with_budget(load(study or ("cifar10" if wish.cuda else "quickstart")), trials, device_hours)
-    folder = spool.folder_for(redacted(storage or default_url()), file.name)
+    console = console or Console()
     with ExitStack() as held:
+        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
+        held.callback(site.close)
+        file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
+        folder = spool.folder_for(redacted(storage or default_url()), file.name)
         held.callback(Lock(folder / "launcher.lock", f"study {file.name!r}").release)
-        reservation = device_choice.Reservation(wish)
-        held.callback(reservation.release)
-        return _launch(file, reservation.devices, open_store(storage), folder, console or Console(), from_study)
+        site.reserve()
+        return _launch(file, site, open_store(storage), folder, console, from_study)
 
 
 def _launch(
-    file: StudyFile, devices: Sequence[Device], store: Store, folder: Path, console: Console, from_study: str | None
+    file: StudyFile, site: Site, store: Store, folder: Path, console: Console, from_study: str | None
 ) -> Launched:
-    device_class = _one_class(devices)
+    device_class = _one_class(site.devices)
     with ExitStack() as held:
         show_stage("preparing the data set", console.quiet)
         prepare(file.space, console)
         claim = store.claim(file.name)
         held.callback(claim.release)
+        site.prepare(_data_sets(file.space))
+        devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:
             show_stage("measuring the number formats (once per device)", console.quiet)
-        space = registered(file, store, devices[0], console)
+        space = registered(file, store, devices[0], console, site.verdicts)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
         search.guard(claim.guard)
@@ -127,7 +135,7 @@ def _launch(
         done = search.trials() - before["running"]
         view = held.enter_context(LiveView(console, file.name, tuple(space.axes), file.budget.trials, devices, done))
         work = _work(file, space, search, store, view.message)
-        stopped_by = Launcher(file.name, work, store, LocalFleet(devices, folder), folder, view).run()
+        stopped_by = Launcher(file.name, work, store, site.fleet(folder), folder, view).run()
         after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]
         done_asking, trials = search.is_done(), search.trials()
     if after == before and not attempts and stopped_by is None:
@@ -146,6 +154,11 @@ def _work(file: StudyFile, space: Space, search: Search, store: Store, say: Call
     searched = file if hours is None else with_budget(file, device_hours=SEARCH_SHARE * hours)
     searching = Searching(file.name, space, searched.budget, search, store, stops, say)
     return [searching, Repeats(file.name, store, wanted, hours)]
+
+
+def _data_sets(space: Space) -> Sequence[tuple[str, int]]:
+    sets = product(space.values_of("dataset"), space.values_of("image_size"))
+    return [(str(name), int(size)) for name, size in sets]
 
 
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:

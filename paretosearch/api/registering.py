@@ -9,10 +9,11 @@ from importlib.metadata import version
 
 from rich.console import Console
 
-from paretosearch.api.choosing import announce, judged, require_some, usable
+from paretosearch.api.choosing import Judge, announce, judged, require_some, usable
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, StudyFileError
 from paretosearch.fleet.formats import Verdict
+from paretosearch.fleet.formats import verdicts as measured
 from paretosearch.space import Space
 from paretosearch.store import Store, StudyRecord
 from paretosearch.studyfile import StudyFile, differences, narrowed
@@ -21,10 +22,10 @@ from paretosearch.studyfile import StudyFile, differences, narrowed
 VERSIONED = ("paretosearch", "torch", "torchvision", "optuna", "numpy")
 
 
-def registered(file: StudyFile, store: Store, device: Device, console: Console) -> Space:
+def registered(file: StudyFile, store: Store, device: Device, console: Console, judge: Judge = measured) -> Space:
     """Register a study, or check that it is the one in the store; gives the space that its devices can search."""
     known = store.study(file.name)
-    verdicts = judged(file, device) if known is None else _remembered(known)
+    verdicts = judged(file, device, judge) if known is None else _remembered(known)
     chosen = usable(file, verdicts)
     if known is not None:
         _check_same(file, known, device, chosen)

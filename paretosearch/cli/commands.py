@@ -9,7 +9,20 @@ import typer
 from rich.console import Console
 
 from paretosearch.cli.looking import dashboard, export, front, status
-from paretosearch.cli.options import Cpu, Gpus, ImageSize, Json, Network, OneCpu, OneGpu, Storage, Study, print_json
+from paretosearch.cli.options import (
+    Cpu,
+    Fleet,
+    Gpus,
+    ImageSize,
+    Json,
+    Network,
+    OneCpu,
+    OneGpu,
+    RayAddress,
+    Storage,
+    Study,
+    print_json,
+)
 from paretosearch.errors import ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
@@ -55,17 +68,20 @@ def launch(
             "--from-study", help="Begin with the results of this study that fit.", metavar="NAME", show_default=False
         ),
     ] = None,
+    fleet: Fleet = "local",
+    ray_address: RayAddress = None,
     storage: Storage = None,
 ) -> None:
     """Run a study, or continue it with the same command."""
-    from paretosearch.fleet.devices import wanted
+    from paretosearch.fleet.site import Wish
 
-    wanted(gpus, cpu)  # what cannot be meant is said before torch is imported, which takes seconds
+    # What cannot be meant is said before torch is imported, which takes seconds.
+    Wish(gpus, cpu, fleet, ray_address).check()
     from paretosearch.api.launching import launch as run
     from paretosearch.report.tables import front_table
 
     console = Console()
-    launched = run(study, gpus, cpu, storage, trials, hours, console, from_study)
+    launched = run(study, gpus, cpu, storage, trials, hours, console, from_study, fleet, ray_address)
     console.print(front_table(launched.front, launched.axes))
     if launched.stopped_by is not None:
         console.print("stopped early; the same command continues")
@@ -87,19 +103,21 @@ def confirm(
             "--device-hours", min=0.001, help="Begin no repeat after so many device hours.", show_default=False
         ),
     ] = None,
+    fleet: Fleet = "local",
+    ray_address: RayAddress = None,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
     """Train what may be on the front again with other seeds: means, intervals, test accuracy."""
-    from paretosearch.fleet.devices import wanted
+    from paretosearch.fleet.site import Wish
 
-    wanted(gpus, cpu)
+    Wish(gpus, cpu, fleet, ray_address).check()
     from paretosearch.api.confirming import confirm as run
     from paretosearch.report.confirmed import confirmed_json, confirmed_table, curse_line
     from paretosearch.report.words import counted
 
     console = Console(quiet=as_json)
-    found = run(study, replicates, gpus, cpu, storage, hours, console)
+    found = run(study, replicates, gpus, cpu, storage, hours, console, fleet, ray_address)
     if as_json:
         print_json(confirmed_json(found.estimates))
     console.print(confirmed_table(found.estimates, found.axes))

@@ -1,7 +1,7 @@
 """What several commands share: options, and how JSON is printed."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -46,6 +46,21 @@ Cpu = Annotated[
         help="CPU slots to use: 2, or 2x4 for two slots of four cores. "
         "[dim](default: all GPUs, else a slot for each core)[/]",
         metavar="SLOTS",
+        show_default=False,
+    ),
+]
+Fleet = Annotated[
+    Literal["local", "ray"],
+    typer.Option(
+        "--fleet", help="Train on this machine, or on the nodes of a Ray cluster, taking --gpus and --cpu of each."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        help="Head of the Ray cluster. [dim](default: $RAY_ADDRESS, else the cluster that this machine belongs to)[/]",
+        metavar="HOST:PORT",
         show_default=False,
     ),
 ]

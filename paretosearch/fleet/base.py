@@ -95,7 +95,14 @@ class Retired:
     message: str
 
 
-Event = Progress | Done | Lost | Waiting | Retired
+@dataclass(frozen=True)
+class Joined:
+    """A Device has come to the Fleet, with a machine that was not there when it started."""
+
+    device: Device
+
+
+Event = Progress | Done | Lost | Waiting | Retired | Joined
 
 
 class Fleet(Protocol):
@@ -103,7 +110,7 @@ class Fleet(Protocol):
 
     @property
     def devices(self) -> Sequence[Device]:
-        """All Devices, in the order of the launch."""
+        """All Devices, in the order of the launch; those that have joined come last."""
 
     def start(self) -> None:
         """Start the Workers."""

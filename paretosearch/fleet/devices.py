@@ -22,6 +22,11 @@ def gpus() -> tuple[Device, ...]:
         Those that ``CUDA_VISIBLE_DEVICES`` names, in its order and numbered by it; without it all, by PCI address. A
         GPU that the driver cannot describe is left out.
     """
+    return visible(installed_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def installed_gpus() -> tuple[Device, ...]:
+    """Find all NVIDIA GPUs of this machine, whoever may use them, numbered by PCI address."""
     import pynvml
 
     try:
@@ -29,10 +34,9 @@ def gpus() -> tuple[Device, ...]:
     except pynvml.NVMLError:
         return ()
     try:
-        found = [gpu for index in range(pynvml.nvmlDeviceGetCount()) if (gpu := _gpu(index)) is not None]
+        return tuple(gpu for index in range(pynvml.nvmlDeviceGetCount()) if (gpu := _gpu(index)) is not None)
     finally:
         pynvml.nvmlShutdown()
-    return visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def visible(found: Sequence[Device], named: str | None) -> tuple[Device, ...]:
@@ -95,19 +99,31 @@ def wanted(gpu: str | None, cpu: str | None) -> Wish:
 
 
 def _chosen_gpus(wish: str, found: Sequence[Device]) -> tuple[Device, ...]:
-    if wish == "all" and found:
-        return tuple(found)
-    if not re.fullmatch(r"\d{1,6}(,\d{1,6})*|all", wish):
-        raise UsageError(f"--gpus {wish!r} is no list of GPUs (allowed: 0,1,2,3 or all)")
+    indices = gpu_numbers(wish)
     if not found:
         raise DeviceError(f"--gpus {wish}: this machine has no NVIDIA GPU that its driver shows; use --cpu 1")
-    indices = [int(index) for index in wish.split(",")]
+    if indices is None:
+        return tuple(found)
     for index in indices:
         if index >= len(found):
             raise DeviceError(f"--gpus {wish}: there is no GPU {index}; this machine has 0 to {len(found) - 1}")
+    return tuple(found[index] for index in indices)
+
+
+def gpu_numbers(wish: str) -> tuple[int, ...] | None:
+    """Read ``0,1,2,3`` or ``all``: the number of every GPU; None for all of them.
+
+    Raises:
+        UsageError: If it cannot be read, or names a GPU twice.
+    """
+    if wish == "all":
+        return None
+    if not re.fullmatch(r"\d{1,6}(,\d{1,6})*", wish):
+        raise UsageError(f"--gpus {wish!r} is no list of GPUs (allowed: 0,1,2,3 or all)")
+    indices = tuple(int(index) for index in wish.split(","))
     if len(set(indices)) < len(indices):
         raise UsageError(f"--gpus {wish} names a GPU twice")
-    return tuple(found[index] for index in indices)
+    return indices
 
 
 def slots(wish: str) -> tuple[int, ...]:
@@ -120,6 +136,19 @@ def slots(wish: str) -> tuple[int, ...]:
     if not all(match):
         raise UsageError(f"--cpu {wish!r} is no list of slots (allowed: 2, or 2x4 for 2 slots of 4 cores, or 1x1,1x2)")
     return tuple(int(m[2] or 1) for m in match if m for _ in range(int(m[1])))
+
+
+def hold(device: Device) -> Sequence[Lock]:
+    """Take a Device of this machine that was taken before, its very cores or GPU.
+
+    Returns:
+        Its locks; whoever lets go of them gives it back.
+
+    Raises:
+        LockedError: If it is in use.
+    """
+    names = [f"core-{core}" for core in device.cores] if device.kind == "cpu" else [device.uuid]
+    return [Lock(device_lock_folder() / f"{name}.lock", device.label) for name in names]
 
 
 class Reservation:

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from paretosearch.device import Device
 from paretosearch.errors import ParetosearchError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
-from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress, Retired, Waiting
+from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
 from paretosearch.fleet.work import Ticket, Work, unsettled
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
@@ -41,6 +41,7 @@ class Watcher(Protocol):
     """Somebody who is shown what happens."""
 
     def starting(self, workers: int) -> None: ...
+    def joined(self, device: Device) -> None: ...
     def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose) -> None: ...
     def epoch(self, device: Device, result: EpochResult) -> None: ...
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None: ...
@@ -202,6 +203,9 @@ class Launcher:
             self._watcher.message(event.message)
         elif isinstance(event, Waiting):
             self._waits_for_disk(event)
+        elif isinstance(event, Joined):
+            self._patiently(lambda: self._store.add_device(event.device))
+            self._watcher.joined(event.device)
         elif isinstance(event, Progress):
             self._progressed(event)
         else:

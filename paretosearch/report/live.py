@@ -74,6 +74,11 @@ class LiveView:
         else:
             show_stage(text, self._console.quiet)
 
+    def joined(self, device: Device) -> None:
+        """Show a device that has come while the launch runs."""
+        self._progress.rows[device.uuid] = Row(device)
+        self._say(Text(f"{device.label} on {device.host} has joined"))
+
     def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose = "search") -> None:
         """Show that a device begins a trial, or a repeat of one."""
         self._progress.rows[device.uuid] = Row(device, trial, recipe, purpose=purpose)

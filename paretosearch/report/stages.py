@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.text import Text
 
@@ -14,3 +16,8 @@ def show_stage(text: str, quiet: bool = False) -> None:
         quiet: Whether to write nothing.
     """
     Console(stderr=True, quiet=quiet, highlight=False).print(Text(text, "dim"), soft_wrap=True)
+
+
+def printing(console: Console) -> Callable[[str], None]:
+    """Give what prints a line as it is, however long, among what is asked for."""
+    return lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True)

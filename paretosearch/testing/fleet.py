@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paretosearch.device import Device
 from paretosearch.fleet import spool
-from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Lost, Progress
+from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 
@@ -27,12 +27,17 @@ class ScriptedFleet:
         devices: Its Devices.
         folder: Spool folder.
         script: Gives the Outcome of an Assignment; None is a Worker that dies without one.
+
+    Attributes:
+        newcomers: Devices that join with the next polls.
+        trained: What it was given.
     """
 
     def __init__(self, devices: Sequence[Device], folder: Path, script: Callable[[Assignment], Outcome | None]) -> None:
         self._devices, self._folder, self._script = devices, folder, script
         self._busy: deque[tuple[Device, Iterator[Event]]] = deque()
         self._cuts: dict[Device, str] = {}
+        self.newcomers: list[Device] = []
         self.trained: list[Assignment] = []
 
     @property
@@ -55,6 +60,9 @@ class ScriptedFleet:
         self.trained.append(assignment)
 
     def poll(self, seconds: float) -> Sequence[Event]:
+        if self.newcomers:
+            self._devices = [*self._devices, self.newcomers.pop()]
+            return [Joined(self._devices[-1])]
         device, events = self._busy.popleft()
         event = next(events)
         if isinstance(event, Progress):

@@ -15,7 +15,7 @@ from paretosearch.outcome import Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.space import Space
 from paretosearch.store import Store, open_store
-from paretosearch.testing.fleet import complete
+from paretosearch.testing.fleet import complete, cpu_device
 
 if TYPE_CHECKING:
     from tests.fleet.conftest import Bench
@@ -69,6 +69,20 @@ def test_a_recipes_own_failure_costs_its_trial_one_attempt(bench: Bench, failure
     assert (attempt.failure, attempt.message) == (failure, "it did not work")
     trial = optuna.load_study(study_name="s", storage=bench.url).trials[2]
     assert trial.user_attrs["failure"] == failure
+
+
+def test_a_device_that_joins_gets_its_share(bench: Bench) -> None:
+    def script(assignment: Assignment) -> Outcome:
+        if assignment.trial == 1:
+            bench.fleet.newcomers.append(cpu_device(5))
+        return honest(assignment)
+
+    bench.launch(script, devices=1)
+    assert bench.states() == {"COMPLETE": 8}
+    used = [attempt.device for attempt in bench.store.attempts("s")]
+    assert used[:2] == ["cpu-test-0", "cpu-test-0"]
+    assert used.count("cpu-test-5") >= 2
+    assert [device.uuid for device in bench.store.devices("s")] == ["cpu-test-0", "cpu-test-5"]
 
 
 def test_a_lost_worker_is_another_attempt_of_the_same_trial(bench: Bench) -> None:

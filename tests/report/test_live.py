@@ -95,6 +95,15 @@ def test_a_terminal_shows_devices_budget_and_front(front: Front) -> None:
     assert "trial 8  failed, bug: broken" in text
 
 
+def test_a_device_that_joins_is_said_and_has_its_row_from_then_on() -> None:
+    console = plain_console()
+    with LiveView(console, "s", AXES, 64, DEVICES[:1]) as view:
+        view.joined(DEVICES[1])
+        view.started(DEVICES[1], 0, RECIPE)
+        view.finished(DEVICES[1], 0, DONE, on_front=False)
+    assert written(console).splitlines()[0] == "gpu 1 on box has joined"
+
+
 def test_on_a_terminal_only_front_members_and_failures_are_said() -> None:
     console = terminal()
     with LiveView(console, "study", AXES, 64, DEVICES) as view:
