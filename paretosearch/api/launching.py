@@ -108,10 +108,10 @@ def _launch(
 ) -> Launched:
     device_class = _one_class(site.devices)
     with ExitStack() as held:
-        show_stage("preparing the data set", console.quiet)
-        prepare(file.space, console)
         claim = store.claim(file.name)
         held.callback(claim.release)
+        show_stage("preparing the data set", console.quiet)
+        prepare(file.space, console)
         site.prepare(_data_sets(file.space))
         devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import random
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import Engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from paretosearch.axis import Value
 from paretosearch.errors import ParetosearchError, StoreAwayError, StoreError
@@ -35,6 +37,9 @@ FROM = "from"
 
 #: A dashboard or a backup may hold SQLite's lock for seconds; the driver's own patience of 5 is short of that.
 SQLITE_PATIENCE_SECONDS = 60
+
+#: Times that first launches on an empty database may get into each other's way.
+MOST_MEETINGS = 20
 
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -350,7 +355,20 @@ def _connect(url: str, any_version: bool = False) -> RDBStorage:
         sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
         kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
         formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
-        return RDBStorage(formatted, engine_kwargs=kwargs, skip_compatibility_check=any_version)
+        return _made(lambda: RDBStorage(formatted, engine_kwargs=kwargs, skip_compatibility_check=any_version))
+
+
+def _made(make: Callable[[], RDBStorage]) -> RDBStorage:
+    """Open Optuna's tables; where several processes make them at once, all but one fail, and find them a moment later."""
+    for _ in range(MOST_MEETINGS):
+        try:
+            return make()
+        except (DatabaseError, StorageInternalError) as error:
+            said = str(error.__cause__ or error).lower()
+            if not any(part in said for part in ("already exists", "unique constraint", "duplicate key")):
+                raise
+        time.sleep(random.uniform(0.05, 0.5))
+    return make()
 
 
 def _name_metrics(study: optuna.Study) -> None:
