@@ -28,6 +28,7 @@ from paretosearch.search.nsga2 import NSGA2
 from paretosearch.search.samplers import SeededByTrial, StudySampler, make_sampler
 from paretosearch.space import Genome, Space
 from paretosearch.store.complaints import is_away
+from paretosearch.store.engine import room
 
 METRICS = ("train_seconds", "accuracy")
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
@@ -92,7 +93,7 @@ class Search:
             StoreError: If the database does not take it.
         """
         values = {key: genome[key] for key in self._distributions}
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             self._study.enqueue_trial(values, user_attrs={"first": name}, skip_if_exists=True)
 
     def plan(self, genomes: Iterable[Genome]) -> int:
@@ -107,7 +108,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             trials = self._study.get_trials(deepcopy=False)
             given = [trial.params for trial in trials if FROM in trial.user_attrs]
             had = [trial.params or trial.system_attrs.get("fixed_params") for trial in trials]
@@ -131,7 +132,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             for trial in self._study.get_trials(deepcopy=False):
                 if trial.user_attrs.get(FROM) == note[FROM]:
                     return trial.number
@@ -139,7 +140,7 @@ class Search:
 
     def is_done(self) -> bool:
         """Whether the sampler trains no Recipe twice and has asked for all that there are."""
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             return self._sampler.is_done(self._study)
 
     def ask(self) -> Asked:
@@ -151,7 +152,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             trials = self._study.get_trials(deepcopy=False)
             stray = next((t for t in trials if t.state is TrialState.RUNNING and t.number not in self._ids), None)
             if stray is not None:  # asked for in a call that the database did not live to answer
@@ -209,7 +210,7 @@ class Search:
     def _end(
         self, trial: int, state: TrialState, objectives: tuple[float, float] | None, note: Mapping[str, str]
     ) -> None:
-        with _store_errors(), suppress(UpdateFinishedTrialError):
+        with _store_errors(self._storage.engine), suppress(UpdateFinishedTrialError):
             trial_id = self._trial_id(trial)
             for key, value in note.items():  # first, because Optuna seals a trial that is told
                 self._storage.set_trial_user_attr(trial_id, key, value)
@@ -222,7 +223,7 @@ class Search:
         Raises:
             StoreError: If the study has no such Trial, or the database does not take it.
         """
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             self._storage.set_trial_state_values(self._trial_id(trial), TrialState.WAITING)
 
     def resume(self) -> tuple[Asked, ...]:
@@ -234,7 +235,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             open_ones = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
             begun = [t for t in open_ones if t.state is TrialState.RUNNING or t.params]
             for trial in begun:
@@ -257,13 +258,13 @@ class Search:
 
     def counts(self) -> dict[str, int]:
         """Count the Trials by state: ``complete``, ``failed``, ``dominated`` and ``running``."""
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             found = Counter(trial.state for trial in self._study.get_trials(deepcopy=False))
         return {name: found[state] for state, name in _STATES.items()}
 
     def trials(self) -> int:
         """Count the Trials that were asked, whatever became of them; those of other studies are not among them."""
-        with _store_errors():
+        with _store_errors(self._storage.engine):
             trials = self._study.get_trials(deepcopy=False)
         return sum(t.state is not TrialState.WAITING and FROM not in t.user_attrs for t in trials)
 
@@ -313,7 +314,7 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
 
 
 def _opened(storage: RDBStorage, name: str, space: Space, chooser: NSGA2 | SeededByTrial) -> Search:
-    with _store_errors():
+    with _store_errors(storage.engine):
         study = optuna.create_study(
             storage=storage, sampler=chooser, study_name=name, directions=DIRECTIONS, load_if_exists=True
         )
@@ -334,7 +335,7 @@ def upgrade_tables(url: str) -> None:
     """
     storage = _connect(url, any_version=True)
     try:
-        with _store_errors():
+        with _store_errors(storage.engine):
             found = storage.get_current_version()
             if found not in storage.get_all_versions():
                 known = f"which Optuna {optuna.__version__} does not know; upgrade it"
@@ -351,7 +352,7 @@ def _close(storage: RDBStorage) -> None:
 
 
 def _connect(url: str, any_version: bool = False) -> RDBStorage:
-    with _store_errors(ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
+    with _store_errors(None, ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
         sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
         kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
         formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
@@ -359,7 +360,7 @@ def _connect(url: str, any_version: bool = False) -> RDBStorage:
 
 
 def _made(make: Callable[[], RDBStorage]) -> RDBStorage:
-    """Open Optuna's tables; where several processes make them at once, all but one fail, and find them a moment later."""
+    """Open Optuna's tables; where several processes make them at once, all but one fail and find them soon after."""
     for _ in range(MOST_MEETINGS):
         try:
             return make()
@@ -385,7 +386,7 @@ def _check_objectives(trial: int, objectives: tuple[float, float]) -> None:
 
 
 @contextmanager
-def _store_errors(*more: type[Exception]) -> Iterator[None]:
+def _store_errors(engine: Engine | None, *more: type[Exception]) -> Iterator[None]:
     """Say what the database has against it in one line of ours."""
     # A connection that breaks inside of some calls is an UnboundLocalError there (Optuna 5.0, issue 5280); half a pair
     # of surrogates, which no database takes, is a UnicodeError.
@@ -397,4 +398,5 @@ def _store_errors(*more: type[Exception]) -> Iterator[None]:
         cause = error.__cause__ or error.__context__ or error
         reason = str(cause).strip().splitlines()[0]
         kind = StoreAwayError if is_away(cause) or isinstance(error, UnboundLocalError) else StoreError
-        raise kind(f"Optuna cannot use the database: {reason}") from error
+        where = room(engine, cause) if engine else ""
+        raise kind(f"Optuna cannot use the database{where}: {reason}") from error

@@ -124,10 +124,15 @@ def writer(engine: Engine) -> Engine:
 
 def trouble(engine: Engine, error: Exception) -> StoreError:
     """Say in one line, without the password, what the engine's database refused."""
-    place, folder = redacted(engine.url), Path(str(engine.url.database)).parent
-    if engine.dialect.name == "sqlite" and "disk is full" in str(error):
-        place += f" ({shutil.disk_usage(folder).free} bytes are free in {folder.absolute()})"
-    return complaint(error, place, passwords(engine.url))
+    return complaint(error, redacted(engine.url) + room(engine, error), passwords(engine.url))
+
+
+def room(engine: Engine, error: BaseException) -> str:
+    """Say in brackets where a file of SQLite has how much room left, if that is what an error is about."""
+    if engine.dialect.name != "sqlite" or "disk is full" not in str(error):
+        return ""
+    folder = Path(str(engine.url.database)).absolute().parent
+    return f" ({shutil.disk_usage(folder).free} bytes are free in {folder})"
 
 
 def _parse(url: str) -> URL:
