@@ -6,18 +6,21 @@ wraps functions of ours where something could go wrong between two of them.
 
 from __future__ import annotations
 
+import datetime
 import importlib.abc
 import json
 import os
+import random
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial, wraps
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 #: Puts a function around another.
 Wrap = Callable[[Any], Any]
@@ -31,6 +34,9 @@ CRASH = "PARETOSEARCH_TEST_CRASH"
 #: What is to strike which training, as a JSON object from the number of a Trial, the label of a Device or ``*`` to the
 #: name of one of `STRIKES`.
 STRIKE = "PARETOSEARCH_TEST_STRIKE"
+
+#: Seed of the steps of the clock, by up to an hour to both sides every time that it is looked at.
+STEPS = "PARETOSEARCH_TEST_CLOCK"
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,27 @@ def arm() -> None:
         name, time = wish.rsplit(":", 1)
         point = next(point for point in CRASH_POINTS if point.name == name)
         wrappers.setdefault(point.module, []).append((point.function, partial(_deadly, point=point, time=int(time))))
+    if steps := os.environ.get(STEPS):
+        _step_clock(random.Random(int(steps)))
     if strikes := os.environ.get(STRIKE):
         striking = partial(_struck, strikes=json.loads(strikes))
         wrappers.setdefault("paretosearch.fleet.worker", []).append(("_Worker._trained", striking))
     sys.meta_path.insert(0, _Wrapping(wrappers))
+
+
+def _step_clock(chance: random.Random) -> None:
+    """Let the time of day jump, as a suspended machine's or a corrected one's does."""
+    real = time.time
+
+    class Stepping(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(stepped(), tz)
+
+    def stepped() -> float:
+        return real() + chance.uniform(-3600, 3600)
+
+    time.time, datetime.datetime = stepped, Stepping  # type: ignore[misc]
 
 
 def note(path: Path, event: str, **what: Any) -> None:
