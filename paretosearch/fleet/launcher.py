@@ -95,21 +95,14 @@ class Launcher:
             DeviceError: If no Device is left, since their Workers do not start or keep dying.
             ParetosearchError: If one trial after another ends in an error of the program.
         """
-        self._recover()
-        first = self._next_ticket(None)
-        if first is None:
-            return None
-        self._waiting.appendleft(first)
-        self._watcher.front(self._store.front(self._study))
-        self._watcher.starting(len(self._fleet.devices))
-        with self._signals_noted():
-            self._fleet.start()
+        with self._signals_noted():  # from here on, as what has been asked for is to be put off
             try:
-                while self._keep_going():
-                    for event in self._fleet.poll(POLL_SECONDS):
-                        self._handle(event)
+                self._recover()
+                first = None if self._signals else self._next_ticket(None)
+                if first is not None:
+                    self._waiting.appendleft(first)
+                    self._train()
             finally:
-                self._fleet.close()
                 self._put_off()
         if self._is_broken:
             trial, message = self._bugs.popitem()
@@ -118,6 +111,18 @@ class Launcher:
                 f"{self._folder}/worker-*.log has their tracebacks; the same command goes on"
             )
         return self._signals[0] if self._signals else None
+
+    def _train(self) -> None:
+        """Keep the Devices busy until nothing is left to do, or somebody wants an end."""
+        self._watcher.front(self._store.front(self._study))
+        self._watcher.starting(len(self._fleet.devices))
+        try:
+            self._fleet.start()
+            while self._keep_going():
+                for event in self._fleet.poll(POLL_SECONDS):
+                    self._handle(event)
+        finally:
+            self._fleet.close()
 
     @property
     def _is_broken(self) -> bool:

@@ -1,6 +1,7 @@
 """A training that is continued from a checkpoint ends as one that was never stopped, bit by bit."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -102,7 +103,7 @@ def test_the_training_to_be_broken_changes_its_shape_in_every_way() -> None:
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3, 4, 5])
-def test_a_continued_training_ends_with_the_same_bits(epoch: int) -> None:
+def test_a_continued_training_ends_with_the_same_bits(epoch: int, note_fault: Callable[[str, str], None]) -> None:
     one, other = unbroken(CHANGING), continued(killed_after(epoch, CHANGING), CHANGING)
     ours, theirs = one.model.state_dict(), other.model.state_dict()
     assert list(ours) == list(theirs)
@@ -110,6 +111,8 @@ def test_a_continued_training_ends_with_the_same_bits(epoch: int) -> None:
     assert without_seconds(one.outcome.epochs) == without_seconds(other.outcome.epochs)
     assert without_seconds(one.outcome.surgeries) == without_seconds(other.outcome.surgeries)
     assert one.outcome.training_flops == other.outcome.training_flops
+    difference = max(float((ours[name] - theirs[name]).abs().max()) for name in ours if ours[name].is_floating_point())
+    note_fault("F14", f"killed after epoch {epoch} of 6: max difference {difference}")
 
 
 #: An average over a fixed shape, and one that begins anew with every change of it.
