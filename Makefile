@@ -68,7 +68,7 @@ check: $(READY_DEV)
 	$(BIN)/lint-imports
 
 faults: $(READY_DEV) system
-	$(BIN)/pytest -m faults tests/faults -q $(ARGS)
+	$(BIN)/pytest -m faults -n 2 tests/faults -q $(ARGS)
 
 # Strict: what the index tells nothing about is a failure, or a mirror that never tells would look like good news.
 audit: $(READY_DEV)
