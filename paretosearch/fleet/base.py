@@ -70,12 +70,21 @@ class Done:
 
 @dataclass(frozen=True)
 class Lost:
-    """A Worker died without an Outcome; ``message`` says how, ``detail`` is the end of its log."""
+    """A Worker died without an Outcome.
+
+    Args:
+        device: Its Device.
+        assignment: What it had to train.
+        message: How it died, in one line.
+        detail: The end of its log.
+        has_begun: Whether it had got so far as to train; if not, the Attempt is not to blame.
+    """
 
     device: Device
     assignment: Assignment
     message: str
     detail: str
+    has_begun: bool = True
 
 
 @dataclass(frozen=True)

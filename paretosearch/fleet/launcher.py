@@ -236,7 +236,7 @@ class Launcher:
         if settled.again:
             lost_on = device.uuid if isinstance(event, Lost) and len(self._fleet.devices) > 1 else None
             self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose, lost_on))
-        if settled.again and outcome.status == "failed":
+        if settled.again and not self._signals:
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
             self._watcher.finished(device, assignment.trial, outcome, settled.on_front)
@@ -257,6 +257,8 @@ class Launcher:
         if self._signals:
             return Outcome("stopped", message="stopped by the user")
         how = event if isinstance(event, Lost) else None
+        if how is not None and not how.has_begun:
+            return Outcome("stopped", message=f"it had not begun: {how.message}")
         return failed("infrastructure", how.message if how else "the Outcome is gone", how.detail if how else "")
 
     def _recover(self) -> None:

@@ -126,8 +126,9 @@ class LocalFleet:
         how, last_words = worker.end()
         slot.worker, assignment, slot.assignment = None, slot.assignment, None
         if assignment is not None:
-            slot.lost_trials.add(assignment.trial)
-            yield Lost(slot.device, assignment, how, last_words)
+            if slot.ready:
+                slot.lost_trials.add(assignment.trial)
+            yield Lost(slot.device, assignment, how, last_words, has_begun=slot.ready)
         if not self._replacing:
             return
         slot.failed_starts += not slot.ready

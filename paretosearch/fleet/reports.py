@@ -85,7 +85,7 @@ def _plain(told: Told) -> Mapping[str, Any]:
     if isinstance(event, Waiting):
         return {"waiting": event.message}
     if isinstance(event, Lost):
-        return {"lost": event.message, "detail": event.detail, "outcome": outcome}
+        return {"lost": event.message, "detail": event.detail, "begun": event.has_begun, "outcome": outcome}
     return {"done": True, "outcome": outcome}
 
 
@@ -103,7 +103,8 @@ def _told(plain: Mapping[str, Any], device: Device, assignment: Assignment | Non
     outcome = None if plain["outcome"] is None else Outcome.from_json(plain["outcome"])
     if "lost" in plain:
         how = one_line(_text(plain["lost"]))
-        return Told(Lost(device, assignment, how, _text(plain["detail"])[-MOST_DETAIL:]), outcome)
+        detail, has_begun = _text(plain["detail"])[-MOST_DETAIL:], bool(plain["begun"])
+        return Told(Lost(device, assignment, how, detail, has_begun), outcome)
     return Told(Done(device, assignment), outcome)
 
 

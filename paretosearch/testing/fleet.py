@@ -30,6 +30,7 @@ class ScriptedFleet:
 
     Attributes:
         newcomers: Devices that join with the next polls.
+        starting: How many Workers die before they begin.
         trained: What it was given.
     """
 
@@ -38,6 +39,7 @@ class ScriptedFleet:
         self._busy: deque[tuple[Device, Iterator[Event]]] = deque()
         self._cuts: dict[Device, str] = {}
         self.newcomers: list[Device] = []
+        self.starting = 0
         self.trained: list[Assignment] = []
 
     @property
@@ -70,6 +72,10 @@ class ScriptedFleet:
         return [event]
 
     def _events(self, device: Device, assignment: Assignment) -> Iterator[Event]:
+        if self.starting:
+            self.starting -= 1
+            yield Lost(device, assignment, "the Worker was killed by SIGKILL", "", has_begun=False)
+            return
         outcome = self._script(assignment)
         if outcome is None:
             yield Lost(device, assignment, "the Worker was killed by SIGKILL", "")

@@ -92,6 +92,18 @@ def test_a_lost_worker_is_another_attempt_of_the_same_trial(bench: Bench) -> Non
     assert [a.outcome for a in bench.store.attempts("s", 1)] == ["failed", "failed", "complete"]
 
 
+def test_a_trial_whose_workers_die_before_they_begin_is_not_to_blame(bench: Bench) -> None:
+    def script(assignment: Assignment) -> Outcome:
+        if assignment.trial == 0:
+            bench.fleet.starting = 5  # deaths of Workers of the next trials
+        return honest(assignment)
+
+    bench.launch(script, devices=1)
+    assert bench.states() == {"COMPLETE": 8}
+    assert [a.outcome for a in bench.store.attempts("s", 1)] == ["stopped"] * 5 + ["complete"]
+    assert "trial 1 is tried again: it had not begun: the Worker was killed by SIGKILL" in bench.notes.messages
+
+
 def test_a_trial_whose_workers_keep_dying_is_given_up_after_three_attempts(bench: Bench) -> None:
     bench.launch(lambda a: None if a.trial == 1 else honest(a))
     assert bench.states() == {"COMPLETE": 7, "FAIL": 1}

@@ -15,7 +15,7 @@ import pytest
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
-from paretosearch.fleet.base import Assignment, Progress
+from paretosearch.fleet.base import Assignment, Lost, Progress
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.process import worker_environment
 from paretosearch.recipe import Recipe
@@ -52,6 +52,15 @@ def kill() -> Callable[[], None]:
 
 class TestLocalFleet(FleetSuite):
     """The suite, on local Workers."""
+
+
+def test_an_attempt_whose_worker_dies_while_it_starts_has_not_begun(fleet: LocalFleet, recipe: Recipe) -> None:
+    fleet.assign(fleet.devices[0], Assignment(1, 0, recipe))
+    (worker,) = workers()
+    worker.kill()
+    lost = wait_for(fleet, Lost)
+    assert isinstance(lost, Lost)
+    assert not lost.has_begun
 
 
 def test_a_worker_is_pinned_to_its_cores_and_lets_denormals_be_zero(fleet: LocalFleet, recipe: Recipe) -> None:
