@@ -42,9 +42,9 @@ def server_of(url: str) -> str:
     return f"{'SQLite' if is_file else 'PostgreSQL'} {version}"
 
 
-def in_hand(url: str, study: str) -> bool:
-    """Whether trials wait or run, or seem to."""
-    return any(row.state in ("WAITING", "RUNNING") for row in _rows(url, _TRIALS, study=study))
+def in_hand(url: str, study: str) -> set[str]:
+    """Give the states of trials that have not ended."""
+    return {row.state for row in _rows(url, _TRIALS, study=study)} & {"WAITING", "RUNNING"}
 
 
 def count_optuna(url: str, study: str, recipes: int, history: Sequence[Event], seconds: float) -> Found:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import re
 import threading
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.samplers import NSGAIISampler
@@ -17,7 +20,7 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_s
 from optuna.trial import TrialState
 
 from benchmarks.faults.left import Found, count_optuna, in_hand
-from paretosearch.testing.checker import read_history
+from paretosearch.testing.checker import Event, read_history
 from paretosearch.testing.faults import note
 
 STUDY = "baseline"
@@ -31,12 +34,13 @@ TRAINING_SECONDS = 0.3
 #: How often an idle worker looks for trials that became stale, or that wait again.
 LOOK_SECONDS = 0.5
 
-#: Silence after which the database is asked whether all is done: longer than SQLite waits for a lock, so that nobody is
-#: between failing a stale trial and enqueueing it again.
+#: Silence after which all may be done: longer than SQLite waits for a lock, so that nobody is between failing a stale
+#: trial and enqueueing it again.
 QUIET_SECONDS = 6.0
 
-#: Silence after which what still waits or runs is given up: four times the grace.
-STILL_SECONDS = 12.0
+#: Silence after which what still runs may be stuck; it is once the workers have looked for stale trials so often since.
+#: Seconds alone would give up on a busy machine where the workers have not had their turn.
+STILL_SECONDS, STILL_LOOKS = 10.0, 12
 
 #: Longest that a run may take.
 PATIENCE_SECONDS = 240.0
@@ -57,13 +61,13 @@ def work(url: str, seed: int, history: Path) -> None:
     """Be a worker until killed, or until an exception that Optuna lets through."""
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     warnings.simplefilter("ignore")
-    threading.excepthook = lambda args: note(history, "heartbeat ended", error=_named(args.exc_value))
+    threading.excepthook = lambda args: _note(history, "heartbeat ended", error=_named(args.exc_value))
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         rate = trial.suggest_float("learning_rate", 1e-3, 1e-1, log=True)
-        note(history, "training", trial=trial.number, recipe=trial.user_attrs.get("recipe"))
+        _note(history, "training", trial=trial.number, recipe=trial.user_attrs.get("recipe"))
         time.sleep(TRAINING_SECONDS)
-        note(history, "trained", trial=trial.number, recipe=trial.user_attrs.get("recipe"))
+        _note(history, "trained", trial=trial.number, recipe=trial.user_attrs.get("recipe"))
         return TRAINING_SECONDS, 1 - rate
 
     try:
@@ -81,16 +85,22 @@ def work(url: str, seed: int, history: Path) -> None:
                 study.optimize(objective, n_trials=1)
             else:  # `optimize` would make recipes up that nobody asked for; what it does before, it does here
                 fail_stale_trials(study)
+                _note(history, "looked")
                 time.sleep(LOOK_SECONDS)
     except Exception as error:
-        note(history, "died", error=_named(error))
+        _note(history, "died", error=_named(error))
         raise SystemExit(1) from error
 
 
+def _note(history: Path, event: str, **what: Any) -> None:
+    """Note something with the moment: seconds of a clock that all processes of a machine share."""
+    note(history, event, at=time.monotonic(), **what)
+
+
 def _named(error: BaseException | None) -> str:
-    """Give an exception as its type and the first line of what it says, without what differs between two of a kind."""
+    """Give an exception as its type and the first line of what it says, without the numbers in it."""
     said = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {said}"[:100]
+    return f"{type(error).__name__}: {re.sub('[0-9]+', 'N', said)}"[:100]
 
 
 @dataclass
@@ -133,7 +143,7 @@ class _Crew:
         if not victims:
             return False
         victim = self._chance.choice(victims)
-        note(self.history, "killed", victim=victim.pid)
+        _note(self.history, "killed", victim=victim.pid)
         victim.kill()
         victim.join()
         return True
@@ -161,21 +171,29 @@ def run(url: str, folder: Path, seed: int, kills: int) -> Found:
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     prepare(url, seed)
     crew = _Crew(url, history, seed)
-    begun = changed = time.monotonic()
-    size = 0
+    begun = time.monotonic()
     try:
-        while time.monotonic() - begun < PATIENCE_SECONDS:
+        while time.monotonic() - begun < PATIENCE_SECONDS and not _is_over(url, read_history(history), begun):
             crew.fill()
             if kills and crew.strike():
                 kills -= 1
-            if history.exists() and size != (size := history.stat().st_size):
-                changed = time.monotonic()
-            quiet = time.monotonic() - changed
-            if quiet > STILL_SECONDS or (quiet > QUIET_SECONDS and not in_hand(url, STUDY)):
-                break
             time.sleep(0.02)
     finally:
         crew.disband()
     events = read_history(history)
     assert any(event["event"] == "training" for event in events), events[:3]
-    return count_optuna(url, STUDY, RECIPES, events, changed - begun)
+    return count_optuna(url, STUDY, RECIPES, events, _last_change(events, begun) - begun)
+
+
+def _is_over(url: str, events: Sequence[Event], begun: float) -> bool:
+    """Whether all trials have ended, or the rest runs without a worker and nobody will find it."""
+    changed = _last_change(events, begun)
+    if time.monotonic() - changed < QUIET_SECONDS:
+        return False
+    states = in_hand(url, STUDY)
+    looks = sum(event["event"] == "looked" and event["at"] > changed + STILL_SECONDS for event in events)
+    return not states or (states == {"RUNNING"} and looks >= STILL_LOOKS)
+
+
+def _last_change(events: Sequence[Event], begun: float) -> float:
+    return max((event["at"] for event in events if event["event"] != "looked"), default=begun)

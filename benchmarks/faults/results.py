@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -46,6 +47,7 @@ class Results:
         """Keep a run, and write everything; gives its row."""
         date = datetime.now(UTC).date().isoformat()
         run = {"kind": kind, "database": database, "seed": seed, "server": server, "date": date, **asdict(found)}
+        run["load"] = round(os.getloadavg()[0], 1)  # of the minute in which it ended: who else has used the machine
         self.plain["runs"].append(run)
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +70,7 @@ COLUMNS: tuple[tuple[str, Callable[[dict[str, Any]], float | None]], ...] = (
     ("unasked", lambda run: run["beside"].get("unasked")),
     ("ended by an exception", lambda run: sum(run["errors"].values())),
     ("seconds", lambda run: run["seconds"]),
+    ("load", lambda run: run["load"]),
 )
 
 
@@ -80,7 +83,7 @@ def table(plain: dict[str, Any]) -> str:
     lines = [
         ", ".join(value if name == "device" else f"{name} {value}" for name, value in plain["about"].items()) + ".",
         "60 recipes a run; median (lowest to highest) of the runs. *With a loss*: runs with a recipe that was lost,",
-        "COMPLETE twice, or stuck.",
+        "COMPLETE twice, or stuck. *Load*: of the machine, in the last minute of a run.",
         "`python -m benchmarks.faults --out benchmarks/results`; every run is in `faults.json`.",
         "",
         f"| {' | '.join(heads)} |",
