@@ -47,6 +47,6 @@ def run(url: str, folder: Path, seed: int, kills: int, cache: Path) -> Found:
             "trials": len(left.trials),
             "trainings": len(left.attempts),
             "orphans": hurt.orphans,
-            **{name: len(found) for name, found in vars(verdict).items()},
+            **{f"checker: {name}": len(found) for name, found in vars(verdict).items()},
         },
     )
