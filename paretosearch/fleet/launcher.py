@@ -16,7 +16,7 @@ from paretosearch.device import Device
 from paretosearch.errors import ParetosearchError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
-from paretosearch.fleet.work import Ticket, Work, unsettled
+from paretosearch.fleet.work import Settled, Ticket, Work, unsettled
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
 from paretosearch.store import Front, Store
@@ -27,8 +27,11 @@ CHECKPOINT_SECONDS = 60.0
 #: How long a database may be away before a launch gives up, and how often it is asked whether it is back.
 AWAY_SECONDS, AGAIN_SECONDS = 1800.0, 1.0
 
-#: So many trials in a row that end in an error of the program stop the launch: the next ones would as well.
-MOST_BUGS = 8
+#: A training that was lost is tried again after so many others: what has killed it may be over by then.
+LATER_ATTEMPTS = 8
+
+#: So many trials in a row that fail by no fault of their own stop the launch: the next ones would as well.
+MOST_BLAMELESS = 8
 
 #: Longest wait for an event; signals are seen at least this often.
 POLL_SECONDS = 0.5
@@ -82,7 +85,9 @@ class Launcher:
         self._given: set[int] = set()  # attempts that the fleet has, or had
         self._signals: list[int] = []
         self._stops_passed_on = 0
-        self._bugs: dict[int, str] = {}  # of the last trials, without a result since
+        self._ended_attempts = 0
+        self._has_given_up = False  # to wait for the database
+        self._blameless: dict[int, str] = {}  # why the last trials failed by no fault of their own
         self._waiting_for_disk: set[int] = set()
 
     def run(self) -> int | None:
@@ -93,24 +98,33 @@ class Launcher:
 
         Raises:
             DeviceError: If no Device is left, since their Workers do not start or keep dying.
-            ParetosearchError: If one trial after another ends in an error of the program.
+            ParetosearchError: If one trial after another fails by no fault of its own.
+            StoreError: If the database refuses, or is away for too long.
         """
         with self._signals_noted():  # from here on, as what has been asked for is to be put off
             try:
-                self._recover()
-                first = None if self._signals else self._next_ticket(None)
-                if first is not None:
-                    self._waiting.appendleft(first)
-                    self._train()
-            finally:
-                self._put_off()
+                self._work_through()
+            except StoreAwayError as error:
+                if not self._signals:
+                    raise
+                self._watcher.message(f"left while the database was away: {error}")
         if self._is_broken:
-            trial, message = self._bugs.popitem()
+            trial, message = self._blameless.popitem()
             raise ParetosearchError(
-                f"{MOST_BUGS} trials in a row ended in an error of the program, the last one, {trial}, in {message!r}; "
-                f"{self._folder}/worker-*.log has their tracebacks; the same command goes on"
+                f"{MOST_BLAMELESS} trials in a row failed by an error of the program or of this machine, the last one, "
+                f"{trial}, by {message!r}; {self._folder}/worker-*.log has the tracebacks; the same command goes on"
             )
         return self._signals[0] if self._signals else None
+
+    def _work_through(self) -> None:
+        try:
+            self._patiently(self._recover)
+            first = None if self._signals else self._next_ticket(None)
+            if first is not None:
+                self._waiting.appendleft(first)
+                self._train()
+        finally:
+            self._put_off()
 
     def _train(self) -> None:
         """Keep the Devices busy until nothing is left to do, or somebody wants an end."""
@@ -126,7 +140,7 @@ class Launcher:
 
     @property
     def _is_broken(self) -> bool:
-        return len(self._bugs) >= MOST_BUGS
+        return len(self._blameless) >= MOST_BLAMELESS
 
     def _put_off(self) -> None:
         """Leave what still waits to another launch."""
@@ -151,27 +165,39 @@ class Launcher:
         self._fleet.stop(now)
 
     def _next_ticket(self, device: Device | None) -> Ticket | None:
-        """Choose what to train next, on a Device if it is known; what was lost there is left to another one."""
-        for ticket in self._waiting:
-            if device is None or ticket.lost_on != device.uuid:
-                self._waiting.remove(ticket)
-                return ticket
+        """Choose what to train next, on a Device if it is known."""
+        return self._waiting_ticket(device) or self._fresh_ticket() or self._lost_ticket(device)
+
+    def _waiting_ticket(self, device: Device | None) -> Ticket | None:
+        ready = (t for t in self._waiting if t.not_before <= self._ended_attempts and t.lost_on != _uuid(device))
+        return self._taken(next(ready, None))
+
+    def _fresh_ticket(self) -> Ticket | None:
         tickets = (self._patiently(source.next) for source in self._work.values())
-        fresh = next((ticket for ticket in tickets if ticket is not None), None)
+        return next((ticket for ticket in tickets if ticket is not None), None)
+
+    def _lost_ticket(self, device: Device | None) -> Ticket | None:
+        """Give what had better wait, or better be trained elsewhere, where there is nothing else."""
+        elsewhere = next((ticket for ticket in self._waiting if ticket.lost_on != _uuid(device)), None)
         is_last = not self._fleet.is_busy() and len(self._fleet.idle()) <= 1
-        if fresh is None and self._waiting and is_last:
-            return self._waiting.popleft()
-        return fresh
+        return self._taken(elsewhere or (self._waiting[0] if self._waiting and is_last else None))
+
+    def _taken(self, ticket: Ticket | None) -> Ticket | None:
+        if ticket is not None:
+            self._waiting.remove(ticket)
+        return ticket
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Make a call that is harmless to repeat until the database takes it; Workers train on meanwhile."""
-        given_up = time.monotonic() + AWAY_SECONDS
+        given_up = time.monotonic() + (0.0 if self._has_given_up else AWAY_SECONDS)
         is_said = False
         while True:
             try:
                 return call()
             except StoreAwayError as error:
+                self._pass_on_stops()
                 if time.monotonic() > given_up or len(self._signals) > 1:
+                    self._has_given_up = True
                     raise
                 if not is_said:
                     self._watcher.message(f"waiting for the database: {error}")
@@ -230,12 +256,15 @@ class Launcher:
 
     def _ended(self, event: Done | Lost) -> None:
         device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
-        self._count_bugs(assignment, outcome)
+        self._ended_attempts += 1
         self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome))
         settled = self._patiently(lambda: self._work[assignment.purpose].settle(device, assignment, outcome))
+        self._count_blameless(assignment, outcome, settled)
         if settled.again:
-            lost_on = device.uuid if isinstance(event, Lost) and len(self._fleet.devices) > 1 else None
-            self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose, lost_on))
+            is_suspect = outcome.failure == "infrastructure"
+            lost_on = device.uuid if is_suspect and len(self._fleet.devices) > 1 else None
+            not_before = self._ended_attempts + (LATER_ATTEMPTS if is_suspect else 0)
+            self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose, lost_on, not_before))
         if settled.again and not self._signals:
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
@@ -244,11 +273,11 @@ class Launcher:
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
 
-    def _count_bugs(self, assignment: Assignment, outcome: Outcome) -> None:
-        if outcome.failure == "bug":
-            self._bugs[assignment.trial] = outcome.message
-        elif outcome.status == "complete":
-            self._bugs.clear()
+    def _count_blameless(self, assignment: Assignment, outcome: Outcome, settled: Settled) -> None:
+        if outcome.failure in ("bug", "infrastructure") and not settled.again:
+            self._blameless[assignment.trial] = outcome.message
+        elif outcome.status in ("complete", "dominated"):
+            self._blameless.clear()
 
     def _outcome_of(self, event: Done | Lost) -> Outcome:
         found = spool.read(self._folder, event.assignment.attempt)
@@ -262,7 +291,8 @@ class Launcher:
         return failed("infrastructure", how.message if how else "the Outcome is gone", how.detail if how else "")
 
     def _recover(self) -> None:
-        """Bring a study that was stopped or killed to a state from which it can go on."""
+        """Bring a study that was stopped or killed to a state from which it can go on; harmless to repeat."""
+        self._waiting.clear()
         for record in self._store.running_attempts(self._study):
             outcome = spool.read(self._folder, record.id) or Outcome("stopped", message="the Launcher died")
             self._store.finish_attempt(record.id, outcome)
@@ -281,8 +311,14 @@ class Launcher:
 
     @contextmanager
     def _signals_noted(self) -> Iterator[None]:
-        """Take Ctrl-C and SIGTERM as wishes: the first ends every Attempt after its epoch, the second at once."""
-        previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Take Ctrl-C, SIGTERM and the end of a terminal as wishes.
+
+        The first ends every Attempt after its epoch, the second at once.
+        """
+        wished = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which nohup sets
+            wished.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, self._note) for number in wished}
         try:
             yield
         finally:
@@ -291,3 +327,7 @@ class Launcher:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._signals.append(number)  # acted upon by the loop, which may be in the middle of an assignment
+
+
+def _uuid(device: Device | None) -> str:
+    return device.uuid if device is not None else "none"

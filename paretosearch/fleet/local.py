@@ -17,7 +17,7 @@ from paretosearch.outcome import EpochResult
 
 #: A Device whose Worker dies this often in a row before it is ready gets no more.
 MOST_FAILED_STARTS = 2
-#: One whose Worker dies in so many trials in a row gets no more either; in a single one the Recipe may be to blame.
+#: One on which so many trials in a row are lost gets no more either; of a single one the Recipe may be the cause.
 MOST_LOST_TRIALS = 3
 
 
@@ -66,7 +66,7 @@ class LocalFleet:
         self._selector.register(slot.worker.connection, selectors.EVENT_READ, slot)
 
     def idle(self) -> Sequence[Device]:
-        if self._retired and all(slot.worker is None for slot in self._slots.values()):
+        if self._replacing and self._retired and all(slot.worker is None for slot in self._slots.values()):
             raise DeviceError(self._retired)
         return [slot.device for slot in self._slots.values() if slot.is_idle]
 
@@ -82,8 +82,10 @@ class LocalFleet:
         slot.worker.send({"train": assignment.to_plain()})
 
     def poll(self, seconds: float) -> Sequence[Event]:
-        self._kill_stalled()
-        return [event for key, _ in self._selector.select(seconds) for event in self._news(key.data)]
+        events = [event for key, _ in self._selector.select(seconds) for event in self._news(key.data)]
+        self._kill_stalled()  # after what they have said was heard
+        undead = [slot for slot in self._slots.values() if slot.worker is not None and slot.worker.is_undead()]
+        return [*events, *(event for slot in undead for event in self._given_up(slot))]
 
     def _kill_stalled(self) -> None:
         for slot in self._slots.values():
@@ -115,7 +117,10 @@ class LocalFleet:
             worker.pulse.begin()
             yield Waiting(slot.device, slot.assignment, message["waiting"])
         else:
-            slot.lost_trials.clear()
+            if message["suspect"]:
+                slot.lost_trials.add(slot.assignment.trial)
+            else:
+                slot.lost_trials.clear()
             done = Done(slot.device, slot.assignment)
             slot.assignment, slot.leaving = None, message["leaving"]  # the next Attempt is its successor's
             yield done
@@ -126,7 +131,7 @@ class LocalFleet:
         how, last_words = worker.end()
         slot.worker, assignment, slot.assignment = None, slot.assignment, None
         if assignment is not None:
-            if slot.ready:
+            if slot.ready and not worker.was_shot:
                 slot.lost_trials.add(assignment.trial)
             yield Lost(slot.device, assignment, how, last_words, has_begun=slot.ready)
         if not self._replacing:
@@ -138,6 +143,18 @@ class LocalFleet:
             return
         last = (last_words.strip().splitlines() or ["it wrote nothing"])[-1]
         self._retired = f"{why} ({how}): {last}"
+        yield Retired(slot.device, self._retired)
+
+    def _given_up(self, slot: _Slot) -> Iterator[Event]:
+        """Leave a Device alone whose driver keeps a dead Worker."""
+        assert slot.worker is not None
+        self._selector.unregister(slot.worker.connection)
+        slot.worker.connection.close()
+        slot.worker, assignment, slot.assignment = None, slot.assignment, None
+        how = "the Worker cannot be killed, so its driver hangs"
+        if assignment is not None:
+            yield Lost(slot.device, assignment, how, "", has_begun=slot.ready)
+        self._retired = f"{slot.device.label} gets no more work: {how}; restart the machine"
         yield Retired(slot.device, self._retired)
 
     def cut(self, device: Device, why: str) -> None:
@@ -166,5 +183,5 @@ def _why_retired(slot: _Slot) -> str:
     if slot.failed_starts == MOST_FAILED_STARTS:
         return f"the Worker of {slot.device.label} does not start"
     if len(slot.lost_trials) == MOST_LOST_TRIALS:
-        return f"{slot.device.label} gets no more work, since {MOST_LOST_TRIALS} trials in a row ended its Worker"
+        return f"{slot.device.label} gets no more work, since {MOST_LOST_TRIALS} trials in a row were lost on it"
     return ""

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -32,7 +33,9 @@ class Lock:
             self._lock.acquire(timeout=0)
         except Timeout:
             raise LockedError(f"{what} is in use by {self._read_holder()}; wait for it or stop it") from None
-        with private_file(self._holder) as file:
+        except OSError as error:  # a full disk, or a network's file system without locks
+            raise LockedError(f"{what} cannot be locked by {path}: {error.strerror}; look at its disk") from None
+        with suppress(OSError), private_file(self._holder) as file:  # it only serves the message
             file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
 
     def _read_holder(self) -> str:

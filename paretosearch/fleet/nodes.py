@@ -158,8 +158,11 @@ def _node(plain: dict[str, Any]) -> Node:
 
 
 def is_alive(node: Node) -> bool:
-    """Whether Ray still believes in a node."""
-    return any(plain["NodeID"] == node.id and plain["Alive"] for plain in ray.nodes())
+    """Whether Ray still believes in a node; without a head it believes in none."""
+    try:
+        return any(plain["NodeID"] == node.id and plain["Alive"] for plain in ray.nodes())
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError):
+        return False
 
 
 def post(node: Node, cores: int) -> Any:

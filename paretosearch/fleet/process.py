@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ ALLOCATOR = {
 
 #: A Worker that has closed its socket may hang in the driver; it is killed after this long.
 PATIENCE_SECONDS = 5.0
+
+#: One that outlives a SIGKILL for so long hangs in the kernel, and nobody can tell for how long.
+UNDEAD_SECONDS = 30.0
 
 #: How much of the end of its log is kept with a Worker that died.
 LAST_WORDS_BYTES = 4000
@@ -64,6 +68,7 @@ class WorkerProcess:
         theirs.close()
         self.pulse = Pulse(self._process.pid, limits)
         self._killed_because = ""
+        self._killed_at: float | None = None
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; one to a Worker that is gone is lost."""
@@ -84,30 +89,48 @@ class WorkerProcess:
     def end(self) -> tuple[str, str]:
         """Wait for a Worker that has closed its end, killing it if it hangs; gives how it ended and its last words."""
         self.connection.close()
-        try:
-            code = self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
+        how = self._end_within(PATIENCE_SECONDS)
+        if how is None:
             self.kill()
-            code = self._process.wait()
-        how = _how_it_ended(code) + (f", as {self._killed_because}" if self._killed_because else "")
-        return how, self._last_words()
+            how = self._end_within(UNDEAD_SECONDS) or "the Worker cannot be killed"
+        return how + (f", as {self._killed_because}" if self._killed_because else ""), self._last_words()
+
+    @property
+    def was_shot(self) -> bool:
+        """Whether it was ended by somebody else, such as a kernel short of memory; its Device is not to blame."""
+        return self._process.returncode in (-signal.SIGKILL, -signal.SIGTERM) and self._killed_at is None
+
+    def _end_within(self, seconds: float) -> str | None:
+        try:
+            return _how_it_ended(self._process.wait(seconds))
+        except subprocess.TimeoutExpired:
+            return None
 
     def _last_words(self) -> str:
-        with self._log.open("rb") as log:
-            size = log.seek(0, os.SEEK_END)
-            log.seek(max(self._spoken, size - LAST_WORDS_BYTES))
-            return log.read().decode(errors="replace")
+        try:
+            with self._log.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(self._spoken, size - LAST_WORDS_BYTES))
+                return log.read().decode(errors="replace")
+        except OSError:  # somebody has made room
+            return ""
+
+    def is_undead(self) -> bool:
+        """Whether it has outlived a SIGKILL, as a process does that hangs in a driver."""
+        return self._killed_at is not None and time.monotonic() > self._killed_at + UNDEAD_SECONDS
 
     def kill(self, because: str = "") -> None:
         """Kill the Worker and what it started, if it still runs; the reason goes with the news of its end."""
         self._killed_because = because
+        self._killed_at = self._killed_at or time.monotonic()
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Kill the Worker and forget it."""
         self.kill()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(UNDEAD_SECONDS)
         self.connection.close()
 
 

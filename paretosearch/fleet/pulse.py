@@ -29,6 +29,9 @@ class Limits:
     epochs: float = 20.0
 
 
+#: Who did not look for longer was away, as is a Launcher that waits for its database or is paused with its machine.
+AWAY_SECONDS = 10.0
+
 LIMITS = Limits()
 
 
@@ -43,14 +46,14 @@ class Pulse:
 
     def __init__(self, pid: int, limits: Limits = LIMITS, clock: Callable[[], float] = time.monotonic) -> None:
         self._pid, self._limits, self._clock = pid, limits, clock
-        self._begun = clock()
+        self._begun = self._looked_at = clock()
         self._cpu_seconds, self._busy_at = 0.0, self._begun
         self._news_at: float | None = None  # of the Attempt
         self._longest: float | None = None
 
     def begin(self) -> None:
         """Note that an Attempt begins."""
-        self._busy_at = self._news_at = self._clock()
+        self._busy_at = self._news_at = self._looked_at = self._clock()
         self._longest = None
 
     def epoch(self) -> None:
@@ -67,6 +70,7 @@ class Pulse:
             is_ready: Whether it has started.
         """
         now, limits = self._clock(), self._limits
+        self._leave_out_absence(now)
         if not is_ready:
             return f"it did not start within {limits.start:.0f} s" if now - self._begun > limits.start else None
         self._look(now)
@@ -77,6 +81,15 @@ class Pulse:
             if now - self._news_at > most:
                 return f"it stalled: no epoch for {most:.0f} s"
         return None
+
+    def _leave_out_absence(self, now: float) -> None:
+        """Count only time in which somebody could have heard the Worker."""
+        absence, self._looked_at = now - self._looked_at, now
+        if absence > AWAY_SECONDS:
+            self._begun += absence
+            self._busy_at += absence
+            if self._news_at is not None:
+                self._news_at += absence
 
     def _look(self, now: float) -> None:
         used = cpu_seconds(self._pid)

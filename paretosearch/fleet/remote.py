@@ -16,7 +16,7 @@ from paretosearch.device import Device
 from paretosearch.errors import DeviceError, ParetosearchError
 from paretosearch.files import replacing
 from paretosearch.fleet import spool
-from paretosearch.fleet.base import Assignment, Done, Event, Joined, Lost, Retired
+from paretosearch.fleet.base import Assignment, Done, Event, Joined, Lost, Retired, Waiting
 from paretosearch.fleet.checkpoints import files_of, forget
 from paretosearch.fleet.local import MOST_FAILED_STARTS
 from paretosearch.fleet.nodes import Berth, dismiss, is_alive, post, reason
@@ -38,6 +38,7 @@ class _Slot:
     berth: Berth
     device: Device
     assignment: Assignment | None = None
+    unwritten: Told | None = None  # an Outcome that the disk has not taken yet
     calls: deque[Any] = field(default_factory=deque)
     is_idle: bool = False
     is_busy: bool = False
@@ -123,10 +124,15 @@ class RayFleet:
 
     def poll(self, seconds: float) -> Sequence[Event]:
         joined = [event for berth in self._newcomers() for event in self._join(berth)] if self._welcoming else []
+        written = [event for slot in self._slots.values() if slot.unwritten for event in self._written(slot)]
         for slot in self._slots.values():
             if not slot.calls:
                 slot.order("poll", TURN_SECONDS)
-        events: list[Event] = [*joined, *(event for slot in self._heard(seconds) for event in self._news(slot))]
+        events: list[Event] = [
+            *joined,
+            *written,
+            *(event for slot in self._heard(seconds) for event in self._news(slot)),
+        ]
         retired = [event for event in events if isinstance(event, Retired)]
         if retired and not any(slot.is_there for slot in self._slots.values()):
             self._obituary = retired[-1].message
@@ -183,9 +189,23 @@ class RayFleet:
                 yield from self._retired(slot, told.event.message)
                 return
             if isinstance(told.event, Done | Lost):
-                self._ended(told)
-                slot.assignment = None
-            yield told.event
+                slot.unwritten = told
+                yield from self._written(slot)
+            else:
+                yield told.event
+
+    def _written(self, slot: _Slot) -> Iterator[Event]:
+        """Bring the Outcome of an Attempt that has ended to the spool, or say that its disk does not take it yet."""
+        told, assignment = slot.unwritten, slot.assignment
+        assert told is not None
+        assert assignment is not None
+        try:
+            self._ended(told)
+        except OSError as error:
+            yield Waiting(slot.device, assignment, f"{self._folder}: {error.strerror}")
+            return
+        slot.unwritten = slot.assignment = None
+        yield told.event
 
     def _keep(self, assignment: Assignment, checkpoint: bytes) -> None:
         """Keep a checkpoint here, from where it gets to whichever node goes on with the training."""
@@ -220,6 +240,8 @@ class RayFleet:
             self._start(slot)
 
     def _lost(self, slot: _Slot, how: str, detail: str) -> Iterator[Event]:
+        if slot.unwritten is not None:
+            return  # its Attempt had ended
         if slot.assignment is not None:
             yield Lost(slot.device, slot.assignment, how, detail)
         slot.assignment = None

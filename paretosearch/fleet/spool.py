@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
 from collections.abc import Iterator
@@ -9,13 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_state_path
+from sqlalchemy import make_url
 
 from paretosearch.errors import ParetosearchError, StoreError
 from paretosearch.files import NAME, content, private_folder, replacing
-from paretosearch.outcome import Outcome, failed
+from paretosearch.outcome import FailureClass, Outcome, failed
 
 #: An Outcome of ten thousand epochs with as many changes of shape has a few MB; what is larger is none.
 MOST_BYTES = 1 << 26
+
+#: Of a link, a folder, a pipe, a file too large: no Worker writes that.
+_NO_FILE_OF_OURS = (errno.ELOOP, errno.EINVAL, errno.EFBIG, errno.EISDIR, errno.ENXIO)
 
 
 def folder_for(url: str, study: str) -> Path:
@@ -33,14 +38,17 @@ def folder_for(url: str, study: str) -> Path:
     """
     if not re.fullmatch(NAME, study):  # a study file is checked, but anybody may write to a database
         raise StoreError(f"study {study[:100]!r} has no name that a folder may have, so it can only be looked at")
-    database = url.removeprefix("sqlite:///")
-    is_file = database != url
-    root = Path(f"{Path(database).absolute()}.spool") if is_file else _state_folder(url)
+    root = Path(f"{_database_file(url)}.spool") if url.startswith("sqlite:///") else _state_folder(url)
     try:
         return private_folder(private_folder(root) / study)
     except OSError as error:
         place = error.filename or root / study
         raise StoreError(f"cannot make the folder {place}: {error.strerror}; move away what is there") from None
+
+
+def _database_file(url: str) -> Path:
+    """Find the file, however it is spelled: two names of one would be two locks."""
+    return Path(str(make_url(url).database)).resolve()
 
 
 def _state_folder(url: str) -> Path:
@@ -61,8 +69,9 @@ def read(folder: Path, attempt: int) -> Outcome | None:
         return None
     except (ParetosearchError, UnicodeDecodeError) as error:
         return failed("bug", f"the Worker wrote an impossible Outcome: {error}")
-    except OSError as error:  # a link, a folder, a pipe, a file too large: no Worker writes that
-        return failed("bug", f"what is in place of the Outcome cannot be read: {error.strerror}")
+    except OSError as error:
+        kind: FailureClass = "bug" if error.errno in _NO_FILE_OF_OURS else "infrastructure"
+        return failed(kind, f"what is in place of the Outcome cannot be read: {error.strerror}")
 
 
 def waiting(folder: Path) -> Iterator[int]:

@@ -23,7 +23,12 @@ def main(arguments: list[str]) -> None:
 
 def die_with(parent: int) -> None:
     """Ask the kernel for a SIGKILL when the thread ends that started this process, and leave if it already has."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # a whole group gets them, and the parent handles them
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != parent:

@@ -24,13 +24,15 @@ class Ticket:
         trial: Number of the Trial.
         recipe: What to train.
         purpose: Who wants it.
-        lost_on: UUID of the Device whose Worker died of it, or with it; another one is a better judge.
+        lost_on: UUID of the Device on which it was lost; another one is a better judge.
+        not_before: How many Attempts of the launch had better have ended before it is tried again.
     """
 
     trial: int
     recipe: Recipe
     purpose: Purpose = "search"
     lost_on: str | None = None
+    not_before: int = 0
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ class _Worker:
             if outcome.status != "stopped":
                 checkpoints.forget(self._folder, assignment.trial, assignment.recipe.seed)
             leaving = outcome.status == "failed" or attempts == ATTEMPTS_OF_A_WORKER
-            self.mail.send({"done": assignment.attempt, "leaving": leaving})
+            suspect = outcome.failure == "infrastructure"  # maybe the Device, and not the Recipe
+            self.mail.send({"done": assignment.attempt, "leaving": leaving, "suspect": suspect})
             if leaving:
                 return
 
@@ -154,8 +155,7 @@ class _Worker:
             except OSError as error:
                 if time.monotonic() > given_up:
                     raise
-                free = shutil.disk_usage(self._folder).free
-                self.mail.send({"waiting": f"{self._folder}: {error.strerror}, {free} bytes are free"})
+                self.mail.send({"waiting": f"{self._folder}: {error.strerror}{_room(self._folder)}"})
                 time.sleep(AGAIN_SECONDS)
 
     def _attempt(self, assignment: Assignment) -> Outcome:
@@ -222,6 +222,13 @@ class _Worker:
             raise _StoppedError((self.mail.receive() or {}).get("cut", ""))
 
 
+def _room(folder: Path) -> str:
+    try:
+        return f", {shutil.disk_usage(folder).free} bytes are free"
+    except OSError:
+        return ""
+
+
 def _release_memory() -> None:
     """Free what the training before has left in reference cycles, before another one is measured."""
     import torch
@@ -260,6 +267,7 @@ def failure_class(error: Exception) -> FailureClass:
         return "host_memory"
     if isinstance(error, DivergedError):
         return "diverged"
-    if isinstance(error, RecipeError | DataError | DeviceError):
+    if isinstance(error, RecipeError):
         return "invalid"
-    return "infrastructure" if isinstance(error, OSError) or "CUDA error" in said else "bug"
+    of_the_host = isinstance(error, OSError | DataError | DeviceError) or "CUDA error" in said
+    return "infrastructure" if of_the_host else "bug"

@@ -15,7 +15,7 @@ from paretosearch.device import Device
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 from paretosearch.report.screen import Progress, Row, Screen
-from paretosearch.report.stages import show_stage
+from paretosearch.report.stages import keeping_on, show_stage
 from paretosearch.report.words import counted, seconds_text, words
 from paretosearch.store import Front
 
@@ -106,7 +106,8 @@ class LiveView:
         self._say(Text(text))
 
     def _say(self, line: Text) -> None:
-        self._console.print(line, soft_wrap=True)  # a line stays a line in a log file, however long
+        with keeping_on():
+            self._console.print(line, soft_wrap=True)  # a line stays a line in a log file, however long
 
     def _draw(self) -> Screen:
         self._progress.elapsed = self._clock() - self._began

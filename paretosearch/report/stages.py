@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
+
+
+@contextmanager
+def keeping_on() -> Iterator[None]:
+    """Let a line that the disk of a log does not take be lost; who reads it no longer still ends the program."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def show_stage(text: str, quiet: bool = False) -> None:
@@ -15,7 +27,8 @@ def show_stage(text: str, quiet: bool = False) -> None:
         text: Such as ``preparing the data set``.
         quiet: Whether to write nothing.
     """
-    Console(stderr=True, quiet=quiet, highlight=False).print(Text(text, "dim"), soft_wrap=True)
+    with keeping_on():
+        Console(stderr=True, quiet=quiet, highlight=False).print(Text(text, "dim"), soft_wrap=True)
 
 
 def printing(console: Console) -> Callable[[str], None]:

@@ -17,6 +17,7 @@ _ADVICE = (
     ("database is locked", "another program is writing to it; end that one, then run the same command again"),
     ("disk is full", "make some room on its disk"),
     ("no space left", "make some room on its disk"),
+    ("disk i/o error", "look at its disk, and at your quota there"),
     ("password", "set the right user and password in PARETOSEARCH_STORAGE or its password file"),
     ("permission denied", "ask for a database that this user owns"),
     ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
@@ -46,6 +47,10 @@ _AWAY = (
     "deadlock detected",
     "disk is full",
     "no space left",
+    "disk i/o error",  # of SQLite, where a quota is used up
+    "resolve host",
+    "name or service not known",
+    "temporary failure in name resolution",
 )
 #: PostgreSQL goes on with our SQL, or with advice of its own.
 _SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running).*", re.DOTALL)

@@ -129,7 +129,8 @@ def trouble(engine: Engine, error: Exception) -> StoreError:
 
 def room(engine: Engine, error: BaseException) -> str:
     """Say in brackets where a file of SQLite has how much room left, if that is what an error is about."""
-    if engine.dialect.name != "sqlite" or "disk is full" not in str(error):
+    about_room = any(part in str(error) for part in ("disk is full", "disk I/O error"))
+    if engine.dialect.name != "sqlite" or not about_room:
         return ""
     folder = Path(str(engine.url.database)).absolute().parent
     return f" ({shutil.disk_usage(folder).free} bytes are free in {folder})"

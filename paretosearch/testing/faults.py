@@ -84,6 +84,10 @@ def _out_of_host_memory() -> None:
     torch.zeros(1 << 45)  # 128 TiB
 
 
+def _device_error() -> None:
+    raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+
+
 def _bug() -> None:
     raise ZeroDivisionError("what should never have happened")
 
@@ -93,6 +97,8 @@ STRIKES: dict[str, Callable[[], object]] = {
     "device memory": _out_of_device_memory,
     "host memory": _out_of_host_memory,
     "bug": _bug,
+    "device error": _device_error,
+    "slow": partial(time.sleep, 3.0),
     "abort": os.abort,
     "segmentation fault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "exit": partial(os._exit, 3),

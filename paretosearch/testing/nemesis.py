@@ -122,7 +122,15 @@ class Victim:
         }
         command = [sys.executable, "-m", "paretosearch", "launch", f"{self.name}.toml", "--cpu", self.slots]
         with (self.folder / "launches.log").open("a") as log:
-            return subprocess.Popen(command, cwd=self.folder, env=env, stdout=log, stderr=log, text=True)
+            return subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=env,
+                stdout=log,
+                stderr=log,
+                text=True,
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored behind the & of a shell
+            )
 
     def finish(self, launcher: subprocess.Popen[str]) -> int:
         """Wait for the end of a launch, and for what it may leave over; gives its exit code."""

@@ -28,10 +28,16 @@ class Bench:
 
     def __init__(self) -> None:
         self.now, self.used = 5000.0, 0.0
+        self.pulse = pulse.Pulse(1, LIMITS, lambda: self.now)
 
-    def wait(self, seconds: float, busy: bool) -> None:
-        self.now += seconds
-        self.used += seconds * busy
+    def wait(self, seconds: float, busy: bool, is_ready: bool = True) -> None:
+        """Let time go by, while somebody looks every few seconds."""
+        end = self.now + seconds
+        while self.now < end:
+            self.pulse.stall(is_ready)
+            step = min(5.0, end - self.now)
+            self.now += step
+            self.used += step * busy
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 @pytest.fixture
 def alive(bench: Bench) -> pulse.Pulse:
-    return pulse.Pulse(1, LIMITS, lambda: bench.now)
+    return bench.pulse
 
 
 def test_a_busy_worker_is_alive(alive: pulse.Pulse, bench: Bench) -> None:
@@ -82,10 +88,22 @@ def test_the_first_epoch_may_take_as_long_as_it_likes(alive: pulse.Pulse, bench:
     assert alive.stall(is_ready=True) is None
 
 
-def test_a_worker_that_does_not_start_is_given_up(alive: pulse.Pulse, bench: Bench) -> None:
-    bench.wait(899, busy=False)
-    assert alive.stall(is_ready=False) is None
+def test_time_in_which_nobody_looked_is_not_the_workers(alive: pulse.Pulse, bench: Bench) -> None:
+    alive.begin()
+    bench.wait(250, busy=False)
+    assert alive.stall(is_ready=True) is None
+    bench.now += 5000  # the Launcher waits for its database, or the machine is paused
+    assert alive.stall(is_ready=True) is None
+    bench.wait(49, busy=False)
+    assert alive.stall(is_ready=True) is None
     bench.wait(2, busy=False)
+    assert alive.stall(is_ready=True) == "it stalled: no CPU time for 300 s"
+
+
+def test_a_worker_that_does_not_start_is_given_up(alive: pulse.Pulse, bench: Bench) -> None:
+    bench.wait(899, busy=False, is_ready=False)
+    assert alive.stall(is_ready=False) is None
+    bench.wait(2, busy=False, is_ready=False)
     assert alive.stall(is_ready=False) == "it did not start within 900 s"
 
 
