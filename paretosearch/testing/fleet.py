@@ -40,6 +40,7 @@ class ScriptedFleet:
         self._cuts: dict[Device, str] = {}
         self.newcomers: list[Device] = []
         self.starting = 0
+        self._devices_of: dict[int, str] = {}
         self.trained: list[Assignment] = []
 
     @property
@@ -58,8 +59,13 @@ class ScriptedFleet:
 
     def assign(self, device: Device, assignment: Assignment) -> None:
         self._cuts.pop(device, None)  # one that came too late for the Attempt before
+        self._devices_of[assignment.attempt] = device.uuid
         self._busy.append((device, self._events(device, assignment)))
         self.trained.append(assignment)
+
+    def device_of(self, assignment: Assignment) -> str:
+        """Give the UUID of the Device that trains something."""
+        return self._devices_of[assignment.attempt]
 
     def poll(self, seconds: float) -> Sequence[Event]:
         if self.newcomers:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import optuna
 import pytest
 
-from paretosearch.fleet import spool
+from paretosearch.errors import ParetosearchError, StoreAwayError
+from paretosearch.fleet import launcher, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import Outcome, failed
 from paretosearch.recipe import Recipe
@@ -162,6 +163,49 @@ def test_a_launcher_that_dies_anywhere_loses_nothing(
     for event in bench.store.front_events("s"):
         (inside.add if event.kind == "entered" else inside.discard)(event.trial)
     assert inside == members
+
+
+def test_wishes_are_heard_while_the_database_is_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def away(*_: object) -> bool:
+        calls.append(1)
+        if len(calls) in (2, 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise StoreAwayError("the server restarts")
+
+    monkeypatch.setattr(Store, "finish_attempt", away)
+    monkeypatch.setattr(launcher, "AGAIN_SECONDS", 0.01)
+    assert bench.launch(honest) == signal.SIGTERM
+    said = bench.notes.messages
+    assert "stopping after the running epochs; Ctrl-C again stops now" in said
+    assert said[-1] == "left while the database was away: the server restarts"
+    monkeypatch.undo()
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+
+
+def test_trials_that_fail_by_no_fault_of_their_own_end_the_launch(bench: Bench) -> None:
+    with pytest.raises(
+        ParetosearchError, match=r"8 trials in a row failed by an error .*, \d+, by 'DataError: it is gone'"
+    ):
+        bench.launch(
+            lambda a: honest(a) if a.trial < 2 else failed("infrastructure", "DataError: it is gone"), trials=20
+        )
+    lost = bench.states()["FAIL"]
+    assert lost in (8, 9)  # the other device may be at one as well
+    assert "RUNNING" not in bench.states()
+    bench.launch(honest, trials=20)
+    assert bench.states() == {"COMPLETE": 20 - lost, "FAIL": lost}
+
+
+def test_what_failed_on_one_device_is_tried_on_another(bench: Bench) -> None:
+    def script(assignment: Assignment) -> Outcome | None:
+        sick = failed("infrastructure", "RuntimeError: CUDA error: uncorrectable ECC error encountered")
+        return sick if bench.fleet.device_of(assignment) == "cpu-test-0" else honest(assignment)
+
+    bench.launch(script)
+    assert bench.states() == {"COMPLETE": 8}
 
 
 def test_device_hours_end_a_study(bench: Bench) -> None:

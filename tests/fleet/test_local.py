@@ -17,7 +17,7 @@ from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet.base import Assignment, Lost, Progress
 from paretosearch.fleet.local import LocalFleet
-from paretosearch.fleet.process import worker_environment
+from paretosearch.fleet.process import WorkerProcess, worker_environment
 from paretosearch.recipe import Recipe
 from paretosearch.testing.fleet import FleetSuite, cpu_device, run, wait_for
 from paretosearch.testing.images import image_folder
@@ -61,6 +61,34 @@ def test_an_attempt_whose_worker_dies_while_it_starts_has_not_begun(fleet: Local
     lost = wait_for(fleet, Lost)
     assert isinstance(lost, Lost)
     assert not lost.has_begun
+
+
+def test_a_log_that_was_deleted_has_no_last_words(fleet: LocalFleet, recipe: Recipe, folder: Path) -> None:
+    fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
+    wait_for(fleet, Progress)
+    (folder / "worker-cpu-0.log").unlink()
+    (worker,) = workers()
+    worker.kill()
+    lost = wait_for(fleet, Lost)
+    assert isinstance(lost, Lost)
+    assert lost.detail == ""
+
+
+def test_a_worker_that_outlives_a_kill_costs_its_device(
+    fleet: LocalFleet, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
+    wait_for(fleet, Progress)
+    (slot,) = fleet._slots.values()
+    process = slot.worker
+    assert process is not None
+    monkeypatch.setattr(WorkerProcess, "is_undead", lambda _: True)
+    lost = wait_for(fleet, Lost)
+    assert isinstance(lost, Lost)
+    assert lost.message == "the Worker cannot be killed, so its driver hangs"
+    with pytest.raises(DeviceError, match="cpu 0 gets no more work: the Worker cannot be killed"):
+        fleet.idle()
+    process.close()
 
 
 def test_a_worker_is_pinned_to_its_cores_and_lets_denormals_be_zero(fleet: LocalFleet, recipe: Recipe) -> None:

@@ -1,5 +1,6 @@
 """An Outcome in the spool is whole or absent, and never impossible."""
 
+import errno
 import stat
 from pathlib import Path
 
@@ -63,6 +64,25 @@ def test_a_spool_beside_an_sqlite_file_is_the_users_alone(tmp_path: Path) -> Non
     folder = spool.folder_for(f"sqlite:///{tmp_path}/search.db", "study")
     assert folder == tmp_path / "search.db.spool" / "study"
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
+
+
+def test_a_database_has_one_spool_however_it_is_spelled(tmp_path: Path) -> None:
+    (tmp_path / "store.db").touch()
+    (tmp_path / "link.db").symlink_to("store.db")
+    spellings = ["store.db", "./store.db", "store.db?timeout=5", "link.db"]
+    assert len({spool.folder_for(f"sqlite:///{tmp_path}/{spelling}", "s") for spelling in spellings}) == 1
+
+
+def test_an_outcome_that_the_disk_does_not_give_is_no_fault_of_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(spool, "content", broken)
+    read = spool.read(tmp_path, 7)
+    assert read is not None
+    assert read.failure == "infrastructure"
 
 
 def test_a_folder_that_cannot_be_made_is_said_in_one_line(tmp_path: Path) -> None:

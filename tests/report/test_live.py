@@ -1,5 +1,6 @@
 """What a person sees while a launch runs."""
 
+import errno
 import io
 import re
 import time
@@ -70,6 +71,16 @@ def test_without_a_terminal_there_is_a_line_for_each_finished_trial() -> None:
         "trial 9  bf16, batch 256  failed, out_of_memory: no [8 GB] left",
         "trial 10  bf16, batch 256  stopped; the next launch goes on with it",
     ]
+
+
+def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
+    class FullDisk(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with LiveView(Console(file=FullDisk()), "study", AXES, 3, DEVICES) as view:
+        view.message("waiting for the database")
+        view.message("it is back")
 
 
 def test_a_line_stays_a_line_however_long() -> None:
