@@ -27,7 +27,7 @@ def run(url: str, folder: Path, seed: int, kills: int, cache: Path) -> Found:
         What the database and the checker say in the end.
     """
     victim = Victim(folder, url, TRIALS, slots="2", cache=cache)
-    launchers = kills * 3 // 8
+    launchers = kills // 4
     begun = time.monotonic()
     code = Nemesis(victim, seed, kills - launchers, launchers).run()
     seconds = time.monotonic() - begun

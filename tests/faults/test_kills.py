@@ -14,7 +14,7 @@ def test_a_search_survives_forty_kills(
 ) -> None:
     seed, kills = request.config.getoption("--seed"), request.config.getoption("--kills")
     victim = make_victim(60, database, slots="2")
-    launchers = kills * 3 // 8
+    launchers = kills // 4
     code = Nemesis(victim, seed, kills - launchers, launchers).run()
     verdict, hurt = victim.verdict(), victim.casualties
     left = read_left(database, victim.name)
