@@ -51,6 +51,7 @@ class LocalFleet:
         self._selector = selectors.DefaultSelector()
         self._replacing = True
         self._retired = ""  # why the last Device was that was
+        self._lost_before: set[int] = set()
 
     @property
     def devices(self) -> Sequence[Device]:
@@ -118,7 +119,7 @@ class LocalFleet:
             yield Waiting(slot.device, slot.assignment, message["waiting"])
         else:
             if message["suspect"]:
-                slot.lost_trials.add(slot.assignment.trial)
+                self._suspect(slot, slot.assignment)
             else:
                 slot.lost_trials.clear()
             done = Done(slot.device, slot.assignment)
@@ -132,7 +133,7 @@ class LocalFleet:
         slot.worker, assignment, slot.assignment = None, slot.assignment, None
         if assignment is not None:
             if slot.ready and not worker.was_shot:
-                slot.lost_trials.add(assignment.trial)
+                self._suspect(slot, assignment)
             yield Lost(slot.device, assignment, how, last_words, has_begun=slot.ready)
         if not self._replacing:
             return
@@ -144,6 +145,12 @@ class LocalFleet:
         last = (last_words.strip().splitlines() or ["it wrote nothing"])[-1]
         self._retired = f"{why} ({how}): {last}"
         yield Retired(slot.device, self._retired)
+
+    def _suspect(self, slot: _Slot, assignment: Assignment) -> None:
+        """Note that a trial was lost on a Device; of one that was lost before, the Recipe may be the cause."""
+        if assignment.trial not in self._lost_before:
+            self._lost_before.add(assignment.trial)
+            slot.lost_trials.add(assignment.trial)
 
     def _given_up(self, slot: _Slot) -> Iterator[Event]:
         """Leave a Device alone whose driver keeps a dead Worker."""

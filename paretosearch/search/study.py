@@ -303,7 +303,7 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
         StoreError: If the database cannot be opened, or its study of that name is of another kind.
         UsageError: If the sampler needs a package that is not here.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what it warns of is ours to say
     chooser = make_sampler(sampler, space, population, seed)
     storage = _connect(url)
     try:

@@ -42,6 +42,7 @@ _AWAY = (
     "could not connect",
     "the connection is closed",
     "the connection is lost",
+    "invalid transaction",  # which Optuna goes on with after an error that it has caught
     "too many clients",
     "remaining connection slots",
     "deadlock detected",

@@ -11,7 +11,7 @@ from paretosearch.testing.checker import read_history, read_left
 from paretosearch.testing.nemesis import MakeVictim, Victim
 
 #: The last thing that has happened when a signal comes; None is a launch that is still importing.
-PHASES = (None, "asked", "started", "training", "spooled", "told")
+PHASES = (None, "asked", "training", "told")
 
 SIGNALS = {"Ctrl-C": (signal.SIGINT,), "SIGTERM": (signal.SIGTERM,), "Ctrl-C twice": (signal.SIGINT, signal.SIGINT)}
 
