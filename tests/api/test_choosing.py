@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from paretosearch.api.choosing import Judge
 from paretosearch.api.registering import registered
 from paretosearch.errors import DeviceError, StudyFileError
-from paretosearch.fleet import formats
 from paretosearch.fleet.formats import Verdict
 from paretosearch.report.status import status_json, status_table
 from paretosearch.space import Space
@@ -46,13 +46,14 @@ class Launch:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder, self.store, self.printed = folder, store, ""
+        self.judge: Judge = lambda _, names: {name: VERDICTS[name] for name in names}
 
     def __call__(self, top: str = "", recipe: str = "", space: str = "") -> Space:
         path = self.folder / "s.toml"
         path.write_text(STUDY.format(top=top, recipe=recipe, space=space))
         console = Console(file=io.StringIO(), width=60)
         try:
-            return registered(load(str(path)), self.store, CPU, console)
+            return registered(load(str(path)), self.store, CPU, console, self.judge)
         finally:
             assert isinstance(console.file, io.StringIO)
             self.printed = console.file.getvalue()
@@ -67,8 +68,7 @@ class Launch:
 
 
 @pytest.fixture
-def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
-    monkeypatch.setattr(formats, "verdicts", lambda _, names: {name: VERDICTS[name] for name in names})
+def launch(tmp_path: Path) -> Iterator[Launch]:
     with closing(open_store(f"sqlite:///{tmp_path}/a.db")) as store:
         yield Launch(tmp_path, store)
 
@@ -135,17 +135,17 @@ def test_a_study_of_slow_formats_alone_says_what_to_do(launch: Launch) -> None:
     )
 
 
-def test_fp32_alone_needs_no_measurement(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "verdicts", lambda *_: pytest.fail("measured"))
+def test_fp32_alone_needs_no_measurement(launch: Launch) -> None:
+    launch.judge = lambda *_: pytest.fail("measured")
     assert launch().fixed["number_format"] == "fp32"
     assert launch.printed == ""
     assert launch() == launch()
 
 
-def test_a_study_goes_on_with_the_formats_that_it_began_with(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_goes_on_with_the_formats_that_it_began_with(launch: Launch) -> None:
     first = launch(space=ALL)
     printed = launch.printed
-    monkeypatch.setattr(formats, "verdicts", lambda *_: pytest.fail("measured again"))
+    launch.judge = lambda *_: pytest.fail("measured again")
     assert launch(space=ALL) == first
     assert launch.printed == printed
     with pytest.raises(
