@@ -193,7 +193,7 @@ class Launcher:
         is_said = False
         while True:
             try:
-                return call()
+                result = call()
             except StoreAwayError as error:
                 self._pass_on_stops()
                 if time.monotonic() > given_up or len(self._signals) > 1:
@@ -203,6 +203,10 @@ class Launcher:
                     self._watcher.message(f"waiting for the database: {error}")
                 is_said = True
                 time.sleep(AGAIN_SECONDS)
+            else:
+                if is_said:
+                    self._watcher.message("the database is back")
+                return result
 
     def _start(self, device: Device, ticket: Ticket) -> int:
         """Note the begin of an attempt; one that was noted in a call without an answer is taken instead."""
