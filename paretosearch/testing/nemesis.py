@@ -56,14 +56,20 @@ class Casualties:
     Args:
         workers: Workers that were killed.
         launchers: Launchers that were killed.
-        orphans: Processes that were still there a second after their Launcher's end.
-        running: Trials that seemed to run then, though their Launcher had ended by itself.
+        late: Processes that were still there a second after their Launcher's end, be it for want of a core.
+        orphans: Those that were there after ten seconds.
     """
 
     workers: int = 0
     launchers: int = 0
+    late: int = 0
     orphans: int = 0
-    running: int = 0
+
+    def count_left_over(self, workers: Sequence[psutil.Process]) -> None:
+        """Wait for the Workers of a Launcher that is gone."""
+        late = _alive_after(workers, 1.0)
+        self.late += late
+        self.orphans += _alive_after(workers, 9.0) if late else 0
 
     @property
     def kills(self) -> int:
@@ -136,7 +142,7 @@ class Victim:
         """Wait for the end of a launch, and for what it may leave over; gives its exit code."""
         workers = self.workers(launcher)
         code = launcher.wait(PATIENCE_SECONDS)
-        self.casualties.orphans += _alive_after(workers, 1.0)
+        self.casualties.count_left_over(workers)
         return code
 
     def launch(self, crash: str | None = None, variables: Mapping[str, str] | None = None) -> int:
@@ -209,7 +215,7 @@ class Nemesis:
             return
         self._victim.casualties.launchers += 1
         launcher.wait()
-        self._victim.casualties.orphans += _alive_after(workers, 1.0)
+        self._victim.casualties.count_left_over(workers)
 
 
 def _alive_after(processes: Sequence[psutil.Process], seconds: float) -> int:
