@@ -43,7 +43,9 @@ def run(url: str, folder: Path, seed: int, kills: int, cache: Path) -> Found:
         stuck=states["RUNNING"],
         errors={f"exit code {code}": 1} if code else {},
         beside={
-            "given up, with the cause": sum(trial.state == "FAIL" and trial.failure is not None for trial in left.trials),
+            "given up, with the cause": sum(
+                trial.state == "FAIL" and trial.failure is not None for trial in left.trials
+            ),
             "failed": states["FAIL"],
             "trials": len(left.trials),
             "trainings": len(left.attempts),
