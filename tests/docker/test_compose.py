@@ -93,9 +93,9 @@ def test_there_is_one_launcher_and_it_has_the_gpus_that_it_is_for(compose: Calla
     always = {"database", "migrate", "dashboard"}
     assert set(compose("")["services"]) == always
     assert set(compose("cpu")["services"]) == {*always, "launcher"}
-    found = compose("gpu", PARETOSEARCH_STUDY="/work/mine.toml", PARETOSEARCH_GPUS="0,1")["services"]
+    found = compose("gpu", PARETOSEARCH_STUDY="/study/mine.toml", PARETOSEARCH_GPUS="0,1")["services"]
     assert set(found) == {*always, "launcher-gpu"}
-    assert found["launcher-gpu"]["command"] == ["launch", "/work/mine.toml", "--gpus", "0,1"]
+    assert found["launcher-gpu"]["command"] == ["launch", "/study/mine.toml", "--gpus", "0,1"]
     (reserved,) = found["launcher-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert reserved["driver"] == "nvidia"
     assert set(reserved["capabilities"]) == {"gpu", "compute", "utility"}
@@ -129,6 +129,6 @@ def test_a_launcher_keeps_what_it_writes_in_volumes(services: Compose, instructi
     for name in ("launcher", "launcher-gpu"):
         volumes = {volume["target"]: volume for volume in services[name]["volumes"]}
         assert {target for target, volume in volumes.items() if volume["type"] == "volume"} == set(kept)
-        assert volumes["/work"]["read_only"] is True
-        assert Path(volumes["/work"]["source"]).is_dir()
+        assert volumes["/study"]["read_only"] is True
+        assert Path(volumes["/study"]["source"]).is_dir()
         assert services[name]["tmpfs"] == ["/tmp:exec"]
