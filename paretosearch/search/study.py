@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import math
-import random
-import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy import Engine, make_url
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy import Engine
 
 from paretosearch.axis import Value
-from paretosearch.errors import ParetosearchError, StoreAwayError, StoreError
+from paretosearch.errors import ParetosearchError, StoreError
 from paretosearch.search.distributions import distribution
 from paretosearch.search.nsga2 import NSGA2
 from paretosearch.search.samplers import SeededByTrial, StudySampler, make_sampler
+from paretosearch.search.storage import close, connect, store_errors
 from paretosearch.space import Genome, Space
-from paretosearch.store.complaints import is_away
-from paretosearch.store.engine import room
 
 METRICS = ("train_seconds", "accuracy")
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
 
 #: Key of the note that says from which study and trial a result was taken.
 FROM = "from"
-
-#: A dashboard or a backup may hold SQLite's lock for seconds; the driver's own patience of 5 is short of that.
-SQLITE_PATIENCE_SECONDS = 60
-
-#: Times that first launches on an empty database may get into each other's way.
-MOST_MEETINGS = 20
 
 _STATES = {
     TrialState.COMPLETE: "complete",
@@ -93,7 +83,7 @@ class Search:
             StoreError: If the database does not take it.
         """
         values = {key: genome[key] for key in self._distributions}
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             self._study.enqueue_trial(values, user_attrs={"first": name}, skip_if_exists=True)
 
     def plan(self, genomes: Iterable[Genome]) -> int:
@@ -108,7 +98,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             trials = self._study.get_trials(deepcopy=False)
             given = [trial.params for trial in trials if FROM in trial.user_attrs]
             had = [trial.params or trial.system_attrs.get("fixed_params") for trial in trials]
@@ -132,7 +122,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             for trial in self._study.get_trials(deepcopy=False):
                 if trial.user_attrs.get(FROM) == note[FROM]:
                     return trial.number
@@ -140,7 +130,7 @@ class Search:
 
     def is_done(self) -> bool:
         """Whether the sampler trains no Recipe twice and has asked for all that there are."""
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             return self._sampler.is_done(self._study)
 
     def ask(self) -> Asked:
@@ -152,7 +142,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             trials = self._study.get_trials(deepcopy=False)
             stray = next((t for t in trials if t.state is TrialState.RUNNING and t.number not in self._ids), None)
             if stray is not None:  # asked for in a call that the database did not live to answer
@@ -210,7 +200,7 @@ class Search:
     def _end(
         self, trial: int, state: TrialState, objectives: tuple[float, float] | None, note: Mapping[str, str]
     ) -> None:
-        with _store_errors(self._storage.engine), suppress(UpdateFinishedTrialError):
+        with store_errors(self._storage.engine), suppress(UpdateFinishedTrialError):
             trial_id = self._trial_id(trial)
             for key, value in note.items():  # first, because Optuna seals a trial that is told
                 self._storage.set_trial_user_attr(trial_id, key, value)
@@ -223,7 +213,7 @@ class Search:
         Raises:
             StoreError: If the study has no such Trial, or the database does not take it.
         """
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             self._storage.set_trial_state_values(self._trial_id(trial), TrialState.WAITING)
 
     def resume(self) -> tuple[Asked, ...]:
@@ -235,7 +225,7 @@ class Search:
         Raises:
             StoreError: If the database does not take it.
         """
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             open_ones = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
             begun = [t for t in open_ones if t.state is TrialState.RUNNING or t.params]
             for trial in begun:
@@ -258,13 +248,13 @@ class Search:
 
     def counts(self) -> dict[str, int]:
         """Count the Trials by state: ``complete``, ``failed``, ``dominated`` and ``running``."""
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             found = Counter(trial.state for trial in self._study.get_trials(deepcopy=False))
         return {name: found[state] for state, name in _STATES.items()}
 
     def trials(self) -> int:
         """Count the Trials that were asked, whatever became of them; those of other studies are not among them."""
-        with _store_errors(self._storage.engine):
+        with store_errors(self._storage.engine):
             trials = self._study.get_trials(deepcopy=False)
         return sum(t.state is not TrialState.WAITING and FROM not in t.user_attrs for t in trials)
 
@@ -274,7 +264,7 @@ class Search:
 
     def close(self) -> None:
         """Let go of the database."""
-        _close(self._storage)
+        close(self._storage)
 
     def _trial_id(self, number: int) -> int:
         try:
@@ -305,16 +295,16 @@ def open_search(url: str, name: str, space: Space, sampler: str, population: int
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # what it warns of is ours to say
     chooser = make_sampler(sampler, space, population, seed)
-    storage = _connect(url)
+    storage = connect(url)
     try:
         return _opened(storage, name, space, chooser)
     except BaseException:
-        _close(storage)
+        close(storage)
         raise
 
 
 def _opened(storage: RDBStorage, name: str, space: Space, chooser: NSGA2 | SeededByTrial) -> Search:
-    with _store_errors(storage.engine):
+    with store_errors(storage.engine):
         study = optuna.create_study(
             storage=storage, sampler=chooser, study_name=name, directions=DIRECTIONS, load_if_exists=True
         )
@@ -322,54 +312,6 @@ def _opened(storage: RDBStorage, name: str, space: Space, chooser: NSGA2 | Seede
             raise StoreError(f"the database has a study {name!r} with other objectives than ours; choose another name")
         _name_metrics(study)
         return Search(study, storage, space, chooser)
-
-
-def upgrade_tables(url: str) -> None:
-    """Make Optuna's tables where there are none, and bring those of an older Optuna to what this one expects.
-
-    Args:
-        url: SQLAlchemy URL of the database, with its driver.
-
-    Raises:
-        StoreError: If the database cannot be opened or written, or a newer Optuna made the tables.
-    """
-    storage = _connect(url, any_version=True)
-    try:
-        with _store_errors(storage.engine):
-            found = storage.get_current_version()
-            if found not in storage.get_all_versions():
-                known = f"which Optuna {optuna.__version__} does not know; upgrade it"
-                raise StoreError(f"Optuna's tables are of version {found}, {known}")
-            if found != storage.get_head_version():
-                storage.upgrade()
-    finally:
-        _close(storage)
-
-
-def _close(storage: RDBStorage) -> None:
-    storage.remove_session()
-    storage.engine.dispose()
-
-
-def _connect(url: str, any_version: bool = False) -> RDBStorage:
-    with _store_errors(None, ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
-        sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
-        kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
-        formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
-        return _made(lambda: RDBStorage(formatted, engine_kwargs=kwargs, skip_compatibility_check=any_version))
-
-
-def _made(make: Callable[[], RDBStorage]) -> RDBStorage:
-    """Open Optuna's tables; where several processes make them at once, all but one fail and find them soon after."""
-    for _ in range(MOST_MEETINGS):
-        try:
-            return make()
-        except (DatabaseError, StorageInternalError) as error:
-            said = str(error.__cause__ or error).lower()
-            if not any(part in said for part in ("already exists", "unique constraint", "duplicate key")):
-                raise
-        time.sleep(random.uniform(0.05, 0.5))
-    return make()
 
 
 def _name_metrics(study: optuna.Study) -> None:
@@ -383,20 +325,3 @@ def _check_objectives(trial: int, objectives: tuple[float, float]) -> None:
     for name, value, most in zip(METRICS, objectives, (math.inf, 1.0), strict=True):
         if not (math.isfinite(value) and 0 <= value <= most):
             raise ParetosearchError(f"trial {trial}: {name} = {value!r} is no finite number from 0 to {most:g}")
-
-
-@contextmanager
-def _store_errors(engine: Engine | None, *more: type[Exception]) -> Iterator[None]:
-    """Say what the database has against it in one line of ours."""
-    # A connection that breaks inside of some calls is an UnboundLocalError there (Optuna 5.0, issue 5280); half a pair
-    # of surrogates, which no database takes, is a UnicodeError.
-    ours = SQLAlchemyError, StorageInternalError, UnboundLocalError, UnicodeError
-    kinds: tuple[type[Exception], ...] = (*ours, *more)
-    try:
-        yield
-    except kinds as error:
-        cause = error.__cause__ or error.__context__ or error
-        reason = str(cause).strip().splitlines()[0]
-        kind = StoreAwayError if is_away(cause) or isinstance(error, UnboundLocalError) else StoreError
-        where = room(engine, cause) if engine else ""
-        raise kind(f"Optuna cannot use the database{where}: {reason}") from error

@@ -1,0 +1,108 @@
+"""Optuna's tables: opened, made, brought up to date, and what they say against a call."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import optuna
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+from sqlalchemy import Engine, make_url
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from paretosearch.errors import StoreAwayError, StoreError
+from paretosearch.store.complaints import is_away
+from paretosearch.store.engine import room
+
+#: A dashboard or a backup may hold SQLite's lock for seconds; the driver's own patience of 5 is short of that.
+SQLITE_PATIENCE_SECONDS = 60
+
+#: Times that first launches on an empty database may get into each other's way.
+MOST_MEETINGS = 20
+
+
+def connect(url: str, any_version: bool = False) -> RDBStorage:
+    """Open Optuna's tables, and make them where there are none.
+
+    Args:
+        url: SQLAlchemy URL of the database, with its driver.
+        any_version: Whether tables of another Optuna will do.
+
+    Raises:
+        StoreError: If the database cannot be opened or written, or another Optuna made the tables.
+    """
+    with store_errors(None, ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
+        sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
+        kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
+        formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        return _made(lambda: RDBStorage(formatted, engine_kwargs=kwargs, skip_compatibility_check=any_version))
+
+
+def _made(make: Callable[[], RDBStorage]) -> RDBStorage:
+    """Open Optuna's tables; where several processes make them at once, all but one fail and find them soon after."""
+    for _ in range(MOST_MEETINGS):
+        try:
+            return make()
+        except (DatabaseError, StorageInternalError) as error:
+            said = str(error.__cause__ or error).lower()
+            if not any(part in said for part in ("already exists", "unique constraint", "duplicate key")):
+                raise
+        time.sleep(random.uniform(0.05, 0.5))
+    return make()
+
+
+def close(storage: RDBStorage) -> None:
+    """Let go of the database."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
+def upgrade_tables(url: str) -> None:
+    """Make Optuna's tables where there are none, and bring those of an older Optuna to what this one expects.
+
+    Args:
+        url: SQLAlchemy URL of the database, with its driver.
+
+    Raises:
+        StoreError: If the database cannot be opened or written, or a newer Optuna made the tables.
+    """
+    storage = connect(url, any_version=True)
+    try:
+        with store_errors(storage.engine):
+            found = storage.get_current_version()
+            if found not in storage.get_all_versions():
+                known = f"which Optuna {optuna.__version__} does not know; upgrade it"
+                raise StoreError(f"Optuna's tables are of version {found}, {known}")
+            if found != storage.get_head_version():
+                storage.upgrade()
+    finally:
+        close(storage)
+
+
+@contextmanager
+def store_errors(engine: Engine | None, *more: type[Exception]) -> Iterator[None]:
+    """Say what the database has against a call of Optuna's in one line of ours.
+
+    Args:
+        engine: The database, as far as it is known.
+        more: Further kinds of errors that are the database's.
+
+    Raises:
+        StoreAwayError: If the call may be repeated.
+        StoreError: If not.
+    """
+    # A connection that breaks inside of some calls is an UnboundLocalError there (Optuna 5.0, issue 5280); half a pair
+    # of surrogates, which no database takes, is a UnicodeError.
+    ours = SQLAlchemyError, StorageInternalError, UnboundLocalError, UnicodeError
+    kinds: tuple[type[Exception], ...] = (*ours, *more)
+    try:
+        yield
+    except kinds as error:
+        cause = error.__cause__ or error.__context__ or error
+        reason = str(cause).strip().splitlines()[0]
+        kind = StoreAwayError if is_away(cause) or isinstance(error, UnboundLocalError) else StoreError
+        where = room(engine, cause) if engine else ""
+        raise kind(f"Optuna cannot use the database{where}: {reason}") from error
