@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Protocol, TypeVar
 
 from paretosearch.device import Device
 from paretosearch.errors import ParetosearchError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
+from paretosearch.fleet.signals import Signals
+from paretosearch.fleet.waiting import WaitingList
 from paretosearch.fleet.work import Settled, Ticket, Work, unsettled
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
@@ -26,9 +24,6 @@ CHECKPOINT_SECONDS = 60.0
 
 #: How long a database may be away before a launch gives up, and how often it is asked whether it is back.
 AWAY_SECONDS, AGAIN_SECONDS = 1800.0, 1.0
-
-#: A training that was lost is tried again after so many others: what has killed it may be over by then.
-LATER_ATTEMPTS = 8
 
 #: So many trials in a row that fail by no fault of their own stop the launch: the next ones would as well.
 MOST_BLAMELESS = 8
@@ -81,11 +76,10 @@ class Launcher:
         self._study, self._store, self._fleet = study, store, fleet
         self._folder, self._watcher, self._checkpoint_seconds = folder, watcher, checkpoint_seconds
         self._work = {source.purpose: source for source in work}
-        self._waiting: deque[Ticket] = deque()
+        self._waiting = WaitingList()
         self._given: set[int] = set()  # attempts that the fleet has, or had
-        self._signals: list[int] = []
+        self._signals = Signals()
         self._stops_passed_on = 0
-        self._ended_attempts = 0
         self._has_given_up = False  # to wait for the database
         self._blameless: dict[int, str] = {}  # why the last trials failed by no fault of their own
         self._waiting_for_disk: set[int] = set()
@@ -101,7 +95,7 @@ class Launcher:
             ParetosearchError: If one trial after another fails by no fault of its own.
             StoreError: If the database refuses, or is away for too long.
         """
-        with self._signals_noted():  # from here on, as what has been asked for is to be put off
+        with self._signals:  # from here on, as what has been asked for is to be put off
             try:
                 self._work_through()
             except StoreAwayError as error:
@@ -114,14 +108,14 @@ class Launcher:
                 f"{MOST_BLAMELESS} trials in a row failed by an error of the program or of this machine, the last one, "
                 f"{trial}, by {message!r}; {self._folder}/worker-*.log has the tracebacks; the same command goes on"
             )
-        return self._signals[0] if self._signals else None
+        return self._signals.first
 
     def _work_through(self) -> None:
         try:
             self._patiently(self._recover)
             first = None if self._signals else self._next_ticket(None)
             if first is not None:
-                self._waiting.appendleft(first)
+                self._waiting.put_first(first)
                 self._train()
         finally:
             self._put_off()
@@ -166,26 +160,15 @@ class Launcher:
 
     def _next_ticket(self, device: Device | None) -> Ticket | None:
         """Choose what to train next, on a Device if it is known."""
-        return self._waiting_ticket(device) or self._fresh_ticket() or self._lost_ticket(device)
+        return self._waiting.ready(device) or self._fresh_ticket() or self._waiting.rest(device, self._is_alone)
 
-    def _waiting_ticket(self, device: Device | None) -> Ticket | None:
-        ready = (t for t in self._waiting if t.not_before <= self._ended_attempts and t.lost_on != _uuid(device))
-        return self._taken(next(ready, None))
+    def _is_alone(self) -> bool:
+        """Whether no other Device has, or could have, anything to do."""
+        return not self._fleet.is_busy() and len(self._fleet.idle()) <= 1
 
     def _fresh_ticket(self) -> Ticket | None:
         tickets = (self._patiently(source.next) for source in self._work.values())
         return next((ticket for ticket in tickets if ticket is not None), None)
-
-    def _lost_ticket(self, device: Device | None) -> Ticket | None:
-        """Give what had better wait, or better be trained elsewhere, where there is nothing else."""
-        elsewhere = next((ticket for ticket in self._waiting if ticket.lost_on != _uuid(device)), None)
-        is_last = not self._fleet.is_busy() and len(self._fleet.idle()) <= 1
-        return self._taken(elsewhere or (self._waiting[0] if self._waiting and is_last else None))
-
-    def _taken(self, ticket: Ticket | None) -> Ticket | None:
-        if ticket is not None:
-            self._waiting.remove(ticket)
-        return ticket
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Make a call that is harmless to repeat until the database takes it; Workers train on meanwhile."""
@@ -260,15 +243,16 @@ class Launcher:
 
     def _ended(self, event: Done | Lost) -> None:
         device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
-        self._ended_attempts += 1
+        self._waiting.count_ended()
         self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome))
         settled = self._patiently(lambda: self._work[assignment.purpose].settle(device, assignment, outcome))
         self._count_blameless(assignment, outcome, settled)
         if settled.again:
-            is_suspect = outcome.failure == "infrastructure"
-            lost_on = device.uuid if is_suspect and len(self._fleet.devices) > 1 else None
-            not_before = self._ended_attempts + (LATER_ATTEMPTS if is_suspect else 0)
-            self._waiting.append(Ticket(assignment.trial, assignment.recipe, assignment.purpose, lost_on, not_before))
+            ticket = Ticket(assignment.trial, assignment.recipe, assignment.purpose)
+            if outcome.failure == "infrastructure":
+                self._waiting.put_lost(ticket, device if len(self._fleet.devices) > 1 else None)
+            else:
+                self._waiting.put(ticket)
         if settled.again and not self._signals:
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
@@ -301,7 +285,8 @@ class Launcher:
             outcome = spool.read(self._folder, record.id) or Outcome("stopped", message="the Launcher died")
             self._store.finish_attempt(record.id, outcome)
         for source in self._work.values():
-            self._waiting.extend(source.recover())
+            for ticket in source.recover():
+                self._waiting.put(ticket)
         spooled = set(spool.waiting(self._folder))
         for record in self._store.attempts(self._study):
             if record.id in spooled and record.counts:
@@ -312,26 +297,3 @@ class Launcher:
         open_ones = unsettled(self._store.attempts(self._study)).keys()
         for path in checkpoints.leftovers(self._folder, set(open_ones)):
             path.unlink()
-
-    @contextmanager
-    def _signals_noted(self) -> Iterator[None]:
-        """Take Ctrl-C, SIGTERM and the end of a terminal as wishes.
-
-        The first ends every Attempt after its epoch, the second at once.
-        """
-        wished = [signal.SIGINT, signal.SIGTERM]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # which nohup sets
-            wished.append(signal.SIGHUP)
-        previous = {number: signal.signal(number, self._note) for number in wished}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._signals.append(number)  # acted upon by the loop, which may be in the middle of an assignment
-
-
-def _uuid(device: Device | None) -> str:
-    return device.uuid if device is not None else "none"

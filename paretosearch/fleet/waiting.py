@@ -1,0 +1,63 @@
+"""Trainings that wait to be tried again, or to go on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from paretosearch.device import Device
+from paretosearch.fleet.work import Ticket
+
+#: A training that was lost is tried again after so many others: what has killed it may be over by then.
+LATER_ATTEMPTS = 8
+
+
+class WaitingList:
+    """Tickets in the order in which they came, but for those that were lost: later, and elsewhere if that can be."""
+
+    def __init__(self) -> None:
+        self._tickets: deque[Ticket] = deque()
+        self._ended = 0
+
+    def __iter__(self) -> Iterator[Ticket]:
+        return iter(self._tickets)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._tickets.clear()
+
+    def put_first(self, ticket: Ticket) -> None:
+        """Add one to be trained next."""
+        self._tickets.appendleft(ticket)
+
+    def put(self, ticket: Ticket) -> None:
+        """Add one that goes on as soon as it is its turn."""
+        self._tickets.append(ticket)
+
+    def put_lost(self, ticket: Ticket, lost_on: Device | None) -> None:
+        """Add one that the infrastructure has failed, on a Device that is not to have it again; None if all may."""
+        uuid = lost_on.uuid if lost_on is not None else None
+        self._tickets.append(replace(ticket, lost_on=uuid, not_before=self._ended + LATER_ATTEMPTS))
+
+    def count_ended(self) -> None:
+        """Note that an Attempt has ended."""
+        self._ended += 1
+
+    def ready(self, device: Device | None) -> Ticket | None:
+        """Take the first that a Device may train now, whatever else there is to do; None is any Device."""
+        elsewhere = self._lost_elsewhere(device)
+        return self._taken(next((ticket for ticket in elsewhere if ticket.not_before <= self._ended), None))
+
+    def rest(self, device: Device | None, is_alone: Callable[[], bool]) -> Ticket | None:
+        """Take one that had better wait, as there is nothing else; what a Device has lost itself, if it is alone."""
+        elsewhere = next(self._lost_elsewhere(device), None)
+        return self._taken(elsewhere or (self._tickets[0] if self._tickets and is_alone() else None))
+
+    def _lost_elsewhere(self, device: Device | None) -> Iterator[Ticket]:
+        return (ticket for ticket in self._tickets if device is None or ticket.lost_on != device.uuid)
+
+    def _taken(self, ticket: Ticket | None) -> Ticket | None:
+        if ticket is not None:
+            self._tickets.remove(ticket)
+        return ticket
