@@ -14,7 +14,7 @@ from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
 from paretosearch.fleet import spool
 from paretosearch.fleet.launcher import Launcher
-from paretosearch.fleet.locks import Lock
+from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.fleet.site import FleetName, Wish, open_site
 from paretosearch.report.live import LiveView
@@ -83,7 +83,7 @@ def confirm(
     console, before = console or Console(), len(store.repeats(name))
     folder = spool.folder_for(redacted(store.url), name)
     with ExitStack() as held:
-        held.callback(Lock(folder / "launcher.lock", f"study {name!r}").release)
+        held.callback(Lock(folder / LAUNCHER, f"study {name!r}").release)
         held.callback(store.claim(name).release)
         site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
         held.callback(site.close)

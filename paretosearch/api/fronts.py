@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 
 from paretosearch.errors import RecipeError, UsageError, suggest
+from paretosearch.fleet import spool
+from paretosearch.fleet.locks import LAUNCHER, seems_held
 from paretosearch.recipe import Recipe
 from paretosearch.store import AttemptRecord, Front, Store, open_store, redacted
 
@@ -56,6 +58,22 @@ def open_study(name: str | None = None, storage: str | None = None) -> tuple[Sto
     if name is not None and name not in names:
         raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{suggest(name, names)}")
     return store, name or names[-1]
+
+
+def is_launched(store: Store, study: str) -> bool | None:
+    """Whether a Launcher works on a study now; None if that cannot be told from here.
+
+    Args:
+        store: Where it is kept.
+        study: Its name.
+
+    Raises:
+        StoreError: If the database refuses.
+    """
+    claimed = store.is_claimed(study)
+    if claimed is None:
+        return seems_held(spool.place_of(redacted(store.url), study) / LAUNCHER)
+    return claimed
 
 
 def checked_class(store: Store, study: str, device_class: str | None) -> str | None:

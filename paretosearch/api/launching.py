@@ -19,7 +19,7 @@ from paretosearch.errors import DeviceError
 from paretosearch.fleet import spool
 from paretosearch.fleet.early import EarlyStops
 from paretosearch.fleet.launcher import Launcher
-from paretosearch.fleet.locks import Lock
+from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.fleet.searching import Searching
 from paretosearch.fleet.site import FleetName, Site, Wish, open_site
@@ -98,7 +98,7 @@ def launch(
         held.callback(site.close)
         file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
         folder = spool.folder_for(redacted(storage or default_url()), file.name)
-        held.callback(Lock(folder / "launcher.lock", f"study {file.name!r}").release)
+        held.callback(Lock(folder / LAUNCHER, f"study {file.name!r}").release)
         site.reserve()
         return _launch(file, site, open_store(storage), folder, console, from_study)
 

@@ -15,11 +15,12 @@ from paretosearch.errors import UsageError
 
 def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:
     """Show how far a study is: trials, failures by class, devices, hypervolume."""
-    from paretosearch.api.fronts import open_study
+    from paretosearch.api.fronts import is_launched, open_study
     from paretosearch.report.status import status_json, status_table
 
     store, name = open_study(study, storage)
-    print_json(status_json(store, name)) if as_json else Console().print(status_table(store, name))
+    launched = is_launched(store, name)
+    print_json(status_json(store, name, launched)) if as_json else Console().print(status_table(store, name, launched))
 
 
 def front(

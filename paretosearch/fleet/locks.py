@@ -9,10 +9,28 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 
 from paretosearch.errors import DeviceError, LockedError
 from paretosearch.files import PRIVATE_FILE, private_file, private_folder
+
+#: Name of the lock of a study's Launcher, in the spool folder.
+LAUNCHER = "launcher.lock"
+
+
+def seems_held(path: Path) -> bool | None:
+    """Whether the process that has noted itself beside a lock still runs; None if it does so on another host.
+
+    To try the lock would be surer, and keep a launch away that begins just now.
+    """
+    try:
+        holder = json.loads(path.with_suffix(".holder").read_text(encoding="utf-8"))
+        if holder["host"] != socket.gethostname():
+            return None
+        return psutil.pid_exists(int(holder["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 class Lock:

@@ -38,12 +38,19 @@ def folder_for(url: str, study: str) -> Path:
     """
     if not re.fullmatch(NAME, study):  # a study file is checked, but anybody may write to a database
         raise StoreError(f"study {study[:100]!r} has no name that a folder may have, so it can only be looked at")
-    root = Path(f"{_database_file(url)}.spool") if url.startswith("sqlite:///") else _state_folder(url)
+    folder = place_of(url, study)
     try:
-        return private_folder(private_folder(root) / study)
+        private_folder(folder.parent)
+        return private_folder(folder)
     except OSError as error:
-        place = error.filename or root / study
+        place = error.filename or folder
         raise StoreError(f"cannot make the folder {place}: {error.strerror}; move away what is there") from None
+
+
+def place_of(url: str, study: str) -> Path:
+    """Say where the folder of a study is, or would be; see `folder_for`."""
+    root = Path(f"{_database_file(url)}.spool") if url.startswith("sqlite:///") else _state_folder(url)
+    return root / study
 
 
 def _database_file(url: str) -> Path:

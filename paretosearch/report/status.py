@@ -18,12 +18,13 @@ from paretosearch.store import AttemptRecord, Store, StudyRecord
 _STATES = ("complete", "running", "dominated", "failed", "stopped")
 
 
-def status_json(store: Store, study: str) -> dict[str, Any]:
+def status_json(store: Store, study: str, launched: bool | None = None) -> dict[str, Any]:
     """Say how a study stands, as JSON can hold it.
 
     Args:
         store: Where it is kept.
         study: Its name.
+        launched: Whether a Launcher works on it now; None if nobody knows.
 
     Returns:
         Trials by state, failed attempts by class with the newest message, devices with what they did, the front, and
@@ -38,6 +39,7 @@ def status_json(store: Store, study: str) -> dict[str, Any]:
     assert record is not None
     return {
         "study": study,
+        "launched": launched,
         "created": record.created.isoformat(),
         "sampler": record.sampler,
         "device_class": record.device_class,
@@ -113,12 +115,13 @@ def _device(device: Device, attempts: Sequence[AttemptRecord]) -> dict[str, Any]
     }
 
 
-def status_table(store: Store, study: str) -> RenderableType:
+def status_table(store: Store, study: str, launched: bool | None = None) -> RenderableType:
     """Say how a study stands, for a terminal.
 
     Args:
         store: Where it is kept.
         study: Its name.
+        launched: Whether a Launcher works on it now; None if nobody knows.
 
     Returns:
         Something to print.
@@ -126,7 +129,7 @@ def status_table(store: Store, study: str) -> RenderableType:
     Raises:
         StoreError: If there is no such study.
     """
-    status = status_json(store, study)
+    status = status_json(store, study, launched)
     parts: list[RenderableType] = [_summary(status)]
     if status["devices"]:
         parts += [Text(), _devices_table(status["devices"])]
@@ -143,6 +146,10 @@ def _summary(status: dict[str, Any]) -> Table:
     table.add_column()
     table.add_row("study", Text(status["study"], "bold"))
     table.add_row("trials", trials)
+    if status["launched"] is False and status["trials"]["running"]:
+        table.add_row(
+            "", Text("no launch is running: what seems to run was interrupted, and the same command continues")
+        )
     table.add_row("device time", duration_text(status["device_seconds"]))
     if front["size"]:
         reference = f"up to {seconds_text(front['reference']['train_seconds'])} s"

@@ -37,6 +37,24 @@ _TAKE = text(
 )
 
 
+_HELD = text(
+    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = :locks AND objsubid = 2 "
+    "AND objid = (hashtext(:study)::bigint & 4294967295)::oid "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+def is_claimed(engine: Engine, study: str) -> bool | None:
+    """Whether a Launcher has a study; None for a file of SQLite, which does not know."""
+    if engine.dialect.name != "postgresql":
+        return None
+    try:
+        with engine.connect() as connection:
+            return bool(connection.scalar(_HELD, {"locks": _LOCKS, "study": study}))
+    except DBAPIError as error:
+        raise trouble(engine, error) from error
+
+
 class Claim:
     """The right to write a study, until another Launcher takes it.
 

@@ -19,7 +19,7 @@ from paretosearch.errors import StoreError
 from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, PhaseResult, Purpose, SurgeryResult
 from paretosearch.recipe import Recipe
 from paretosearch.store import queries
-from paretosearch.store.claims import Claim
+from paretosearch.store.claims import Claim, is_claimed
 from paretosearch.store.engine import default_url, open_engine, trouble, writer
 from paretosearch.store.estimates import Estimate, Repeat, estimated
 from paretosearch.store.front import Front, Point
@@ -104,6 +104,10 @@ class Store:
             LockedError: If another Launcher has it.
         """
         return Claim(self._engine, study)
+
+    def is_claimed(self, study: str) -> bool | None:
+        """Whether a Launcher has a study now; None where the database does not know, as with SQLite."""
+        return is_claimed(self._engine, study)
 
     def add_study(self, record: StudyRecord) -> None:
         """Add a study.

@@ -1,6 +1,8 @@
 """Wishes for devices are read, refused in one line, and kept exclusive."""
 
+import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, LockedError, UsageError
 from paretosearch.fleet import devices
-from paretosearch.fleet.locks import Lock
+from paretosearch.fleet.locks import Lock, seems_held
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -109,6 +111,18 @@ def test_a_lock_names_its_holder(tmp_path: Path) -> None:
     assert caught.value.exit_code == 75
     held.release()
     Lock(tmp_path / "a.lock", "study 'x'").release()
+
+
+def test_whether_a_lock_is_held_is_told_without_trying_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    assert seems_held(path) is False
+    held = Lock(path, "study 'x'")
+    assert seems_held(path) is True
+    held.release()
+    assert seems_held(path) is False
+    for pid, host, expected in ((2**22 + 1, socket.gethostname(), False), (os.getpid(), "elsewhere", None)):
+        path.with_suffix(".holder").write_text(json.dumps({"pid": pid, "host": host}))
+        assert seems_held(path) is expected
 
 
 def test_a_device_survives_the_wire() -> None:

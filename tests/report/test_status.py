@@ -47,6 +47,18 @@ def test_a_running_attempt_shows_on_its_device(new_store: Callable[[int], Store]
     assert [device["training"] for device in status["devices"]] == [[], [3]]
 
 
+@pytest.mark.parametrize(("launched", "said"), [(True, False), (None, False), (False, True)])
+def test_what_a_dead_launcher_has_left_is_no_running_trial(
+    new_store: Callable[[int], Store], study: str, launched: bool | None, said: bool
+) -> None:
+    store = new_store(3)
+    store.start_attempt(study, 3, store.devices(study)[1], Recipe("mnist", "resnet8"))
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(status_table(store, study, launched))
+    assert ("no launch is running" in console.export_text()) == said
+    assert status_json(store, study, launched)["launched"] == launched
+
+
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_table_says_the_same_in_a_terminal(store: Store, study: str, width: int) -> None:
     console = Console(width=width, file=io.StringIO(), record=True)

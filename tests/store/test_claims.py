@@ -82,7 +82,9 @@ def test_a_study_has_one_launcher_at_a_time(url: str) -> None:
             Host(url).__enter__()
         other = open_store(url)
         other.claim("another study").release()
-        other.close()
+        assert (other.is_claimed(NAME), other.is_claimed("another study")) == (True, False)
+    assert other.is_claimed(NAME) is False
+    other.close()
     with Host(url) as second:
         assert second.search.ask().trial == 0
 
