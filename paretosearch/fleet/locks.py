@@ -28,7 +28,7 @@ def seems_held(path: Path) -> bool | None:
         holder = json.loads(path.with_suffix(".holder").read_text(encoding="utf-8"))
         if holder["host"] != socket.gethostname():
             return None
-        return psutil.pid_exists(int(holder["pid"]))
+        return bool(psutil.pid_exists(int(holder["pid"])))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -147,9 +147,7 @@ def _summary(status: dict[str, Any]) -> Table:
     table.add_row("study", Text(status["study"], "bold"))
     table.add_row("trials", trials)
     if status["launched"] is False and status["trials"]["running"]:
-        table.add_row(
-            "", Text("no launch is running: what seems to run was interrupted, and the same command continues")
-        )
+        table.add_row("", Text("no launch is running; what was interrupted goes on with the next"))
     table.add_row("device time", duration_text(status["device_seconds"]))
     if front["size"]:
         reference = f"up to {seconds_text(front['reference']['train_seconds'])} s"
