@@ -1,9 +1,9 @@
-"""Images per second on a GPU: our steps, op by op and recorded, and those of a careful user.
+"""Images per second on a GPU: our steps, op by op and recorded, and those of a careful user, compiled too.
 
-python -m benchmarks.gpu     # minutes; needs a GPU
+python -m benchmarks.gpu     # minutes, most of them for torch.compile; needs a GPU
 
-The contenders take turns in one process; every figure is the median of the rounds. ``kernels`` is the time of the
-recorded step alone, the limit of everything around it.
+The contenders of a row take turns in one process; every figure is the median of the rounds. ``kernels`` is the time of
+the recorded step alone, the limit of everything around it. ``changes`` are the seconds of one change of shape.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,42 +24,68 @@ import torch.nn.functional as F
 from benchmarks.loops import recipe
 from paretosearch import data, nets
 from paretosearch.data import Batches, ImageSet
+from paretosearch.recipe import Recipe
 from paretosearch.training import Training
 
 RESULTS = Path(__file__).parent / "results" / "bench-gpu.json"
 ROUNDS, STEPS = 7, 60
-SHAPES = [(network, batch) for network in ("resnet20", "resnet18") for batch in (128, 512)]
+
+#: Network, batch size, number format, and how `torch.compile` is asked, if it is a contender there.
+ROWS = [
+    ("resnet20", 128, "bf16", "reduce-overhead"),
+    ("resnet20", 512, "bf16", "reduce-overhead"),
+    ("resnet18", 128, "bf16", "reduce-overhead"),
+    ("resnet18", 512, "bf16", "max-autotune"),
+    *(("resnet18", 512, number_format, "") for number_format in ("fp32", "tf32", "fp16")),
+]
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def user(network: str, batch: int, images: ImageSet) -> Callable[[], None]:
+def user(network: str, batch: int, number_format: str, images: ImageSet, compiled: str = "") -> Callable[[], None]:
     """Make the loop of a careful user: resident images, channels last, autocast, fused optimizer, no reads."""
     gpu = torch.device("cuda")
     batches = Batches(images.train, images, gpu, batch, augment=True, generator=torch.Generator())
     shape = {"channels": images.channels, "image_size": images.image_size, "classes": len(images.classes)}
     model = nets.build(network, **shape).to(gpu, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True, fused=True)
+    scaler = torch.amp.GradScaler("cuda", enabled=number_format == "fp16")
+    forward = torch.compile(model, mode=compiled) if compiled else model
+    dtype = AUTOCAST.get(number_format)
 
     def steps() -> None:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = number_format == "tf32"
+        torch.backends.cudnn.benchmark = True
         for x, y in islice(batches, STEPS):
-            with torch.autocast("cuda", torch.bfloat16):
-                loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
+            with torch.autocast("cuda", dtype or torch.bfloat16, enabled=dtype is not None):
+                loss = F.cross_entropy(forward(x), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad(set_to_none=True)
 
     return steps
 
 
-def ours(network: str, batch: int, images: ImageSet, tier: str) -> tuple[Callable[[], None], Training]:
+def asked(network: str, batch: int, number_format: str) -> Recipe:
+    """Give the Recipe of a row."""
+    return replace(recipe(number_format, train_images=0, epochs=100), network=network, batch_size=batch)
+
+
+def ours(row: Recipe, images: ImageSet, tier: str) -> tuple[Callable[[], None], Training]:
     """Make our steps, in one tier."""
-    asked = replace(recipe("bf16", train_images=0, epochs=100), network=network, batch_size=batch)
-    training = Training(asked, images, torch.device("cuda"))
+    training = Training(row, images, torch.device("cuda"))
     training.run.model.train()
     training.follow()
     total = torch.zeros((), device="cuda")
     training.steps(islice(training.batches, 20), total)
     training.stepper.tier = "graph" if tier == "graph" else "eager"
-    return lambda: training.steps(islice(training.batches, STEPS), total), training
+
+    def steps() -> None:
+        training.precision.set_flags()
+        torch.backends.cudnn.benchmark = True
+        training.steps(islice(training.batches, STEPS), total)
+
+    return steps, training
 
 
 def kernels(training: Training) -> Callable[[], None]:
@@ -72,37 +99,74 @@ def kernels(training: Training) -> Callable[[], None]:
     return steps
 
 
-def compare(network: str, batch: int, images: ImageSet) -> dict[str, float]:
-    """Give the images per second of all contenders."""
-    eager, _ = ours(network, batch, images, "eager")
-    graph, training = ours(network, batch, images, "graph")
-    graph()
-    turns = {"user": user(network, batch, images), "ours, eager": eager, "ours, graph": graph}
+def timed(steps: Callable[[], None]) -> float:
+    """Give the seconds of some steps, to their end on the device."""
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    steps()
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def compare(network: str, batch: int, number_format: str, compiled: str, images: ImageSet) -> dict[str, Any]:
+    """Give the images per second of all contenders, and what recording took."""
+    row = asked(network, batch, number_format)
+    eager, _ = ours(row, images, "eager")
+    graph, training = ours(row, images, "graph")
+    first = timed(graph)
+    turns = {"user": user(network, batch, number_format, images), "ours, eager": eager, "ours, graph": graph}
     turns["kernels"] = kernels(training)
+    compiling = 0.0
+    if compiled:
+        turns[f"user, {compiled}"] = user(network, batch, number_format, images, compiled)
+        compiling = timed(turns[f"user, {compiled}"])
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for _ in range(ROUNDS + 1):
         for name, steps in turns.items():
-            torch.cuda.synchronize()
-            start = time.perf_counter()
-            steps()
-            torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: batch * STEPS / statistics.median(taken[1:]) for name, taken in seconds.items()}
+            seconds[name].append(timed(steps))
+    medians = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
+    recording = first - medians["ours, graph"]
+    speeds = {name: batch * STEPS / taken for name, taken in medians.items()}
+    return {"images_per_second": speeds, "recording_seconds": recording, "compiling_seconds": compiling}
+
+
+def changes(images: ImageSet) -> list[dict[str, Any]]:
+    """Train a network that is pruned and grows, and give what each change of shape took, up to the settled steps."""
+    methods = {"prunetrain": {"penalty_ratio": 0.3, "interval": 1}, "net2net": {"schedule": "widen@0.4+deepen@0.7"}}
+    row = replace(asked("resnet20", 128, "bf16"), epochs=10, methods=methods, train_images=20000)
+    training = Training(row, images, torch.device("cuda"))
+    outcome = training.go(with_test=False).outcome
+    rows = []
+    for phase in training.clock.phases[1:]:
+        beyond = phase.seconds - len(phase.steps) * phase.step_seconds
+        tier, steps = phase.setting.tier, len(phase.steps)
+        rows.append({"tier": tier, "steps": steps, "rebuild": phase.rebuild_seconds, "warm_up": beyond})
+    print(f"changes: {len(outcome.surgeries)} in {outcome.train_seconds:.2f} s, of them events ", end="")
+    print(f"{training.clock.event_seconds:.2f} s, the longest rebuild {max(row['rebuild'] for row in rows):.3f} s")
+    return rows
+
+
+def said(row: dict[str, Any]) -> str:
+    """Put a row into words."""
+    speeds = row["images_per_second"]
+    ratio, share = (speeds["ours, graph"] / speeds[other] for other in ("user", "kernels"))
+    what = f"{row['network']} batch {row['batch_size']} {row['number_format']}"
+    each = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
+    took = f"recording {row['recording_seconds']:.2f} s, compiling {row['compiling_seconds']:.0f} s"
+    return f"{what}: {ratio:.2f}x a user's, {share:.2f} of the kernels alone ({each} images/s; {took})"
 
 
 def main() -> None:
-    """Measure all shapes and keep the result."""
+    """Measure all rows and keep the result."""
     images = data.load("fashion-mnist")
-    rows = []
-    for network, batch in SHAPES:
-        speeds = compare(network, batch, images)
-        ratio, share = speeds["ours, graph"] / speeds["user"], speeds["ours, graph"] / speeds["kernels"]
-        said = ", ".join(f"{name} {speed:.0f}" for name, speed in speeds.items())
-        print(f"{network} batch {batch}: {ratio:.2f}x a user's, {share:.2f} of the kernels alone ({said} images/s)")
-        rows.append({"network": network, "batch_size": batch, "images_per_second": speeds})
     about = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
-    plain = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": rows}
-    RESULTS.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    rows: list[dict[str, Any]] = []
+    plain = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": rows, "changes": changes(images)}
+    for network, batch, number_format, compiled in ROWS:
+        figures = compare(network, batch, number_format, compiled, images)
+        rows.append({"network": network, "batch_size": batch, "number_format": number_format, **figures})
+        print(said(rows[-1]), flush=True)
+        RESULTS.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,15 @@ from paretosearch.training.reestimate import reestimate
 from paretosearch.training.shape import Shape
 from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
-from paretosearch.training.tiers import TRIAL_STEPS, Recorder, Stepper, fit_to_shape, recorder_for
+from paretosearch.training.tiers import (
+    QUEUED_STEPS,
+    TRIAL_STEPS,
+    Recorder,
+    Stepper,
+    fit_to_shape,
+    queued_seconds,
+    recorder_for,
+)
 
 #: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images; a CPU is
 #: a third faster with maps that fit its caches.
@@ -174,8 +182,8 @@ class Training:
         total = torch.zeros((), device=self.device)
         batches = iter(self.batches)
         if self.stepper.is_on_trial:
-            self.steps(islice(batches, TRIAL_STEPS), total)
-            self.stepper.decide(self.clock.phases[-1].step_seconds, self._steps_alike())
+            self.steps(islice(batches, max(0, min(TRIAL_STEPS, run.steps_per_epoch - QUEUED_STEPS))), total)
+            self.choose_tier(batches, total, self._steps_alike())
         self.steps(batches, total)
         self.effort.add(run.steps_per_epoch * run.batch_size, self.shape.flops_per_image)
         run.epoch, run.epoch_step = run.epoch + 1, 0
@@ -224,6 +232,25 @@ class Training:
                 total += self._batch(x, y)
                 step_done()
         self.clock.phases[-1].setting = self._setting()  # recording may have been refused
+
+    def choose_tier(self, batches: Iterator[tuple[Tensor, Tensor]], total: Tensor, steps: int) -> None:
+        """Find out whether steps like the last ones are better recorded.
+
+        Args:
+            batches: What to train on meanwhile.
+            total: Sum of the loss, to be added to.
+            steps: How many there will be.
+        """
+        step_seconds = self.clock.phases[-1].step_seconds
+        if not self.stepper.may_pay(step_seconds, steps):
+            return
+        with self.clock.event():
+            queued = [self._queued_seconds(batch, total) for batch in islice(batches, QUEUED_STEPS)]
+        if queued:
+            self.stepper.decide(step_seconds, min(queued), steps)
+
+    def _queued_seconds(self, batch: tuple[Tensor, Tensor], total: Tensor) -> float:
+        return queued_seconds(self.device, self.stepper.head_start, lambda: total.add_(self._batch(*batch)))
 
     def _batch(self, x: Tensor, y: Tensor) -> Tensor:
         run = self.run

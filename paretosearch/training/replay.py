@@ -96,9 +96,11 @@ def _phase(training: Training, recorded: PhaseResult) -> PhaseResult:
     training.follow()
     _time(training)
     phase, rebuilt = training.clock.phases[-1], training.clock.phases[-1].rebuild_seconds
-    if training.stepper.is_on_trial and training.stepper.decide(phase.step_seconds, recorded.steps):
-        _time(training)
-        phase = training.clock.phases[-1]
+    if training.stepper.is_on_trial:
+        training.choose_tier(_some_batches(training), torch.zeros((), device=training.device), recorded.steps)
+        if training.stepper.tier == "graph":
+            _time(training)
+            phase = training.clock.phases[-1]
     run.epoch, run.epoch_step = recorded.epoch + 1, 0
     _hear(method.on_epoch_end(run) for method in training.methods)
     return replace(

@@ -14,20 +14,20 @@ from torch import Tensor
 from paretosearch.run import Run, Step
 from paretosearch.training.phases import Tier
 
-#: Steps of a setting that are run op by op before it is decided whether to record: enough for a median.
-TRIAL_STEPS = 16
+#: Steps of a setting that are run op by op before it is decided whether to record: enough for a median; and steps that
+#: the device does behind a queue, which the host has filled before it begins.
+TRIAL_STEPS, QUEUED_STEPS = 16, 3
 
-#: Share of a step that a graph saves: where the host is what the device waits for, and where it is not. The first is
-#: careful, the 1.3 to 5 times of performance.md B1 being others' figures; the second are the gaps between kernels.
-SAVED_WHERE_LAUNCH_BOUND, SAVED_ELSEWHERE = 0.3, 0.02
-
-#: From this share of a step on which the host needs to launch it, the host is what the device waits for.
-LAUNCH_BOUND = 0.9
+#: Share of the queued seconds of a step that a graph takes: the gaps between kernels are smaller still.
+GRAPH_SHARE = 0.98
 
 #: Recording runs the step's Python once, without waiting for the device, and builds the graph, which takes as long
 #: again; the first is done for each variant of a step, of which there are few.
 RECORDINGS, RECORDING_SECONDS = 4, 0.05
 
+#: The device begins a queued step when the host has had this many times the seconds that it needs to launch one; cycles
+#: of a device in a second, at most.
+HEAD_START, CYCLES = 2.0, 2.0e9
 
 #: cuDNN times its algorithms for every convolution that is new to it, for fewer steps than this in vain.
 SEARCH_STEPS = 500
@@ -75,17 +75,39 @@ def recorder_for(device: torch.device, generators: Sequence[torch.Generator]) ->
     return CudaRecorder(generators) if device.type == "cuda" else None
 
 
-def worth_recording(steps: int, step_seconds: float, host_seconds: float) -> bool:
+def worth_recording(steps: int, step_seconds: float, queued_seconds: float, host_seconds: float) -> bool:
     """Say whether recording a step pays.
 
     Args:
         steps: How often it will be made.
         step_seconds: Seconds that it takes op by op.
+        queued_seconds: Seconds that the device alone takes for it.
         host_seconds: Seconds in which the host launches it.
     """
-    launch_bound = host_seconds >= LAUNCH_BOUND * step_seconds
-    saved = step_seconds * (SAVED_WHERE_LAUNCH_BOUND if launch_bound else SAVED_ELSEWHERE)
+    saved = step_seconds - GRAPH_SHARE * queued_seconds
     return steps * saved > RECORDINGS * host_seconds + RECORDING_SECONDS
+
+
+def queued_seconds(device: torch.device, head_start: float, launch: Callable[[], object]) -> float:
+    """Give the seconds that a device takes for some work when it never waits for the host to launch it.
+
+    Args:
+        device: The device; a CPU has no queue, and is simply timed.
+        head_start: Seconds that the host needs to launch the work, or more.
+        launch: Launches it.
+    """
+    if device.type != "cuda":
+        start = time.perf_counter()
+        launch()
+        return time.perf_counter() - start
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    torch.cuda.synchronize(device)
+    torch.cuda._sleep(int(head_start * CYCLES))  # type: ignore[no-untyped-call]  # keeps the device busy, and waits for nothing
+    begin.record()
+    launch()
+    end.record()
+    torch.cuda.synchronize(device)
+    return float(begin.elapsed_time(end)) / 1000  # milliseconds
 
 
 @dataclass
@@ -115,6 +137,7 @@ class Stepper:
         self._graphs: dict[tuple[str, ...], _Graph] = {}
         self._inputs: tuple[Tensor, Tensor] | None = None
         self._host_seconds = math.inf  # of the quickest step on trial
+        self._is_decided = False
         self.tier: Tier = "eager"
         self.refusal = ""
 
@@ -126,7 +149,7 @@ class Stepper:
     @property
     def is_on_trial(self) -> bool:
         """Whether some steps should show now if recording pays."""
-        return self._recorder is not None and self.tier == "eager" and not self.refusal
+        return self._recorder is not None and not self._is_decided and not self.refusal
 
     def forget(self) -> None:
         """Go back to making steps op by op, since their shapes or what they do is not what it was."""
@@ -135,18 +158,29 @@ class Stepper:
             self._recorder.forget()
         self._inputs = None
         self._host_seconds = math.inf
+        self._is_decided = False
         self.tier = "eager"
 
-    def decide(self, step_seconds: float, steps: int) -> bool:
-        """Record from now on, if that pays for what the trial showed; says whether it does.
+    @property
+    def head_start(self) -> float:
+        """Seconds after which a step that the host begins to launch is surely launched."""
+        return HEAD_START * self._host_seconds
+
+    def may_pay(self, step_seconds: float, steps: int) -> bool:
+        """Say whether recording would pay if the device had next to nothing to do."""
+        return worth_recording(steps - QUEUED_STEPS, step_seconds, 0.0, self._host_seconds)
+
+    def decide(self, step_seconds: float, queued_seconds: float, steps: int) -> None:
+        """Record from now on, if that pays for what the trial showed.
 
         Args:
             step_seconds: Seconds of a step op by op.
+            queued_seconds: Seconds of one behind a queue.
             steps: How many there will be.
         """
-        if worth_recording(steps, step_seconds, self._host_seconds):
+        self._is_decided = True
+        if worth_recording(steps, step_seconds, queued_seconds, self._host_seconds):
             self.tier = "graph"
-        return self.tier == "graph"
 
     def __call__(self, run: Run, x: Tensor, y: Tensor, variant: tuple[str, ...]) -> Tensor:
         """Make a step on images (N, C, H, W) and their targets; gives the loss, valid until the next step."""

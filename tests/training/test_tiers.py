@@ -177,15 +177,32 @@ def test_a_step_that_reads_a_number_on_the_host_is_not_recorded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "step_seconds", "host_seconds", "pays"),
+    ("steps", "step_seconds", "queued_seconds", "host_seconds", "pays"),
     [
-        (10_000, 0.004, 0.004, True),  # the device waits for the host
-        (20, 0.004, 0.004, False),  # too few to be worth it
-        (10_000, 0.1, 0.004, True),  # a small gain, ten thousand times
-        (40, 0.1, 0.01, False),
+        (500, 0.0024, 0.0005, 0.002, True),  # a small network on a fast device, which waits for the host
+        (20, 0.0024, 0.0005, 0.002, False),  # too few to be worth it
+        (500, 0.0024, 0.0024, 0.002, False),  # a device that does not wait
+        (10_000, 0.1, 0.1, 0.004, True),  # a small gain, ten thousand times
+        (40, 0.1, 0.1, 0.01, False),
     ],
 )
 def test_recording_pays_where_many_steps_wait_for_the_host(
-    steps: int, step_seconds: float, host_seconds: float, pays: bool
+    steps: int, step_seconds: float, queued_seconds: float, host_seconds: float, pays: bool
 ) -> None:
-    assert worth_recording(steps, step_seconds, host_seconds) is pays
+    assert worth_recording(steps, step_seconds, queued_seconds, host_seconds) is pays
+
+
+def test_it_is_tried_once_for_each_shape_whether_recording_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "worth_recording", lambda _steps, _step, queued, _host: queued == 0.0)
+    tried: list[float] = []
+    decide = tiers.Stepper.decide
+
+    def watched(stepper: tiers.Stepper, step_seconds: float, queued: float, steps: int) -> None:
+        tried.append(queued)
+        decide(stepper, step_seconds, queued, steps)
+
+    monkeypatch.setattr(tiers.Stepper, "decide", watched)
+    outcome, _ = go(CHANGING, OpRecorder())
+    assert {phase.tier for phase in outcome.phases} == {"eager"}
+    assert len(tried) == len(outcome.phases) > 1
+    assert all(seconds > 0 for seconds in tried)

@@ -340,7 +340,8 @@ def test_number_formats_are_kept() -> None:
 
 
 @pytest.mark.gpu
-def test_surgery_works_on_a_gpu() -> None:
+def test_surgery_works_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     model = network("resnet8").cuda()
     optimizer = OPTIMIZERS["fused sgd"](model, 0.01)
     F.cross_entropy(model(X.cuda()), LABELS.cuda()).backward()
@@ -353,8 +354,8 @@ def test_surgery_works_on_a_gpu() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["resnet8", "convnet"])
-def test_a_network_on_a_gpu_can_become_deeper(name: str) -> None:
-    torch.backends.cudnn.allow_tf32 = True  # which rounds more than an identity may
+def test_a_network_on_a_gpu_can_become_deeper(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)  # which rounds more than an identity may
     model = network(name).cuda().eval()
     surgeon = Surgeon(model, X.cuda())
     before = output(model, X.cuda())
