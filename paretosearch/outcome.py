@@ -143,7 +143,8 @@ class Outcome:
         peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU), which keeps what it once had.
         images_per_second: Training images per second on the training clock.
         energy_joules: Energy of the device from start to end, validation included, where it can be read.
-        noisy: Whether mean and median of the steps differ by more than 5 %, warm-up aside: somebody disturbed them.
+        noisy: Whether somebody disturbed it: another program used its GPU, or mean and median of the steps, without
+            their warm-up, differ by more than 5 %.
         epochs: One result an epoch.
         surgeries: Changes of shape, in order.
         phases: Its steps, in order.

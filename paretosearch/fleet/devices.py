@@ -12,6 +12,7 @@ import psutil
 
 from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, LockedError, UsageError
+from paretosearch.fleet import strangers
 from paretosearch.fleet.locks import Lock, device_lock_folder
 
 
@@ -158,7 +159,7 @@ class Reservation:
         wish: What to take.
 
     Raises:
-        DeviceError: If one is in use, or there are too few cores.
+        DeviceError: If one is in use, by a launch or by any other program, or there are too few cores.
     """
 
     def __init__(self, wish: Wish) -> None:
@@ -166,6 +167,7 @@ class Reservation:
         try:
             for device in wish.cuda:
                 self._lock(device.uuid, device.label)
+                strangers.refuse(device)
             cores = self._lock_cores(sum(wish.cpu), 1 if wish.flexible else sum(wish.cpu))
         except LockedError as error:
             self.release()

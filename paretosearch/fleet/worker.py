@@ -16,6 +16,7 @@ import socket
 import time
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import Checkpoints, Keeper, log
 from paretosearch.fleet.mail import Mail
+from paretosearch.fleet.strangers import Watch
 from paretosearch.outcome import EpochResult, FailureClass, Outcome, failed
 from paretosearch.recipe import Recipe
 
@@ -127,6 +129,7 @@ class _Worker:
         self._last_epoch = 0
         self._epochs: list[EpochResult] = []
         self._called: bool | None = None
+        self._watch = Watch(device)
 
     def serve(self) -> None:
         attempts = 0
@@ -182,14 +185,20 @@ class _Worker:
         recipe, device = assignment.recipe, torch_device(self._device)
         self._last_epoch, self._epochs = recipe.epochs, []
         images = _images(recipe.dataset, recipe.image_size)
+        self._watch = Watch(self._device)
         if assignment.replay is not None:
-            return replay(recipe, images, device, assignment.replay)
+            return self._watched(replay(recipe, images, device, assignment.replay))
         keeper = self._keeper(assignment)
         state = self._continued(keeper) if keeper else None
         trained = train(recipe, images, device, self._epoch, assignment.with_test, state, keeper)
         if assignment.keep is not None:
             _keep(trained.model, recipe, assignment.keep)
-        return trained.outcome
+        return self._watched(trained.outcome)
+
+    def _watched(self, outcome: Outcome) -> Outcome:
+        """Say of an Outcome whether another program computed beside it."""
+        self._watch.look()
+        return replace(outcome, noisy=outcome.noisy or self._watch.disturbed)
 
     def _keeper(self, assignment: Assignment) -> Keeper | None:
         if assignment.checkpoint_seconds is None:
@@ -217,6 +226,7 @@ class _Worker:
 
     def _epoch(self, result: EpochResult) -> None:
         self._reached(result)
+        self._watch.look()
         is_called, self._called = self._is_called(), None
         if is_called and result.epoch < self._last_epoch:
             raise _StoppedError((self.mail.receive() or {}).get("cut", ""))

@@ -108,7 +108,7 @@ class FrontTable:
         if shared:
             yield "all: " + words(self.front.points[0].recipe, self.axes, self.varying)
         if any(point.noisy for point in self.front.points):
-            yield "~ disturbed: mean and median of the steps differ by more than 5 %"
+            yield "~ disturbed: another program used the GPU, or mean and median of the steps differ by more than 5 %"
         if (hidden := len(self.front.points) - self.most) > 0:
             yield f"{hidden} more between these"
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from paretosearch import nvml
 from paretosearch.training.surgery import undisturbed
 
 #: Forward, gradient of the activations and gradient of the weights cost the same for a convolution.
@@ -83,12 +84,5 @@ def energy_joules(device: torch.device) -> float | None:
     """Read the energy counter of a GPU since its driver was loaded; None where there is no such counter."""
     if device.type != "cuda":
         return None
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-        uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
-        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # millijoules
-    except pynvml.NVMLError:
-        return None
+    uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+    return nvml.ask(uuid, lambda driver, gpu: float(driver.nvmlDeviceGetTotalEnergyConsumption(gpu)) / 1000, None)
