@@ -33,9 +33,9 @@ ROUNDS, STEPS = 7, 60
 #: Network, batch size, number format, and how `torch.compile` is asked, if it is a contender there.
 ROWS = [
     ("resnet20", 128, "bf16", "reduce-overhead"),
-    ("resnet20", 512, "bf16", "reduce-overhead"),
-    ("resnet18", 128, "bf16", "reduce-overhead"),
-    ("resnet18", 512, "bf16", "max-autotune"),
+    ("resnet20", 512, "bf16", ""),
+    ("resnet18", 128, "bf16", ""),
+    ("resnet18", 512, "bf16", "reduce-overhead"),
     *(("resnet18", 512, number_format, "") for number_format in ("fp32", "tf32", "fp16")),
 ]
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -161,12 +161,14 @@ def main() -> None:
     images = data.load("fashion-mnist")
     about = {"device": torch.cuda.get_device_name(), "torch": torch.__version__}
     rows: list[dict[str, Any]] = []
-    plain = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": rows, "changes": changes(images)}
+    plain: dict[str, Any] = {"about": about, "date": datetime.now(UTC).date().isoformat(), "rows": rows}
     for network, batch, number_format, compiled in ROWS:
         figures = compare(network, batch, number_format, compiled, images)
         rows.append({"network": network, "batch_size": batch, "number_format": number_format, **figures})
         print(said(rows[-1]), flush=True)
-        RESULTS.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+    # The last: of shapes that are new to cuDNN here it keeps the first algorithms, which later rows would get.
+    plain["changes"] = changes(images)
+    RESULTS.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
 from paretosearch.training.tiers import (
     QUEUED_STEPS,
+    SEARCH_PAYS_FROM,
     TRIAL_STEPS,
     Recorder,
     Stepper,
@@ -207,10 +208,18 @@ class Training:
         if before != setting:
             self.stepper.forget()
         if before is None or (before.changes, before.batch_size) != (setting.changes, setting.batch_size):
-            fit_to_shape(self.device, self._steps_alike())
+            fit_to_shape(self.device, search=before is None or self._is_long())
             with self.clock.event(), self.clock.rebuild():
                 self.forward.adapt(setting.changes, setting.batch_size)
                 self.precision.settle(run.optimizer)
+
+    def _is_long(self) -> bool:
+        """Whether steps of the coming shape, if they take what the last ones took, are worth preparing for.
+
+        Those of the first one always are: other trainings of this process begin with it, long ones too.
+        """
+        phases = self.clock.phases
+        return bool(phases) and self._steps_alike() * phases[-1].step_seconds >= SEARCH_PAYS_FROM
 
     def _setting(self) -> Setting:
         of_methods = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]

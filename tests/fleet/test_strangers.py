@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -101,12 +102,15 @@ def test_without_a_driver_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 COMPUTES = """
+import time
+
 import torch
-x = torch.randn(4096, 4096, device="cuda")
-print("computing", flush=True)
+x, begun = torch.randn(4096, 4096, device="cuda"), time.monotonic()
 while True:
     x = (x @ x).clamp(-1, 1)
     torch.cuda.synchronize()
+    if begun and time.monotonic() > begun + 2:  # the driver has seen it
+        begun = print("computing", flush=True)
 """
 
 
@@ -127,9 +131,9 @@ def test_a_real_program_on_a_real_gpu_is_seen() -> None:
     gpu, watch = devices.gpus()[0], Watch(devices.gpus()[0])
     with pytest.raises(DeviceError, match=r"^gpu 0 is in use by process \d+ \(python.*, \d+\.\d GiB\)"):
         refuse(gpu)
-    x = torch.randn(4096, 4096, device="cuda")
-    for _ in range(300):
+    x, begun = torch.randn(4096, 4096, device="cuda"), time.monotonic()
+    while time.monotonic() < begun + 2:
         x = (x @ x).clamp(-1, 1)
-    torch.cuda.synchronize()
+        torch.cuda.synchronize()
     watch.look()
     assert watch.disturbed

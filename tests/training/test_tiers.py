@@ -15,7 +15,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
 from paretosearch.testing.methods import turned_on
 from paretosearch.testing.recorder import OpRecorder
-from paretosearch.training import Training, forward, tiers
+from paretosearch.training import Training, forward, loop, tiers
 from paretosearch.training.tiers import Recorder, worth_recording
 
 RECIPE = Recipe("stripes", "convnet", epochs=3, batch_size=8, reference_batch_size=8, learning_rate=0.02, width=0.5)
@@ -206,3 +206,17 @@ def test_it_is_tried_once_for_each_shape_whether_recording_pays(monkeypatch: pyt
     assert {phase.tier for phase in outcome.phases} == {"eager"}
     assert len(tried) == len(outcome.phases) > 1
     assert all(seconds > 0 for seconds in tried)
+
+
+@pytest.mark.parametrize(("pays_from", "later"), [(1e9, False), (0.0, True)])
+def test_algorithms_are_looked_for_at_first_and_then_where_many_steps_follow(
+    monkeypatch: pytest.MonkeyPatch, pays_from: float, later: bool
+) -> None:
+    searched: list[bool] = []
+    monkeypatch.setattr(loop, "SEARCH_PAYS_FROM", pays_from)
+    monkeypatch.setattr(loop, "fit_to_shape", lambda _, search: searched.append(search))
+    go(CHANGING, None)
+    first, *others = searched
+    assert first
+    assert others
+    assert set(others) == {later}
