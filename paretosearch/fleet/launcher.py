@@ -14,10 +14,10 @@ from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
 from paretosearch.fleet.signals import Signals
 from paretosearch.fleet.waiting import WaitingList
-from paretosearch.fleet.work import Settled, Ticket, Work, unsettled
+from paretosearch.fleet.work import Settled, Ticket, Work
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
-from paretosearch.store import Front, Store
+from paretosearch.store import Front, Store, unsettled
 
 #: Seconds of training that a crash may cost: a checkpoint takes some tenths of a second, and is off the clock.
 CHECKPOINT_SECONDS = 60.0

@@ -8,11 +8,11 @@ from paretosearch.device import Device
 from paretosearch.errors import RecipeError
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.early import EarlyStops
-from paretosearch.fleet.work import MOST_ATTEMPTS, Settled, Ticket, worth_another_try
+from paretosearch.fleet.work import Settled, Ticket, worth_another_try
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.search import Search
 from paretosearch.space import Genome, Space
-from paretosearch.store import Store
+from paretosearch.store import Store, is_given_up
 from paretosearch.studyfile import Budget
 
 
@@ -113,7 +113,7 @@ class Searching:
             self._search.tell(trial, (done.train_seconds, done.accuracy), {"digest": done.digest})
         elif done is not None:
             self._search.tell_dominated(trial, {"digest": done.digest, "message": done.message})
-        elif tries and (tries[-1].failure != "infrastructure" or len(tries) >= MOST_ATTEMPTS):
+        elif is_given_up([a.failure for a in tries]):
             self._search.tell(trial, None, {"failure": str(tries[-1].failure), "message": tries[-1].message})
         else:
             return self._ticket(trial, genome)

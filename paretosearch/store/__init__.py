@@ -11,9 +11,11 @@ from paretosearch.store.records import (
     StopDecision,
     StudyRecord,
 )
+from paretosearch.store.settled import MOST_ATTEMPTS, is_given_up, settling, unsettled
 from paretosearch.store.store import Store, open_store
 
 __all__ = [
+    "MOST_ATTEMPTS",
     "AttemptRecord",
     "Counts",
     "Estimate",
@@ -27,7 +29,10 @@ __all__ = [
     "StudyRecord",
     "default_url",
     "front_of",
+    "is_given_up",
     "open_store",
     "redacted",
+    "settling",
     "shows_password",
+    "unsettled",
 ]
