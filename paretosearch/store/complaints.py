@@ -18,6 +18,11 @@ _ADVICE = (
     ("disk is full", "make some room on its disk"),
     ("no space left", "make some room on its disk"),
     ("disk i/o error", "look at its disk, and at your quota there"),
+    ("the database system is", "it is starting or stopping; run the same command again when it is ready"),
+    ("too many clients", "end other connections to it, or let it have more of them (max_connections)"),
+    ("remaining connection slots", "end other connections to it, or let it have more of them (max_connections)"),
+    ("optuna storage upgrade", "`paretosearch store upgrade` does that"),
+    ("updating optuna", "or name another database by --storage"),
     ("password", "set the right user and password in PARETOSEARCH_STORAGE or its password file"),
     ("permission denied", "ask for a database that this user owns"),
     ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
@@ -54,16 +59,16 @@ _AWAY = (
     "temporary failure in name resolution",
 )
 #: PostgreSQL goes on with our SQL, or with advice of its own.
-_SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running).*", re.DOTALL)
+_SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running|\s*This probably means).*", re.DOTALL)
 _OTHERWISE = "run again with --debug to see more"
 _LONGEST = 300
 
 
-def complaint(error: Exception, place: str, secrets: Sequence[str] = ()) -> StoreError:
+def complaint(error: BaseException, place: str, secrets: Sequence[str] = ()) -> StoreError:
     """Say in one line what the database refused.
 
     Args:
-        error: What SQLAlchemy or the driver raised.
+        error: What SQLAlchemy, Optuna or the driver raised.
         place: The database, as it may be shown.
         secrets: Its passwords, which the message must not hold, the longest first.
 

@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from paretosearch.errors import ParetosearchError, StoreAwayError
-from paretosearch.fleet import launcher, spool
+from paretosearch.fleet import patience, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import Outcome, failed
 from paretosearch.recipe import Recipe
@@ -102,7 +102,7 @@ def test_a_trial_whose_workers_die_before_they_begin_is_not_to_blame(bench: Benc
     bench.launch(script, devices=1)
     assert bench.states() == {"COMPLETE": 8}
     assert [a.outcome for a in bench.store.attempts("s", 1)] == ["stopped"] * 5 + ["complete"]
-    assert "trial 1 is tried again: it had not begun: the Worker was killed by SIGKILL" in bench.notes.messages
+    assert "trial 1 is tried again: before it had begun, the Worker was killed by SIGKILL" in bench.notes.messages
 
 
 def test_a_trial_whose_workers_keep_dying_is_given_up_after_three_attempts(bench: Bench) -> None:
@@ -175,11 +175,29 @@ def test_wishes_are_heard_while_the_database_is_away(bench: Bench, monkeypatch: 
         raise StoreAwayError("the server restarts")
 
     monkeypatch.setattr(Store, "finish_attempt", away)
-    monkeypatch.setattr(launcher, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "AGAIN_SECONDS", 0.01)
     assert bench.launch(honest) == signal.SIGTERM
     said = bench.notes.messages
     assert "stopping after the running epochs; Ctrl-C again stops now" in said
     assert said[-1] == "left while the database was away: the server restarts"
+    monkeypatch.undo()
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+
+
+def test_a_database_that_stays_away_is_given_up_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> bool:
+        raise StoreAwayError("the server restarts")
+
+    monkeypatch.setattr(Store, "finish_attempt", away)
+    monkeypatch.setattr(patience, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "WAIT_SECONDS", 0.05)
+    with pytest.raises(StoreAwayError) as caught:
+        bench.launch(honest)
+    assert str(caught.value) == "gave up after 0 minutes; the same command continues: the server restarts"
+    assert caught.value.exit_code == 69
+    waits = [line for line in bench.notes.messages if "for the database" in line]
+    assert waits == ["waiting up to 0 minutes for the database: the server restarts"]
     monkeypatch.undo()
     assert bench.launch(honest) is None
     assert bench.states() == {"COMPLETE": 8}
