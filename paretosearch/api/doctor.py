@@ -18,7 +18,7 @@ from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, ParetosearchError
 from paretosearch.fleet import devices, formats
 from paretosearch.report.words import counted
-from paretosearch.store import default_url, open_store, redacted
+from paretosearch.store import open_store, redacted, storage_url
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _verdicts(label: str, device: Device) -> Iterator[Check]:
 
 def _store(storage: str | None) -> Check:
     try:
-        url = storage or default_url()
+        url = storage_url(storage)
         file = url.removeprefix("sqlite:///")
         if file != url and not Path(file).exists():
             return Check("store", "note", f"{redacted(url)} is not there yet; the first launch makes it")

@@ -272,4 +272,4 @@ def upgrade(storage: Storage = None) -> None:
     """Make the tables of the database, or bring those of an older version up to date."""
     from paretosearch.api.upgrading import upgrade as run
 
-    print(f"the tables in {run(storage)} are up to date")
+    print(run(storage))

@@ -17,7 +17,8 @@ def _without_password(storage: str | None) -> str | None:
     if shows_password(storage):
         raise UsageError(
             "--storage has a password in it, and every user of this machine can see the arguments of a command; "
-            "put the URL into PARETOSEARCH_STORAGE, or the password into the file .pgpass of your home"
+            "put the URL into PARETOSEARCH_STORAGE, or the password into the file .pgpass of your home, or into one "
+            "that PARETOSEARCH_STORAGE_PASSWORD_FILE names"
         )
     return storage
 
@@ -29,7 +30,8 @@ Storage = Annotated[
     str | None,
     typer.Option(
         "--storage",
-        help="Database: sqlite:///FILE or postgresql+psycopg://... "
+        help="Database: sqlite:///FILE or postgresql+psycopg://...; a server is sent the password in the file that "
+        "$PARETOSEARCH_STORAGE_PASSWORD_FILE names, whichever server the URL is of. "
         "[dim](default: $PARETOSEARCH_STORAGE, else paretosearch.db here)[/]",
         show_default=False,
         callback=_without_password,

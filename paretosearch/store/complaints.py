@@ -58,6 +58,14 @@ _AWAY = (
     "name or service not known",
     "temporary failure in name resolution",
 )
+#: Parts of what a server that is there says of who may not in: that stays so, whatever else is said.
+_SHUT = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "permission denied",
+    '" does not exist',
+)
 #: PostgreSQL goes on with our SQL, or with advice of its own.
 _SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running|\s*This probably means).*", re.DOTALL)
 _OTHERWISE = "run again with --debug to see more"
@@ -87,4 +95,6 @@ def complaint(error: BaseException, place: str, secrets: Sequence[str] = ()) -> 
 def is_away(error: BaseException) -> bool:
     """Whether a database that refused may take the same call later: it restarts, or another program has it."""
     said = str(getattr(error, "orig", error)).lower()
+    if any(part in said for part in _SHUT):
+        return False
     return bool(getattr(error, "connection_invalidated", False)) or any(part in said for part in _AWAY)

@@ -41,17 +41,20 @@ _PRAGMAS = (
 )
 
 
-def default_url() -> str:
-    """Name the database of a command without ``--storage``.
+def storage_url(named: str | None = None) -> str:
+    """Give the database of a command, with its password.
+
+    Args:
+        named: What ``--storage`` says; None is ``PARETOSEARCH_STORAGE``, and without that variable an SQLite file here.
 
     Returns:
-        ``PARETOSEARCH_STORAGE``, with the password that the file ``PARETOSEARCH_STORAGE_PASSWORD_FILE`` holds; without
-        that variable an SQLite file here.
+        The URL; one of a server that has no password gets that of the file ``PARETOSEARCH_STORAGE_PASSWORD_FILE``,
+        whoever named it: a user who names another server takes that variable away, as with ``PGPASSWORD``.
 
     Raises:
         StoreError: If the file of the password cannot be read, can be read by others, or holds none.
     """
-    url, file = os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
+    url, file = named or os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
     return with_password(url, Path(file)) if file else url
 
 
