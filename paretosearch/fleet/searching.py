@@ -101,7 +101,18 @@ class Searching:
         if self._stops:
             self._stops.begin(self._study)
         found = [self._recovered(asked.trial, asked.genome) for asked in self._search.resume()]
-        return [ticket for ticket in found if ticket]
+        tickets = [ticket for ticket in found if ticket]
+        done = self._search.trials() - self._search.counts()["running"]
+        if tickets or (done and self._may_ask()):
+            self._say(self._continuing(done, len(tickets)))
+        return tickets
+
+    def _continuing(self, done: int, again: int) -> str:
+        """Say what there is of the study by now."""
+        of = f" of {self._budget.trials}" if self._budget.trials is not None else ""
+        trials = f"{done}{of} {'trial is' if done == 1 and not of else 'trials are'} done"
+        more = f", {again} {'is' if again == 1 else 'are'} tried again" if again else ""
+        return f"continuing study {self._study!r}: {trials}{more}"
 
     def _recovered(self, trial: int, genome: Genome | None) -> Ticket | None:
         attempts = [a for a in self._store.attempts(self._study, trial) if a.purpose == "search"]

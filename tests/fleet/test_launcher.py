@@ -125,6 +125,27 @@ def test_a_signal_stops_asking_and_the_next_launch_finishes(bench: Bench) -> Non
     assert [a.outcome for a in bench.store.attempts("s", 3)] == ["stopped", "complete"]
 
 
+def test_a_launch_that_continues_a_study_says_what_there_is_of_it(bench: Bench) -> None:
+    def interrupted(assignment: Assignment) -> Outcome:
+        if assignment.trial == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            return Outcome("stopped", message="stopped by the user")
+        return honest(assignment)
+
+    bench.launch(honest, trials=1)
+    assert bench.notes.messages == []
+    bench.launch(interrupted, devices=1)
+    bench.launch(honest)
+    bench.launch(honest, trials=9)
+    bench.launch(honest, trials=9)  # with nothing left to do
+    said = [line for line in bench.notes.messages if line.startswith("continuing")]
+    assert said == [
+        "continuing study 's': 1 of 8 trials are done",
+        "continuing study 's': 3 of 8 trials are done, 1 is tried again",
+        "continuing study 's': 8 of 9 trials are done",
+    ]
+
+
 class Crash(BaseException):
     """The Launcher dies here."""
 
