@@ -236,8 +236,9 @@ def methods(network: Network = None, image_size: ImageSize = None, as_json: Json
 def doctor(storage: Storage = None, as_json: Json = False) -> None:
     """Say what will work here: devices and number formats, store, data sets, LaTeX."""
     from paretosearch.api.doctor import checks, row
+    from paretosearch.report.stages import show_stage
 
-    found = checks(storage)
+    found = checks(storage, _silent if as_json else show_stage)
     if as_json:
         print_json([check.__dict__ for check in found])
         return
