@@ -3,7 +3,7 @@
     ParetosearchError                 exit code
     ├── UsageError                    2   a command line or call that cannot be meant
     │   └── StoreError                2   a database that cannot be opened or written
-    │       └── StoreAwayError        2   one that does not answer now, and may do so again
+    │       └── StoreAwayError        69  one that does not answer now, and may do so again
     ├── StudyFileError                3   a study file that is wrong
     ├── RecipeError                   3   a Recipe that cannot be trained by anybody
     │   └── SurgeryError              3   a change of shape that the network does not allow
@@ -39,7 +39,9 @@ class StoreError(UsageError):
 
 
 class StoreAwayError(StoreError):
-    """The database does not answer, or is in somebody else's hands; the call may be repeated."""
+    """The database does not answer, is in somebody else's hands, or has no room; the call may be repeated."""
+
+    exit_code = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 class StudyFileError(ParetosearchError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, ParetosearchError
 from paretosearch.fleet import devices, formats
 from paretosearch.report.words import counted
-from paretosearch.store import default_url, open_store, redacted
+from paretosearch.store import open_store, redacted, storage_url
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,18 @@ class Check:
     text: str
 
 
-def checks(storage: str | None = None) -> Iterator[Check]:
-    """Look at everything that a launch and an export need; measures number formats, which takes seconds.
+def checks(storage: str | None = None, on_stage: Callable[[str], None] = lambda _: None) -> Iterator[Check]:
+    """Look at everything that a launch and an export need; measures number formats, which may take a minute on each.
 
     Args:
         storage: Database URL; None is the default one.
+        on_stage: Called with what comes next, where that takes long.
 
     Yields:
         Each check as soon as it is made.
     """
     yield from _versions()
-    yield from _devices()
+    yield from _devices(on_stage)
     yield _store(storage)
     yield from _data_sets()
     yield _latex()
@@ -57,7 +58,7 @@ def _versions() -> Iterator[Check]:
         yield Check(name, "good", version(name))
 
 
-def _devices() -> Iterator[Check]:
+def _devices(on_stage: Callable[[str], None]) -> Iterator[Check]:
     found = devices.gpus()
     if not found:
         yield Check("GPU", "note", "none that the NVIDIA driver shows; trainings run on the CPU")
@@ -68,7 +69,7 @@ def _devices() -> Iterator[Check]:
     yield _fused_kernels()
     yield _integer_kernels()
     for label, wish in [(gpu.label, (str(gpu.index), None)) for gpu in found] + [("cpu", (None, "1"))]:
-        yield from _formats(label, *wish)
+        yield from _formats(on_stage, label, *wish)
 
 
 def _fused_kernels() -> Check:
@@ -92,14 +93,17 @@ def _integer_kernels() -> Check:
     return Check("integer kernels", "good", f"{kernel.isa()}, {speed} on one core, {used}")
 
 
-def _formats(label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:
+def _formats(on_stage: Callable[[str], None], label: str, gpus: str | None, cpu: str | None) -> Iterator[Check]:
     try:
         reservation = devices.Reservation(devices.wanted(gpus, cpu))
     except DeviceError as error:
         yield Check(f"{label} formats", "note", f"not measured: {error}")
         return
     try:
-        yield from _verdicts(label, reservation.devices[0])
+        device = reservation.devices[0]
+        if not formats.is_measured(device):
+            on_stage(f"measuring the number formats of {label} (once, for up to {formats.LIMIT_SECONDS:.0f} s)")
+        yield from _verdicts(label, device)
     finally:
         reservation.release()
 
@@ -114,7 +118,7 @@ def _verdicts(label: str, device: Device) -> Iterator[Check]:
 
 def _store(storage: str | None) -> Check:
     try:
-        url = storage or default_url()
+        url = storage_url(storage)
         file = url.removeprefix("sqlite:///")
         if file != url and not Path(file).exists():
             return Check("store", "note", f"{redacted(url)} is not there yet; the first launch makes it")

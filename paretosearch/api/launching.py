@@ -29,7 +29,7 @@ from paretosearch.report.live import LiveView
 from paretosearch.report.stages import printing, show_stage
 from paretosearch.search import Search, Stopper, grid, open_search
 from paretosearch.space import Space
-from paretosearch.store import Front, Store, default_url, open_store, redacted
+from paretosearch.store import Front, Store, open_store, redacted, storage_url
 from paretosearch.studyfile import StudyFile, load, with_budget
 
 #: Share of the hours that the search has where repeats are to come after it.
@@ -97,7 +97,7 @@ def launch(
         site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
         held.callback(site.close)
         file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
-        folder = spool.folder_for(redacted(storage or default_url()), file.name)
+        folder = spool.folder_for(redacted(storage_url(storage)), file.name)
         held.callback(Lock(folder / LAUNCHER, f"study {file.name!r}").release)
         site.reserve()
         return _launch(file, site, open_store(storage), folder, console, from_study)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 
 from paretosearch.search import upgrade_tables
-from paretosearch.store import open_store, redacted
+from paretosearch.store import is_made, open_store, redacted, storage_url
 
 
 def upgrade(storage: str | None = None) -> str:
@@ -15,11 +15,13 @@ def upgrade(storage: str | None = None) -> str:
         storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else an SQLite file here.
 
     Returns:
-        The database, as it may be shown.
+        What was done, in one line that names the database.
 
     Raises:
         StoreError: If the database cannot be opened or written, or a newer program made the tables.
     """
-    with closing(open_store(storage)) as store:
-        upgrade_tables(store.url)
-        return redacted(store.url)
+    url = storage_url(storage)
+    was_there = is_made(url)
+    with closing(open_store(url)):
+        upgrade_tables(url)
+    return f"the tables in {redacted(url)} {'are up to date' if was_there else 'were made'}"

@@ -21,8 +21,11 @@ from paretosearch.cli.options import (
     RayAddress,
     Storage,
     Study,
+    device_hours,
     print_json,
+    whole_number,
 )
+from paretosearch.cli.values import whole
 from paretosearch.errors import ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
@@ -52,16 +55,8 @@ def launch(
     ] = None,
     gpus: Gpus = None,
     cpu: Cpu = None,
-    trials: Annotated[
-        int | None,
-        typer.Option("--trials", min=1, help="Budget in trials, instead of the study's.", show_default=False),
-    ] = None,
-    hours: Annotated[
-        float | None,
-        typer.Option(
-            "--device-hours", min=0.001, help="Budget in device hours, instead of the study's.", show_default=False
-        ),
-    ] = None,
+    trials: Annotated[int | None, whole_number("--trials", "Budget in trials, instead of the study's.", 1)] = None,
+    hours: Annotated[float | None, device_hours("Budget in device hours, instead of the study's.")] = None,
     from_study: Annotated[
         str | None,
         typer.Option(
@@ -93,16 +88,11 @@ def launch(
 def confirm(
     study: Study = None,
     replicates: Annotated[
-        int, typer.Option("--replicates", min=1, max=100, help="Repeats of each, those of earlier calls among them.")
+        int, whole_number("--replicates", "Repeats of each, those of earlier calls among them.", 1, 100, default=True)
     ] = 3,
     gpus: Gpus = None,
     cpu: Cpu = None,
-    hours: Annotated[
-        float | None,
-        typer.Option(
-            "--device-hours", min=0.001, help="Begin no repeat after so many device hours.", show_default=False
-        ),
-    ] = None,
+    hours: Annotated[float | None, device_hours("Begin no repeat after so many device hours.")] = None,
     fleet: Fleet = "local",
     ray_address: RayAddress = None,
     storage: Storage = None,
@@ -130,15 +120,11 @@ def confirm(
 
 def train(
     recipe: Annotated[Path | None, typer.Argument(help="A Recipe as JSON.", show_default=False)] = None,
-    trial: Annotated[
-        int | None, typer.Option("--trial", help="Train the Recipe of this trial.", show_default=False)
-    ] = None,
+    trial: Annotated[int | None, whole_number("--trial", "Train the Recipe of this trial.")] = None,
     study: Annotated[
         str | None, typer.Option("--study", help="Study of the trial; the newest one if left out.", show_default=False)
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Another seed than the Recipe's.", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, whole_number("--seed", "Another seed than the Recipe's.")] = None,
     gpus: OneGpu = None,
     cpu: OneCpu = None,
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, Recipe and Outcome.")] = Path("trained"),
@@ -192,9 +178,10 @@ def _silent(_: str) -> None:
 
 def retime(
     number: Annotated[
-        int | None, typer.Argument(min=0, metavar="[TRIAL]", help="Trial to time again.", show_default=False)
+        int | None,
+        typer.Argument(help="Trial to time again.", metavar="TRIAL", parser=whole("trial"), show_default=False),
     ] = None,
-    trial: Annotated[int | None, typer.Option("--trial", min=0, help="The same.", show_default=False)] = None,
+    trial: Annotated[int | None, whole_number("--trial", "The same.")] = None,
     study: Annotated[
         str | None, typer.Option("--study", help="Study of the trial; the newest one if left out.", show_default=False)
     ] = None,
@@ -249,8 +236,9 @@ def methods(network: Network = None, image_size: ImageSize = None, as_json: Json
 def doctor(storage: Storage = None, as_json: Json = False) -> None:
     """Say what will work here: devices and number formats, store, data sets, LaTeX."""
     from paretosearch.api.doctor import checks, row
+    from paretosearch.report.stages import show_stage
 
-    found = checks(storage)
+    found = checks(storage, _silent if as_json else show_stage)
     if as_json:
         print_json([check.__dict__ for check in found])
         return
@@ -272,4 +260,4 @@ def upgrade(storage: Storage = None) -> None:
     """Make the tables of the database, or bring those of an older version up to date."""
     from paretosearch.api.upgrading import upgrade as run
 
-    print(f"the tables in {run(storage)} are up to date")
+    print(run(storage))

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json
+from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json, whole_number
 from paretosearch.errors import UsageError
 
 
@@ -86,7 +86,7 @@ def export(
 def dashboard(
     storage: Storage = None,
     host: Annotated[str, typer.Option(help="Address to listen on; one of the network needs --expose.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8080,
+    port: Annotated[int, whole_number("--port", "Port to listen on.", most=65535, default=True)] = 8080,
     allow_changes: Annotated[
         bool, typer.Option("--allow-changes", help="Let visitors rename, tell and delete.")
     ] = False,

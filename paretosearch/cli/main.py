@@ -13,9 +13,17 @@ from typer.exceptions import TyperException
 from paretosearch.cli.commands import register
 from paretosearch.errors import ParetosearchError
 
+#: Of every command; `errors` has the tree.
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 every trial failed, or eight in a row by an error of the program, 2 usage, 3 study file "
+    "wrong, 4 data set not to be had, 5 no usable device, 69 the database does not answer or its disk is full (a "
+    "launch waits half an hour first), 75 the study is running elsewhere, 130 or 143 stopped."
+)
+
 app = typer.Typer(
     name="paretosearch",
     help="Find the Pareto front of training time against accuracy for a CNN, on your images and your devices.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,

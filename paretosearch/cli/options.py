@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from paretosearch.cli.values import hours, one_of, whole
 from paretosearch.errors import UsageError
 
 
@@ -17,9 +18,21 @@ def _without_password(storage: str | None) -> str | None:
     if shows_password(storage):
         raise UsageError(
             "--storage has a password in it, and every user of this machine can see the arguments of a command; "
-            "put the URL into PARETOSEARCH_STORAGE, or the password into the file .pgpass of your home"
+            "put the URL into PARETOSEARCH_STORAGE, or the password into the file .pgpass of your home, or into one "
+            "that PARETOSEARCH_STORAGE_PASSWORD_FILE names"
         )
     return storage
+
+
+def whole_number(option: str, text: str, least: int = 0, most: int | None = None, default: bool = False) -> Any:
+    """Describe an option that takes a whole number; ``default`` is whether its help shows that."""
+    reader = whole(option, least, most)
+    return typer.Option(option, help=text, metavar="N", parser=reader, show_default=default)
+
+
+def device_hours(text: str) -> Any:
+    """Describe the option that takes hours of devices."""
+    return typer.Option("--device-hours", help=text, metavar="HOURS", parser=hours, show_default=False)
 
 
 Study = Annotated[
@@ -29,7 +42,8 @@ Storage = Annotated[
     str | None,
     typer.Option(
         "--storage",
-        help="Database: sqlite:///FILE or postgresql+psycopg://... "
+        help="Database: sqlite:///FILE or postgresql+psycopg://...; a server is sent the password in the file that "
+        "$PARETOSEARCH_STORAGE_PASSWORD_FILE names, whichever server the URL is of. "
         "[dim](default: $PARETOSEARCH_STORAGE, else paretosearch.db here)[/]",
         show_default=False,
         callback=_without_password,
@@ -52,7 +66,10 @@ Cpu = Annotated[
 Fleet = Annotated[
     Literal["local", "ray"],
     typer.Option(
-        "--fleet", help="Train on this machine, or on the nodes of a Ray cluster, taking --gpus and --cpu of each."
+        "--fleet",
+        help="Train on this machine, or on the nodes of a Ray cluster, taking --gpus and --cpu of each.",
+        metavar="local|ray",
+        parser=one_of("--fleet", "fleet", ("local", "ray")),
     ),
 ]
 RayAddress = Annotated[
@@ -87,8 +104,7 @@ ImageSize = Annotated[
     int | None,
     typer.Option(
         "--image-size",
-        min=1,
-        max=1024,  # as in a Recipe
+        parser=whole("--image-size", 1, 1024),  # as in a Recipe
         help="Edge of the network's images in pixels. [dim](default: the smallest of 32, 64, 224 that it takes)[/]",
         metavar="N",
         show_default=False,

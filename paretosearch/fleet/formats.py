@@ -90,6 +90,11 @@ def verdicts(device: Device, names: Sequence[str] = NUMBER_FORMATS, cache: Path 
     return {name: _verdict(name, figures[name]) for name in names}
 
 
+def is_measured(device: Device, names: Sequence[str] = NUMBER_FORMATS, cache: Path | None = None) -> bool:
+    """Whether `verdicts` remembers all that it is asked for, and answers at once."""
+    return set(names) <= _read(cache or measurements.file_of("number_formats")).get(_key(device), {}).keys()
+
+
 def _key(device: Device) -> str:
     programs = ", ".join(f"{name} {version(name)}" for name in ("paretosearch", "torch"))
     built = f"compiler {_compiler() or 'none'}, kernels {measurements.kernels()}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,18 +11,16 @@ from paretosearch.device import Device
 from paretosearch.errors import ParetosearchError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
+from paretosearch.fleet.patience import Patience
 from paretosearch.fleet.signals import Signals
 from paretosearch.fleet.waiting import WaitingList
-from paretosearch.fleet.work import Settled, Ticket, Work, unsettled
+from paretosearch.fleet.work import Settled, Ticket, Work
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
-from paretosearch.store import Front, Store
+from paretosearch.store import Front, Store, unsettled
 
 #: Seconds of training that a crash may cost: a checkpoint takes some tenths of a second, and is off the clock.
 CHECKPOINT_SECONDS = 60.0
-
-#: How long a database may be away before a launch gives up, and how often it is asked whether it is back.
-AWAY_SECONDS, AGAIN_SECONDS = 1800.0, 1.0
 
 #: So many trials in a row that fail by no fault of their own stop the launch: the next ones would as well.
 MOST_BLAMELESS = 8
@@ -80,7 +77,7 @@ class Launcher:
         self._given: set[int] = set()  # attempts that the fleet has, or had
         self._signals = Signals()
         self._stops_passed_on = 0
-        self._has_given_up = False  # to wait for the database
+        self._patience = Patience(self._signals, watcher.message, self._pass_on_stops)
         self._blameless: dict[int, str] = {}  # why the last trials failed by no fault of their own
         self._waiting_for_disk: set[int] = set()
 
@@ -93,7 +90,8 @@ class Launcher:
         Raises:
             DeviceError: If no Device is left, since their Workers do not start or keep dying.
             ParetosearchError: If one trial after another fails by no fault of its own.
-            StoreError: If the database refuses, or is away for too long.
+            StoreAwayError: If the database is away for too long.
+            StoreError: If it refuses.
         """
         with self._signals:  # from here on, as what has been asked for is to be put off
             try:
@@ -172,24 +170,7 @@ class Launcher:
 
     def _patiently(self, call: Callable[[], T]) -> T:
         """Make a call that is harmless to repeat until the database takes it; Workers train on meanwhile."""
-        given_up = time.monotonic() + (0.0 if self._has_given_up else AWAY_SECONDS)
-        is_said = False
-        while True:
-            try:
-                result = call()
-            except StoreAwayError as error:
-                self._pass_on_stops()
-                if time.monotonic() > given_up or len(self._signals) > 1:
-                    self._has_given_up = True
-                    raise
-                if not is_said:
-                    self._watcher.message(f"waiting for the database: {error}")
-                is_said = True
-                time.sleep(AGAIN_SECONDS)
-            else:
-                if is_said:
-                    self._watcher.message("the database is back")
-                return result
+        return self._patience.until_taken(call)
 
     def _start(self, device: Device, ticket: Ticket) -> int:
         """Note the begin of an attempt; one that was noted in a call without an answer is taken instead."""
@@ -232,7 +213,7 @@ class Launcher:
     def _waits_for_disk(self, event: Waiting) -> None:
         if event.assignment.attempt not in self._waiting_for_disk:
             self._waiting_for_disk.add(event.assignment.attempt)
-            self._watcher.message(f"trial {event.assignment.trial} waits for the disk: {event.message}; make some room")
+            self._watcher.message(f"trial {event.assignment.trial} waits for the disk: {event.message}")
 
     def _progressed(self, event: Progress) -> None:
         self._watcher.epoch(event.device, event.result)
@@ -275,7 +256,7 @@ class Launcher:
             return Outcome("stopped", message="stopped by the user")
         how = event if isinstance(event, Lost) else None
         if how is not None and not how.has_begun:
-            return Outcome("stopped", message=f"it had not begun: {how.message}")
+            return Outcome("stopped", message=f"before it had begun, {how.message}")
         return failed("infrastructure", how.message if how else "the Outcome is gone", how.detail if how else "")
 
     def _recover(self) -> None:

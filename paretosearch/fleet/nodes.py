@@ -131,6 +131,13 @@ def _check_answers(address: str) -> None:
 def _no_cluster(address: str, error: Exception | str) -> str:
     said = " ".join(str(error).split())[:MOST_SAID] or type(error).__name__
     where = "on this machine" if address == "auto" else f"at {address}"
+    if said.startswith("Could not find any running Ray instance"):  # and goes on with an option of Ray's own programs
+        return (
+            f"there is no Ray cluster {where}; start one with ray start --head, or join one with "
+            "ray start --address=HEAD:PORT, or name the head of one by --ray-address HOST:PORT"
+        )
+    if said.startswith("Found multiple active Ray instances"):
+        return f"there are several Ray clusters {where}; name the head of one by --ray-address HOST:PORT"
     if said.startswith("Version mismatch"):
         return f"the Ray cluster {where} is of other programs ({said}); install the same Ray and Python on all nodes"
     return (

@@ -202,7 +202,7 @@ class RayFleet:
         try:
             self._ended(told)
         except OSError as error:
-            yield Waiting(slot.device, assignment, f"{self._folder}: {error.strerror}")
+            yield Waiting(slot.device, assignment, f"{self._folder}: {error.strerror}; make some room")
             return
         slot.unwritten = slot.assignment = None
         yield told.event

@@ -8,11 +8,11 @@ from itertools import count
 
 from paretosearch.device import Device
 from paretosearch.fleet.base import Assignment
-from paretosearch.fleet.work import Settled, Ticket, unsettled, worth_another_try
+from paretosearch.fleet.work import Settled, Ticket, worth_another_try
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 from paretosearch.search.repeating import most_uncertain, repeated
-from paretosearch.store import Store
+from paretosearch.store import Store, unsettled
 
 
 class Repeats:

@@ -8,11 +8,11 @@ from paretosearch.device import Device
 from paretosearch.errors import RecipeError
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.early import EarlyStops
-from paretosearch.fleet.work import MOST_ATTEMPTS, Settled, Ticket, worth_another_try
+from paretosearch.fleet.work import Settled, Ticket, worth_another_try
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.search import Search
 from paretosearch.space import Genome, Space
-from paretosearch.store import Store
+from paretosearch.store import Store, is_given_up
 from paretosearch.studyfile import Budget
 
 
@@ -101,7 +101,18 @@ class Searching:
         if self._stops:
             self._stops.begin(self._study)
         found = [self._recovered(asked.trial, asked.genome) for asked in self._search.resume()]
-        return [ticket for ticket in found if ticket]
+        tickets = [ticket for ticket in found if ticket]
+        done = self._search.trials() - self._search.counts()["running"]
+        if tickets or (done and self._may_ask()):
+            self._say(self._continuing(done, len(tickets)))
+        return tickets
+
+    def _continuing(self, done: int, again: int) -> str:
+        """Say what there is of the study by now."""
+        of = f" of {self._budget.trials}" if self._budget.trials is not None else ""
+        trials = f"{done}{of} {'trial is' if done == 1 and not of else 'trials are'} done"
+        more = f", {again} {'is' if again == 1 else 'are'} tried again" if again else ""
+        return f"continuing study {self._study!r}: {trials}{more}"
 
     def _recovered(self, trial: int, genome: Genome | None) -> Ticket | None:
         attempts = [a for a in self._store.attempts(self._study, trial) if a.purpose == "search"]
@@ -113,7 +124,7 @@ class Searching:
             self._search.tell(trial, (done.train_seconds, done.accuracy), {"digest": done.digest})
         elif done is not None:
             self._search.tell_dominated(trial, {"digest": done.digest, "message": done.message})
-        elif tries and (tries[-1].failure != "infrastructure" or len(tries) >= MOST_ATTEMPTS):
+        elif is_given_up([a.failure for a in tries]):
             self._search.tell(trial, None, {"failure": str(tries[-1].failure), "message": tries[-1].message})
         else:
             return self._ticket(trial, genome)

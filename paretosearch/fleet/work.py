@@ -10,10 +10,7 @@ from paretosearch.device import Device
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
-from paretosearch.store import AttemptRecord, Store
-
-#: A training whose Attempts keep dying of the infrastructure is given up after this many.
-MOST_ATTEMPTS = 3
+from paretosearch.store import Store, is_given_up
 
 
 @dataclass(frozen=True)
@@ -69,26 +66,8 @@ class Work(Protocol):
         """Take in an Outcome that is in the store; harmless to repeat."""
 
 
-def unsettled(attempts: Sequence[AttemptRecord]) -> dict[tuple[int, int], AttemptRecord]:
-    """Find the trainings that are neither at their end nor given up: their last attempts, by trial and seed.
-
-    Args:
-        attempts: All of a study, in the order in which they began.
-    """
-    of_training: dict[tuple[int, int], list[AttemptRecord]] = {}
-    for attempt in attempts:
-        of_training.setdefault((attempt.trial, attempt.seed), []).append(attempt)
-    return {key: tries[-1] for key, tries in of_training.items() if not _is_settled(tries)}
-
-
-def _is_settled(tries: Sequence[AttemptRecord]) -> bool:
-    failures = [attempt.failure for attempt in tries if attempt.outcome == "failed"]
-    ended = any(attempt.outcome in ("complete", "dominated") for attempt in tries)
-    return ended or any(f != "infrastructure" for f in failures) or len(failures) >= MOST_ATTEMPTS
-
-
 def worth_another_try(store: Store, study: str, assignment: Assignment, outcome: Outcome) -> bool:
     """Whether a failed Attempt is to be tried again: if the infrastructure is to blame, and has not been too often."""
     of_trial = store.attempts(study, assignment.trial)
-    tries = [a for a in of_trial if a.outcome == "failed" and a.seed == assignment.recipe.seed]
-    return outcome.failure == "infrastructure" and len(tries) < MOST_ATTEMPTS
+    tries = [a.failure for a in of_trial if a.outcome == "failed" and a.seed == assignment.recipe.seed]
+    return outcome.failure == "infrastructure" and not is_given_up(tries)

@@ -28,6 +28,7 @@ from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import Checkpoints, Keeper, log
 from paretosearch.fleet.mail import Mail
+from paretosearch.fleet.patience import WAIT_SECONDS, minutes
 from paretosearch.fleet.strangers import Watch
 from paretosearch.outcome import EpochResult, FailureClass, Outcome, failed
 from paretosearch.recipe import Recipe
@@ -52,8 +53,8 @@ NO_HOST_MEMORY = "can't allocate memory"
 #: How much sooner than others the kernel ends a Worker where memory is short; the Launcher is to live on.
 SOONER = 500
 
-#: Seconds for which an Outcome is tried to be written, and between two tries: somebody may make room on a full disk.
-WRITING_SECONDS, AGAIN_SECONDS = 1800.0, 5.0
+#: Seconds between two tries to write an Outcome: somebody may make room on a full disk.
+AGAIN_SECONDS = 5.0
 
 
 class _StoppedError(Exception):
@@ -150,7 +151,7 @@ class _Worker:
 
     def _write(self, attempt: int, outcome: Outcome) -> None:
         """Put an Outcome into the spool, as soon as the disk takes it."""
-        given_up = time.monotonic() + WRITING_SECONDS
+        given_up = time.monotonic() + WAIT_SECONDS
         while True:
             try:
                 spool.write(self._folder, attempt, outcome)
@@ -158,7 +159,8 @@ class _Worker:
             except OSError as error:
                 if time.monotonic() > given_up:
                     raise
-                self.mail.send({"waiting": f"{self._folder}: {error.strerror}{_room(self._folder)}"})
+                full = f"{self._folder}: {error.strerror}{_room(self._folder)}"
+                self.mail.send({"waiting": f"{full}; make some room within {minutes(WAIT_SECONDS)}"})
                 time.sleep(AGAIN_SECONDS)
 
     def _attempt(self, assignment: Assignment) -> Outcome:

@@ -13,9 +13,12 @@ from rich.text import Text
 
 from paretosearch.device import Device
 from paretosearch.report.words import counted, duration_text, seconds_text
-from paretosearch.store import AttemptRecord, Store, StudyRecord
+from paretosearch.store import AttemptRecord, Store, StudyRecord, settling
 
 _STATES = ("complete", "running", "dominated", "failed", "stopped")
+
+#: What is said of trials in a state that has another name in JSON.
+_SAID = {"lost": "to be tried again"}
 
 
 def status_json(store: Store, study: str, launched: bool | None = None) -> dict[str, Any]:
@@ -27,9 +30,9 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
         launched: Whether a Launcher works on it now; None if nobody knows.
 
     Returns:
-        Trials by state, failed attempts by class with the newest message, devices with what they did, the front, and
-        for each number format that was measured the seconds of a step relative to fp32, whether it is searched, and
-        what speaks against it.
+        Trials by state (``lost`` are to be tried again), failed attempts by class with the newest message, those that
+        were or will be tried again by themselves, devices with what they did, the front, and for each number format
+        that was measured the seconds of a step relative to fp32, whether it is searched, and what speaks against it.
 
     Raises:
         StoreError: If there is no such study.
@@ -43,7 +46,7 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
         "created": record.created.isoformat(),
         "sampler": record.sampler,
         "device_class": record.device_class,
-        "trials": {state: getattr(counts, state) for state in _STATES},
+        "trials": {state: getattr(counts, state) for state in (*_STATES, *_SAID)},
         "failures": failures(attempts),
         "devices": [_device(device, attempts) for device in store.devices(study)],
         "front": {
@@ -88,15 +91,25 @@ def _formats(record: StudyRecord) -> dict[str, Any]:
 
 
 def failures(attempts: Sequence[AttemptRecord]) -> list[dict[str, Any]]:
-    """Count failed attempts by class, the most frequent first, each with the newest trial and message."""
-    by_class: dict[str, list[AttemptRecord]] = defaultdict(list)
+    """Count failed attempts by class, each with the newest trial and message.
+
+    Those that ended their trial come first, the most frequent before the others; then those that are tried again.
+    """
+    final = settling(attempts)
+    by_class: dict[tuple[bool, str], list[AttemptRecord]] = defaultdict(list)
     for attempt in attempts:
         if attempt.outcome == "failed" and attempt.failure:
-            by_class[attempt.failure].append(attempt)
-    ordered = sorted(by_class.items(), key=lambda item: (-len(item[1]), item[0]))
+            by_class[attempt.id not in final, attempt.failure].append(attempt)
+    ordered = sorted(by_class.items(), key=lambda item: (item[0][0], -len(item[1]), item[0][1]))
     return [
-        {"class": failure, "attempts": len(of_class), "trial": of_class[-1].trial, "message": of_class[-1].message}
-        for failure, of_class in ordered
+        {
+            "class": failure,
+            "tried_again": again,
+            "attempts": len(of_class),
+            "trial": of_class[-1].trial,
+            "message": of_class[-1].message,
+        }
+        for (again, failure), of_class in ordered
     ]
 
 
@@ -139,7 +152,8 @@ def status_table(store: Store, study: str, launched: bool | None = None) -> Rend
 
 
 def _summary(status: dict[str, Any]) -> Table:
-    trials = ", ".join(f"{count} {state}" for state, count in status["trials"].items() if count) or "none yet"
+    counted_ones = [(count, _SAID.get(state, state)) for state, count in status["trials"].items() if count]
+    trials = ", ".join(f"{count} {state}" for count, state in counted_ones) or "none yet"
     front = status["front"]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
@@ -200,11 +214,11 @@ def _devices_table(devices: Sequence[dict[str, Any]]) -> Table:
 
 
 def _failures_table(failures: Sequence[dict[str, Any]]) -> Table:
-    table = _columns(("failures", "left"), ("attempts", "right"), ("newest", "left"))
+    table = _columns(("failures", "left"), ("attempts", "right"), ("then", "left"), ("newest", "left"))
     table.add_column("message")
     for failure in failures:
-        name = failure["class"].replace("_", " ")
-        table.add_row(name, str(failure["attempts"]), f"trial {failure['trial']}", Text(failure["message"]))
+        name, then = failure["class"].replace("_", " "), "tried again" if failure["tried_again"] else ""
+        table.add_row(name, str(failure["attempts"]), then, f"trial {failure['trial']}", Text(failure["message"]))
     return table
 
 

@@ -14,8 +14,7 @@ from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from paretosearch.errors import StoreAwayError, StoreError
-from paretosearch.store.complaints import is_away
-from paretosearch.store.engine import room
+from paretosearch.store.engine import trouble
 
 #: A dashboard or a backup may hold SQLite's lock for seconds; the driver's own patience of 5 is short of that.
 SQLITE_PATIENCE_SECONDS = 60
@@ -34,7 +33,7 @@ def connect(url: str, any_version: bool = False) -> RDBStorage:
     Raises:
         StoreError: If the database cannot be opened or written, or another Optuna made the tables.
     """
-    with store_errors(None, ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
+    with store_errors(url, ImportError, RuntimeError):  # a driver that is not here, tables of another Optuna
         sqlite = {"connect_args": {"timeout": SQLITE_PATIENCE_SECONDS}}
         kwargs = sqlite if make_url(url).get_backend_name() == "sqlite" else {}
         formatted = url.replace("{", "{{").replace("}", "}}")  # Optuna formats it
@@ -83,11 +82,11 @@ def upgrade_tables(url: str) -> None:
 
 
 @contextmanager
-def store_errors(engine: Engine | None, *more: type[Exception]) -> Iterator[None]:
+def store_errors(database: Engine | str, *more: type[Exception]) -> Iterator[None]:
     """Say what the database has against a call of Optuna's in one line of ours.
 
     Args:
-        engine: The database, as far as it is known.
+        database: The database, or the URL that is to be opened.
         more: Further kinds of errors that are the database's.
 
     Raises:
@@ -101,8 +100,5 @@ def store_errors(engine: Engine | None, *more: type[Exception]) -> Iterator[None
     try:
         yield
     except kinds as error:
-        cause = error.__cause__ or error.__context__ or error
-        reason = str(cause).strip().splitlines()[0]
-        kind = StoreAwayError if is_away(cause) or isinstance(error, UnboundLocalError) else StoreError
-        where = room(engine, cause) if engine else ""
-        raise kind(f"Optuna cannot use the database{where}: {reason}") from error
+        said = trouble(database, error.__cause__ or error.__context__ or error, "Optuna's tables in ")
+        raise (StoreAwayError(str(said)) if isinstance(error, UnboundLocalError) else said) from error

@@ -1,8 +1,9 @@
 """The SQL database that keeps what was searched."""
 
-from paretosearch.store.engine import default_url, redacted, shows_password
+from paretosearch.store.engine import redacted, shows_password, storage_url
 from paretosearch.store.estimates import Estimate, Repeat
 from paretosearch.store.front import Front, Point, front_of
+from paretosearch.store.migrate import is_made
 from paretosearch.store.records import (
     AttemptRecord,
     Counts,
@@ -11,9 +12,11 @@ from paretosearch.store.records import (
     StopDecision,
     StudyRecord,
 )
+from paretosearch.store.settled import MOST_ATTEMPTS, is_given_up, settling, unsettled
 from paretosearch.store.store import Store, open_store
 
 __all__ = [
+    "MOST_ATTEMPTS",
     "AttemptRecord",
     "Counts",
     "Estimate",
@@ -25,9 +28,13 @@ __all__ = [
     "StopDecision",
     "Store",
     "StudyRecord",
-    "default_url",
     "front_of",
+    "is_given_up",
+    "is_made",
     "open_store",
     "redacted",
+    "settling",
     "shows_password",
+    "storage_url",
+    "unsettled",
 ]

@@ -18,6 +18,11 @@ _ADVICE = (
     ("disk is full", "make some room on its disk"),
     ("no space left", "make some room on its disk"),
     ("disk i/o error", "look at its disk, and at your quota there"),
+    ("the database system is", "it is starting or stopping; run the same command again when it is ready"),
+    ("too many clients", "end other connections to it, or let it have more of them (max_connections)"),
+    ("remaining connection slots", "end other connections to it, or let it have more of them (max_connections)"),
+    ("optuna storage upgrade", "`paretosearch store upgrade` does that"),
+    ("updating optuna", "or name another database by --storage"),
     ("password", "set the right user and password in PARETOSEARCH_STORAGE or its password file"),
     ("permission denied", "ask for a database that this user owns"),
     ('role "', "create that user, or name another in PARETOSEARCH_STORAGE"),
@@ -53,17 +58,25 @@ _AWAY = (
     "name or service not known",
     "temporary failure in name resolution",
 )
+#: Parts of what a server that is there says of who may not in: that stays so, whatever else is said.
+_SHUT = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "permission denied",
+    '" does not exist',
+)
 #: PostgreSQL goes on with our SQL, or with advice of its own.
-_SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running).*", re.DOTALL)
+_SEQUEL = re.compile(r"\n(LINE \d+:|\s*Is the server running|\s*This probably means).*", re.DOTALL)
 _OTHERWISE = "run again with --debug to see more"
 _LONGEST = 300
 
 
-def complaint(error: Exception, place: str, secrets: Sequence[str] = ()) -> StoreError:
+def complaint(error: BaseException, place: str, secrets: Sequence[str] = ()) -> StoreError:
     """Say in one line what the database refused.
 
     Args:
-        error: What SQLAlchemy or the driver raised.
+        error: What SQLAlchemy, Optuna or the driver raised.
         place: The database, as it may be shown.
         secrets: Its passwords, which the message must not hold, the longest first.
 
@@ -82,4 +95,6 @@ def complaint(error: Exception, place: str, secrets: Sequence[str] = ()) -> Stor
 def is_away(error: BaseException) -> bool:
     """Whether a database that refused may take the same call later: it restarts, or another program has it."""
     said = str(getattr(error, "orig", error)).lower()
+    if any(part in said for part in _SHUT):
+        return False
     return bool(getattr(error, "connection_invalidated", False)) or any(part in said for part in _AWAY)

@@ -41,26 +41,26 @@ _PRAGMAS = (
 )
 
 
-def default_url() -> str:
-    """Name the database of a command without ``--storage``.
+def storage_url(named: str | None = None) -> str:
+    """Give the database of a command, with its password.
+
+    Args:
+        named: What ``--storage`` says; None is ``PARETOSEARCH_STORAGE``, and without that variable an SQLite file here.
 
     Returns:
-        ``PARETOSEARCH_STORAGE``, with the password that the file ``PARETOSEARCH_STORAGE_PASSWORD_FILE`` holds; without
-        that variable an SQLite file here.
+        The URL; one of a server that has no password gets that of the file ``PARETOSEARCH_STORAGE_PASSWORD_FILE``,
+        whoever named it: a user who names another server takes that variable away, as with ``PGPASSWORD``.
 
     Raises:
         StoreError: If the file of the password cannot be read, can be read by others, or holds none.
     """
-    url, file = os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
+    url, file = named or os.environ.get(VARIABLE) or DEFAULT, os.environ.get(FILE_VARIABLE)
     return with_password(url, Path(file)) if file else url
 
 
 def redacted(url: str | URL) -> str:
     """Write a database URL, malformed or not, so that it may be shown: without passwords."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        parsed = None
+    parsed = _parsed(url)
     if parsed is None or "@" in (parsed.host or ""):  # a password with an @ of its own, cut in the wrong place
         scheme, found, _ = str(url).partition("://")
         return f"{scheme}://***" if found else "***" if any(c in scheme for c in "@=:") else scheme
@@ -69,19 +69,29 @@ def redacted(url: str | URL) -> str:
 
 def shows_password(url: str) -> bool:
     """Whether a database URL, malformed or not, has a password in it."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
+    parsed = _parsed(url)
+    if parsed is None:
         return "***" in redacted(url)
     return bool(passwords(parsed)) or "@" in (parsed.host or "")
 
 
-def passwords(url: URL) -> tuple[str, ...]:
+def passwords(url: str | URL) -> tuple[str, ...]:
     """Give all that is secret in a URL, in the spellings that a message may have, the longest first."""
-    given = [url.password or "", *(part for key in _secret_keys(url) for part in url.normalized_query[key])]
+    parsed = _parsed(url)
+    if parsed is None:
+        return ()
+    given = [parsed.password or "", *(part for key in _secret_keys(parsed) for part in parsed.normalized_query[key])]
     return tuple(sorted({s for text in given if text for s in (text, quote(text, ""), quote_plus(text))}, key=len))[
         ::-1
     ]
+
+
+def _parsed(url: str | URL) -> URL | None:
+    """Read a database URL; None if it is malformed."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        return None
 
 
 def _secret_keys(url: URL) -> list[str]:
@@ -122,17 +132,25 @@ def writer(engine: Engine) -> Engine:
     return engine.execution_options(**{WRITES: True})
 
 
-def trouble(engine: Engine, error: Exception) -> StoreError:
-    """Say in one line, without the password, what the engine's database refused."""
-    return complaint(error, redacted(engine.url) + room(engine, error), passwords(engine.url))
+def trouble(database: Engine | str, error: BaseException, whose: str = "") -> StoreError:
+    """Say in one line, without the password, what a database refused.
+
+    Args:
+        database: The database, or a URL that could not be opened.
+        error: What SQLAlchemy, Optuna or the driver raised.
+        whose: What of the database cannot be used, such as ``Optuna's tables in ``; all of it if empty.
+    """
+    url = database.url if isinstance(database, Engine) else database
+    return complaint(error, whose + redacted(url) + _room(url, error), passwords(url))
 
 
-def room(engine: Engine, error: BaseException) -> str:
+def _room(url: str | URL, error: BaseException) -> str:
     """Say in brackets where a file of SQLite has how much room left, if that is what an error is about."""
     about_room = any(part in str(error) for part in ("disk is full", "disk I/O error"))
-    if engine.dialect.name != "sqlite" or not about_room:
+    parsed = _parsed(url)
+    if parsed is None or parsed.get_backend_name() != "sqlite" or not about_room:
         return ""
-    folder = Path(str(engine.url.database)).absolute().parent
+    folder = Path(str(parsed.database)).absolute().parent
     return f" ({shutil.disk_usage(folder).free} bytes are free in {folder})"
 
 

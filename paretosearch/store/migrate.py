@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from paretosearch.errors import StoreError
-from paretosearch.store.engine import redacted, trouble, writer
+from paretosearch.store.engine import open_engine, redacted, trouble, writer
 from paretosearch.store.tables import PREFIX, Base
 
 #: Any number that other programs on the same server do not lock: "pareto" in ASCII.
@@ -67,6 +67,22 @@ def require_tables(engine: Engine) -> None:
             f"no search was launched in {redacted(engine.url)} yet; "
             "start one by `paretosearch launch`, or name another database by --storage"
         )
+
+
+def is_made(url: str) -> bool:
+    """Whether a database has tables of ours, of any revision; an SQLite file that is missing is made to be looked at.
+
+    Raises:
+        StoreError: If it cannot be opened.
+    """
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            return revision(connection) is not None
+    except DBAPIError as error:
+        raise trouble(engine, error) from error
+    finally:
+        engine.dispose()
 
 
 def revision(connection: Connection) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -10,8 +11,9 @@ from sqlalchemy import ColumnElement, func, inspect, select
 from sqlalchemy.orm import Session
 
 from paretosearch.errors import StoreError, suggest
-from paretosearch.outcome import FailureClass
+from paretosearch.outcome import FailureClass, Status
 from paretosearch.store.records import Counts, StopDecision
+from paretosearch.store.settled import is_given_up
 from paretosearch.store.tables import AttemptRow, Base, EpochRow, PhaseRow, StopDecisionRow, StudyRow, SurgeryRow
 
 if TYPE_CHECKING:
@@ -139,12 +141,27 @@ def count(session: Session, study: str) -> Counts:
     columns = AttemptRow.trial, AttemptRow.outcome, AttemptRow.failure
     searched = AttemptRow.study == study, AttemptRow.purpose == "search"
     rows = session.execute(select(*columns).where(*searched).order_by(AttemptRow.id)).all()
-    state: dict[int, str] = {}
-    for trial, outcome, _ in rows:
-        if state.get(trial) != "complete":
-            state[trial] = outcome or "running"
-    states = Counter(state.values())
+    tries: dict[int, list[tuple[Any, Any]]] = defaultdict(list)
+    for trial, outcome, failure in rows:
+        tries[trial].append((outcome, failure))
+    states = Counter(map(_state, tries.values()))
     failures = Counter(cast(FailureClass, failure) for _, outcome, failure in rows if outcome == "failed")
     return Counts(
-        states["complete"], states["failed"], states["running"], states["stopped"], states["dominated"], dict(failures)
+        complete=states["complete"],
+        failed=states["failed"],
+        running=states["running"],
+        stopped=states["stopped"],
+        dominated=states["dominated"],
+        lost=states["lost"],
+        failures=dict(failures),
     )
+
+
+def _state(tries: Sequence[tuple[Status | None, FailureClass | None]]) -> str:
+    """Say where a trial stands by the outcome and the failure of each of its attempts, in order."""
+    outcomes = [outcome for outcome, _ in tries]
+    if "complete" in outcomes:
+        return "complete"
+    if outcomes[-1] == "failed" and not is_given_up([failure for outcome, failure in tries if outcome == "failed"]):
+        return "lost"
+    return outcomes[-1] or "running"

@@ -172,10 +172,11 @@ class Counts:
 
     Args:
         complete: Trials with a result.
-        failed: Trials without one whose last attempt failed.
+        failed: Trials without one that were given up, as their last attempt failed.
         running: Trials without one that are being trained.
         stopped: Trials without one that the user stopped, and that the next launch goes on with.
         dominated: Trials that were stopped early, as even their best ending would have been dominated.
+        lost: Trials without one whose last attempt failed by no fault of theirs, and that are to be tried again.
         failures: Failed attempts by class, those of trials that were retried with success among them.
     """
 
@@ -184,4 +185,5 @@ class Counts:
     running: int
     stopped: int
     dominated: int
+    lost: int
     failures: Mapping[FailureClass, int]

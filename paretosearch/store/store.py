@@ -20,7 +20,7 @@ from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, PhaseResult, P
 from paretosearch.recipe import Recipe
 from paretosearch.store import queries
 from paretosearch.store.claims import Claim, is_claimed
-from paretosearch.store.engine import default_url, open_engine, trouble, writer
+from paretosearch.store.engine import open_engine, storage_url, trouble, writer
 from paretosearch.store.estimates import Estimate, Repeat, estimated
 from paretosearch.store.front import Front, Point
 from paretosearch.store.history import read_front, record_change
@@ -51,7 +51,8 @@ def open_store(url: str | None = None, create: bool = True) -> Store:
     """Open a store, and bring its tables to what this program expects.
 
     Args:
-        url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER:PASSWORD@HOST/DATABASE``; None is `default_url`.
+        url: ``sqlite:///FILE`` or ``postgresql+psycopg://USER:PASSWORD@HOST/DATABASE``; `storage_url` adds what is
+            missing.
         create: Whether to make what is missing: the SQLite file, the tables.
 
     Returns:
@@ -60,7 +61,7 @@ def open_store(url: str | None = None, create: bool = True) -> Store:
     Raises:
         StoreError: If the database cannot be opened, a newer program made it, or it is no store and may not become one.
     """
-    engine = open_engine(url or default_url(), create)
+    engine = open_engine(storage_url(url), create)
     try:
         if not create:
             require_tables(engine)

@@ -191,7 +191,10 @@ def test_a_recipe_that_diverges_ends_fail_and_the_study_goes_on(run: Run, folder
 
 def test_a_command_line_that_cannot_be_meant(run: Run) -> None:
     refused(run("lanch"), 2, "lanch", "launch")
-    refused(run("launch", "--trials", "0"), 2, "--trials", "1")
+    refused(run("launch", "--trials", "0"), 2, "--trials '0' is no whole number from 1 on")
+    refused(run("launch", "--device-hours", "nan"), 2, "--device-hours 'nan' is no number of hours from 0.001 on")
+    refused(run("launch", "--fleet", "nonsense"), 2, "--fleet 'nonsense' is no fleet (allowed: local, ray)")
+    refused(run("dashboard", "--port", "nine"), 2, "--port 'nine' is no whole number from 0 to 65535")
     refused(run("front", "--nope"), 2, "--nope")
 
 

@@ -125,10 +125,22 @@ def test_a_launcher_keeps_what_it_writes_in_volumes(services: Compose, instructi
     said = [word for one in lineage(instructions, "cpu") if one.name == "ENV" for word in one.words]
     environment = dict(word.split("=", 1) for word in said)
     uid = next(one.value for one in instructions if one.name == "USER").split(":")[0]
-    kept = [environment["XDG_CACHE_HOME"], environment["XDG_STATE_HOME"], f"/tmp/paretosearch-{uid}"]
+    kept = [environment["XDG_CACHE_HOME"], environment["XDG_STATE_HOME"], f"/tmp/paretosearch-{uid}", "/results"]
     for name in ("launcher", "launcher-gpu"):
         volumes = {volume["target"]: volume for volume in services[name]["volumes"]}
         assert {target for target, volume in volumes.items() if volume["type"] == "volume"} == set(kept)
         assert volumes["/study"]["read_only"] is True
         assert Path(volumes["/study"]["source"]).is_dir()
         assert services[name]["tmpfs"] == ["/tmp:exec"]
+        assert services[name]["working_dir"] == "/results"  # where export and train write
+
+
+def test_a_relative_folder_of_studies_is_a_folder_and_one_that_is_missing_is_not_made(
+    compose: Callable[..., Compose], top: Path
+) -> None:
+    for said, folder in {"images": top / "docker" / "images", "../x": top / "x", "/abs": Path("/abs")}.items():
+        for name, service in compose(PARETOSEARCH_FOLDER=said)["services"].items():
+            for volume in service.get("volumes", ()):
+                if volume["target"] == "/study":
+                    assert (volume["type"], Path(volume["source"])) == ("bind", folder), name
+                    assert not volume["bind"].get("create_host_path", True)

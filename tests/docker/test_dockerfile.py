@@ -121,7 +121,13 @@ def test_what_a_container_keeps_is_in_folders_that_are_its_users(instructions: t
     made = next(one.value for one in instructions if "install --directory" in one.value)
     uid = next(one.value for one in instructions if one.name == "USER").split(":")[0]
     environment = variables(instructions, "cpu")
-    for folder in (environment["XDG_CACHE_HOME"], environment["XDG_STATE_HOME"], f"/tmp/paretosearch-{uid}", "/study"):
+    for folder in (
+        environment["XDG_CACHE_HOME"],
+        environment["XDG_STATE_HOME"],
+        f"/tmp/paretosearch-{uid}",
+        "/study",
+        "/results",
+    ):
         assert re.search(rf"--owner={uid} --group={uid} --mode=\d+ [^&]*{folder}\b", made), folder
 
 

@@ -13,25 +13,24 @@ from typing import Any
 Compose = dict[str, Any]
 
 
-def plan(top: Path, engine: str) -> str:
-    """Say what `make docker` would do, where ``engine info`` ends as it does."""
-    command = ["make", "--dry-run", "docker", f"DOCKER={engine}", "TORCH_INDEX=somewhere"]
-    return subprocess.run(command, cwd=top, capture_output=True, text=True, check=True).stdout
-
-
 def test_both_images_are_built_where_there_is_an_engine(top: Path) -> None:
-    planned = plan(top, "true")
+    command = ["make", "--dry-run", "docker", "DOCKER=true", "TORCH_INDEX=somewhere"]
+    planned = subprocess.run(command, cwd=top, capture_output=True, text=True, check=True).stdout
     for image in ("cpu", "cuda"):
         assert f"build --file docker/Dockerfile --target {image} --tag paretosearch:{image} " in planned
     assert planned.count("--build-arg TORCH_INDEX='somewhere'") == 1
     assert "pytest" not in planned
 
 
-def test_without_an_engine_one_line_says_so_and_the_files_are_checked(top: Path) -> None:
-    planned = plan(top, "false")
-    assert "\n'false info' reaches no engine, so no image is built; its files are checked instead.\n" in planned
-    assert "pytest tests/docker" in planned
-    assert "--target" not in planned
+def test_without_an_engine_one_line_says_so_and_nothing_is_installed(top: Path, tmp_path: Path) -> None:
+    shutil.copy(top / "Makefile", tmp_path)
+    command = ["make", "docker", "DOCKER=false"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")  # which is how make says that a command has failed
+    said, of_make = done.stderr.splitlines()
+    assert said.startswith("'false info' reaches no engine, so no image was built; start Docker, or install it, ")
+    assert of_make.startswith("make: ***")
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]
 
 
 def test_the_files_of_the_passwords_are_made_for_their_owner_alone_and_never_committed(

@@ -55,7 +55,7 @@ def test_a_full_disk_is_waited_for(make_victim: MakeVictim, note_fault: Callable
 
 def complaints(said: str) -> int:
     """Count how often a launch has said that it waits."""
-    return said.count("waiting for the database") + said.count("waits for the disk")
+    return said.count("for the database: ") + said.count("waits for the disk")
 
 
 def is_sound(path: Path) -> bool:

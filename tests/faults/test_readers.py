@@ -34,7 +34,7 @@ def test_looking_at_a_search_disturbs_nobody(make_victim: MakeVictim, note_fault
         time.sleep(max(0.0, 1 / LOOKS_PER_SECOND - (time.monotonic() - begun)))
     assert victim.finish(launcher) == 0, victim.said()
     assert victim.verdict().is_clean, victim.verdict()
-    waits = victim.said().count("waiting for the database")
+    waits = victim.said().count("for the database: ")
     note_fault("F24", f"Launcher errors 0, waits {waits}, readers' errors {errors} of {looks} looks")
     assert (errors, waits) == (0, 0)
     assert looks > LOOKS_PER_SECOND

@@ -138,7 +138,9 @@ def test_what_was_not_reached_is_measured_next_time_and_what_hung_is_not(fake: F
 
 def test_what_died_is_measured_next_time(fake: Fake) -> None:
     assert fake(bf16="crash")["bf16"].relative is None
+    assert not formats.is_measured(CPU, cache=fake.cache)
     assert fake(bf16={"seconds": 0.5})["bf16"].relative == 0.5
+    assert formats.is_measured(CPU, cache=fake.cache)
 
 
 def test_a_probe_that_dies_says_why(fake: Fake) -> None:

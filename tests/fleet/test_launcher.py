@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from paretosearch.errors import ParetosearchError, StoreAwayError
-from paretosearch.fleet import launcher, spool
+from paretosearch.fleet import patience, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import Outcome, failed
 from paretosearch.recipe import Recipe
@@ -102,7 +102,7 @@ def test_a_trial_whose_workers_die_before_they_begin_is_not_to_blame(bench: Benc
     bench.launch(script, devices=1)
     assert bench.states() == {"COMPLETE": 8}
     assert [a.outcome for a in bench.store.attempts("s", 1)] == ["stopped"] * 5 + ["complete"]
-    assert "trial 1 is tried again: it had not begun: the Worker was killed by SIGKILL" in bench.notes.messages
+    assert "trial 1 is tried again: before it had begun, the Worker was killed by SIGKILL" in bench.notes.messages
 
 
 def test_a_trial_whose_workers_keep_dying_is_given_up_after_three_attempts(bench: Bench) -> None:
@@ -123,6 +123,27 @@ def test_a_signal_stops_asking_and_the_next_launch_finishes(bench: Bench) -> Non
     assert bench.launch(honest) is None
     assert bench.states() == {"COMPLETE": 8}
     assert [a.outcome for a in bench.store.attempts("s", 3)] == ["stopped", "complete"]
+
+
+def test_a_launch_that_continues_a_study_says_what_there_is_of_it(bench: Bench) -> None:
+    def interrupted(assignment: Assignment) -> Outcome:
+        if assignment.trial == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            return Outcome("stopped", message="stopped by the user")
+        return honest(assignment)
+
+    bench.launch(honest, trials=1)
+    assert bench.notes.messages == []
+    bench.launch(interrupted, devices=1)
+    bench.launch(honest)
+    bench.launch(honest, trials=9)
+    bench.launch(honest, trials=9)  # with nothing left to do
+    said = [line for line in bench.notes.messages if line.startswith("continuing")]
+    assert said == [
+        "continuing study 's': 1 of 8 trials are done",
+        "continuing study 's': 3 of 8 trials are done, 1 is tried again",
+        "continuing study 's': 8 of 9 trials are done",
+    ]
 
 
 class Crash(BaseException):
@@ -175,11 +196,29 @@ def test_wishes_are_heard_while_the_database_is_away(bench: Bench, monkeypatch: 
         raise StoreAwayError("the server restarts")
 
     monkeypatch.setattr(Store, "finish_attempt", away)
-    monkeypatch.setattr(launcher, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "AGAIN_SECONDS", 0.01)
     assert bench.launch(honest) == signal.SIGTERM
     said = bench.notes.messages
     assert "stopping after the running epochs; Ctrl-C again stops now" in said
     assert said[-1] == "left while the database was away: the server restarts"
+    monkeypatch.undo()
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+
+
+def test_a_database_that_stays_away_is_given_up_with_what_to_do(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> bool:
+        raise StoreAwayError("the server restarts")
+
+    monkeypatch.setattr(Store, "finish_attempt", away)
+    monkeypatch.setattr(patience, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(patience, "WAIT_SECONDS", 0.05)
+    with pytest.raises(StoreAwayError) as caught:
+        bench.launch(honest)
+    assert str(caught.value) == "gave up after 0 minutes; the same command continues: the server restarts"
+    assert caught.value.exit_code == 69
+    waits = [line for line in bench.notes.messages if "for the database" in line]
+    assert waits == ["waiting up to 0 minutes for the database: the server restarts"]
     monkeypatch.undo()
     assert bench.launch(honest) is None
     assert bench.states() == {"COMPLETE": 8}

@@ -16,9 +16,8 @@ from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import files_of
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.repeats import Repeats
-from paretosearch.fleet.work import MOST_ATTEMPTS, unsettled
 from paretosearch.outcome import Outcome, failed
-from paretosearch.store import AttemptRecord, Store, open_store
+from paretosearch.store import MOST_ATTEMPTS, AttemptRecord, Store, open_store, unsettled
 from paretosearch.store.engine import open_engine
 from paretosearch.testing.fleet import ScriptedFleet, complete, cpu_device
 

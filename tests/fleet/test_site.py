@@ -89,6 +89,29 @@ def test_another_server_at_the_address_is_told_from_ray_at_once(greeting: bytes)
 
 
 @needs_ray
+@pytest.mark.parametrize(
+    ("rays", "ours"),
+    [
+        ("Could not find any running Ray instance. Please", "there is no Ray cluster on this machine; start one with"),
+        ("Found multiple active Ray instances: {'a', 'b'}.", "there are several Ray clusters on this machine; name"),
+    ],
+)
+def test_options_of_rays_own_programs_are_not_quoted(monkeypatch: pytest.MonkeyPatch, rays: str, ours: str) -> None:
+    import ray
+
+    from paretosearch.fleet.nodes import connect
+
+    def init(**_: object) -> None:
+        raise ConnectionError(f"{rays} specify the one to connect to by setting the `--address` flag.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(DeviceError, match=f"^{ours}.* --ray-address HOST:PORT$") as said:
+        connect(None)
+    assert "flag" not in str(said.value)
+
+
+@needs_ray
 def test_a_cluster_of_another_python_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 

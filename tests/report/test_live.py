@@ -79,7 +79,7 @@ def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with LiveView(Console(file=FullDisk()), "study", AXES, 3, DEVICES) as view:
-        view.message("waiting for the database")
+        view.message("the database is back")
         view.message("it is back")
 
 

@@ -18,7 +18,7 @@ from paretosearch.store import StopDecision, Store
 def test_status_counts_what_the_store_holds(store: Store, study: str) -> None:
     status = json.loads(json.dumps(status_json(store, study), allow_nan=False))
     front = store.front(study)
-    assert status["trials"] == {"complete": 56, "running": 0, "dominated": 0, "failed": 4, "stopped": 0}
+    assert status["trials"] == {"complete": 56, "running": 0, "dominated": 0, "failed": 4, "stopped": 0, "lost": 0}
     assert status["front"]["size"] == len(front.points)
     assert status["front"]["hypervolume"] == front.hypervolume
     assert status["device_seconds"] == store.device_seconds(study)
@@ -26,7 +26,24 @@ def test_status_counts_what_the_store_holds(store: Store, study: str) -> None:
 
 def test_failures_come_by_class_with_the_newest_message(store: Store, study: str) -> None:
     [failure] = status_json(store, study)["failures"]
-    assert failure == {"class": "diverged", "attempts": 4, "trial": 59, "message": "=loss is nan in epoch 59"}
+    message = "=loss is nan in epoch 59"
+    assert failure == {"class": "diverged", "tried_again": False, "attempts": 4, "trial": 59, "message": message}
+
+
+def test_what_is_tried_again_is_told_from_what_has_failed(new_store: Callable[[int], Store], study: str) -> None:
+    store = new_store(3)
+    device, killed = store.devices(study)[0], failed("infrastructure", "the Worker was killed by SIGKILL")
+    for trial in (3, 4, 4, 4, 5):
+        store.finish_attempt(store.start_attempt(study, trial, device, Recipe("mnist", "resnet8")), killed)
+    status = status_json(store, study)
+    assert (status["trials"]["failed"], status["trials"]["lost"]) == (1, 2)
+    ends = [(failure["attempts"], failure["trial"], failure["tried_again"]) for failure in status["failures"]]
+    assert ends == [(1, 4, False), (4, 5, True)]
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(status_table(store, study))
+    text = console.export_text()
+    assert "3 complete, 1 failed, 2 to be tried again" in text
+    assert "tried again" in text.partition("failures")[2]
 
 
 def test_devices_say_what_they_did(store: Store, study: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Engine
 
 from paretosearch.errors import StoreError
-from paretosearch.store import Store, default_url, open_store, redacted
+from paretosearch.store import Store, open_store, redacted, storage_url
 from paretosearch.store.complaints import complaint
 from paretosearch.store.engine import open_engine
 from paretosearch.store.migrate import upgrade
@@ -62,11 +62,11 @@ def sqlite_url(path: Path) -> str:
 
 def test_the_default_is_the_environment_or_a_file_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PARETOSEARCH_STORAGE", raising=False)
-    assert default_url() == "sqlite:///paretosearch.db"
+    assert storage_url() == "sqlite:///paretosearch.db"
     monkeypatch.setenv("PARETOSEARCH_STORAGE", "")
-    assert default_url() == "sqlite:///paretosearch.db"
+    assert storage_url() == "sqlite:///paretosearch.db"
     monkeypatch.setenv("PARETOSEARCH_STORAGE", "sqlite:///other.db")
-    assert default_url() == "sqlite:///other.db"
+    assert storage_url() == "sqlite:///other.db"
 
 
 def test_a_store_without_a_url_is_the_default_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import make_url
 
-from paretosearch.errors import StoreError
-from paretosearch.store import default_url, open_store, passwords, redacted
+from paretosearch.errors import StoreAwayError, StoreError
+from paretosearch.store import open_store, passwords, redacted, storage_url
 from paretosearch.testing.postgres import PostgresServer, postgres_server, why_no_postgres
 
 PASSWORD = "s3cr3t @:/%'x"
@@ -43,10 +43,12 @@ def bare(guarded: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("file")
-def test_the_password_of_a_file_opens_the_database(bare: str) -> None:
-    with closing(open_store()) as store:
-        assert store.studies() == ()
-        assert make_url(store.url).password == PASSWORD
+def test_the_password_of_a_file_opens_the_database(bare: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for named in (None, bare):
+        with closing(open_store(named)) as store:
+            assert store.studies() == ()
+            assert make_url(store.url).password == PASSWORD
+    monkeypatch.delenv("PARETOSEARCH_STORAGE_PASSWORD_FILE")
     with pytest.raises(StoreError, match="no password supplied; set the right user and password"):
         open_store(bare)
 
@@ -57,15 +59,17 @@ def test_a_wrong_password_is_said_and_not_shown(file: Path) -> None:
     with pytest.raises(StoreError, match="password authentication failed") as caught:
         open_store()
     assert "wr0ng" not in str(caught.value)
+    assert not isinstance(caught.value, StoreAwayError)  # it would be waited for
 
 
 @pytest.mark.usefixtures("file")
 def test_the_spool_is_the_same_whoever_asks_for_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARETOSEARCH_STORAGE", URL)
-    shown = redacted(default_url())
+    shown = redacted(storage_url())
     assert shown == "postgresql+psycopg://me:***@localhost:1/x"
+    assert redacted(storage_url(URL)) == shown
     monkeypatch.setenv("PARETOSEARCH_STORAGE", "postgresql+psycopg://me:other@localhost:1/x")
-    assert redacted(default_url()) == shown
+    assert redacted(storage_url()) == shown
 
 
 @pytest.mark.parametrize(
@@ -74,7 +78,7 @@ def test_the_spool_is_the_same_whoever_asks_for_its_place(monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("file")
 def test_what_needs_no_password_of_a_file_stays_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARETOSEARCH_STORAGE", url)
-    assert default_url() == url
+    assert storage_url() == storage_url(url) == url
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_a_file_without_a_password_is_named(
     monkeypatch.setenv("PARETOSEARCH_STORAGE", URL)
     file.unlink() if content is None else file.write_bytes(content)
     with pytest.raises(StoreError, match=f"{file}.*{said}"):
-        default_url()
+        storage_url()
 
 
 def test_a_password_that_others_may_read_is_refused_but_where_containers_have_theirs(
@@ -96,7 +100,7 @@ def test_a_password_that_others_may_read_is_refused_but_where_containers_have_th
     monkeypatch.setenv("PARETOSEARCH_STORAGE", URL)
     file.chmod(0o444)
     with pytest.raises(StoreError, match=rf"others may read {file} \(mode 0444\); chmod 600 it") as caught:
-        default_url()
+        storage_url()
     assert PASSWORD not in str(caught.value)
     monkeypatch.setattr(passwords, "SECRETS", file.parent)
-    assert make_url(default_url()).password == PASSWORD
+    assert make_url(storage_url()).password == PASSWORD

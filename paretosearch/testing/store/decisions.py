@@ -59,14 +59,14 @@ class DecisionSuite:
         repeat(store, study, 0, 11, failed("bug", "no"))
         repeat(store, study, 1, 12, complete())
         store.start_attempt(study, 2, CPU, recipe(), "confirm")
-        assert store.counts(study) == Counts(1, 1, 0, 0, 0, {"diverged": 1})
+        assert store.counts(study) == Counts(1, 1, 0, 0, 0, 0, {"diverged": 1})
 
     def test_a_dominated_trial_is_counted_as_such_and_has_no_result(self, store: Store) -> None:
         study = new_study(store)
         attempt = train(store, study, 0, DOMINATED)
         train(store, study, 1, failed("infrastructure", "killed"))
         train(store, study, 1, DOMINATED)
-        assert store.counts(study) == Counts(0, 0, 0, 0, 2, {"infrastructure": 1})
+        assert store.counts(study) == Counts(0, 0, 0, 0, 2, 0, {"infrastructure": 1})
         assert store.completed(study) == ()
         record, *_ = store.attempts(study, 0)
         assert (record.outcome, record.message, record.failure) == ("dominated", DOMINATED.message, None)

@@ -209,7 +209,14 @@ class RecordSuite:
         store.start_attempt(study, 2, CPU, recipe())
         train(store, study, 3, Outcome("stopped"))
         train(store, study, 4, complete(), GPU)
-        assert store.counts(study) == Counts(2, 1, 1, 1, 0, {"infrastructure": 4, "diverged": 1})
+        assert store.counts(study) == Counts(2, 1, 1, 1, 0, 0, {"infrastructure": 4, "diverged": 1})
+
+    def test_a_trial_that_is_to_be_tried_again_is_not_counted_as_failed(self, store: Store) -> None:
+        study = new_study(store)
+        for trial, attempts in ((0, 1), (1, 2), (2, 3)):
+            for _ in range(attempts):
+                train(store, study, trial, failed("infrastructure", "killed"))
+        assert store.counts(study) == Counts(0, 1, 0, 0, 0, 2, {"infrastructure": 6})
 
     def test_device_seconds_are_those_between_start_and_end(self, store: Store) -> None:
         study, seconds = new_study(store), [100.0]
