@@ -23,7 +23,7 @@ from paretosearch.cli.options import (
     Study,
     print_json,
 )
-from paretosearch.errors import ParetosearchError, RecipeError, UsageError
+from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
 #: What `train` says of a Recipe before it trains it.
@@ -168,6 +168,8 @@ def train(
     )
     if as_json:
         print(outcome.to_json())
+    if outcome.failure == "data":
+        raise DataError(outcome.message)
     if outcome.failure == "invalid":
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
@@ -218,6 +220,8 @@ def retime(
 
     found = run(_one_trial(number, trial), study, gpus, cpu, storage, _silent if as_json else show_stage)
     _print_line(Console(stderr=True), found.remark)
+    if found.here.failure == "data":
+        raise DataError(found.here.message)
     if found.here.status != "complete":
         raise UsageError(f"trial {found.trial} cannot be timed here ({found.here.failure}): {found.here.message}")
     shown = found.recorded, found.device_class, found.here, found.here_class

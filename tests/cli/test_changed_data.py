@@ -1,18 +1,22 @@
-"""Images that change between two launches are told, and no results are mixed."""
+"""Images that change between two launches, or go during one, are told, and nothing is mixed or lost."""
 
 import json
 import os
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from paretosearch.testing.checker import read_left
 from paretosearch.testing.commands import STUDY, Run
+from paretosearch.testing.faults import STRIKE
 from paretosearch.testing.images import image_folder
+from paretosearch.testing.nemesis import Victim
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +104,26 @@ def test_a_study_from_before_contents_were_kept_takes_them_over(run: Run, folder
     assert rows(folder, kept) == before
     content = json.loads(before[0][0])[f"folder:{folder}/images"]
     assert content["images"] == {"train": 96, "validation": 12, "test": 12}
+
+
+def test_images_that_go_during_a_launch_end_it_and_cost_no_trial(
+    folder: Path, tmp_path: Path, note_fault: Callable[[str, str], None]
+) -> None:
+    victim = Victim(tmp_path, f"sqlite:///{tmp_path}/store.db", trials=4, cache=folder / "cache")
+    assert victim.launch(variables={STRIKE: json.dumps({"2": "images gone"})}) == 4, victim.said()
+    assert "gets no more work" not in victim.said()
+    *_, before, last = victim.said().splitlines()
+    assert before.endswith("stopped; the next launch goes on with it")
+    images = f"folder:{tmp_path}/images"
+    assert last.startswith("paretosearch: ")
+    assert f"has lost {images} since the launch began ('{images}': there is no such folder;" in last
+    assert last.endswith("; bring the images back, and the same command goes on with every trial")
+    left = read_left(victim.url, victim.name)
+    assert [trial.state for trial in left.trials] == ["COMPLETE", "COMPLETE", "WAITING"]
+    (tmp_path / "images.away").rename(tmp_path / "images")
+    assert victim.launch() == 0, victim.said()
+    left = read_left(victim.url, victim.name)
+    assert [trial.state for trial in left.trials] == ["COMPLETE"] * 4
+    assert [attempt.outcome for attempt in left.attempts_of(2)] == ["stopped", "complete"]
+    assert victim.verdict().is_clean, victim.verdict()
+    note_fault("F27", "images that went during a launch: exit 4, lost 0 of 4 trials")
