@@ -10,8 +10,9 @@ from typing import Any, Literal
 from paretosearch.errors import ParetosearchError
 from paretosearch.possible import check_fields, shown
 
-#: Why an Attempt failed; the first one alone is worth another try.
-FailureClass = Literal["infrastructure", "out_of_memory", "host_memory", "diverged", "invalid", "bug"]
+#: Why an Attempt failed; the first one alone is worth another try. ``data`` is of one that was stopped, since its data
+#: set was not to be had: no fault of the training, and none of the Device.
+FailureClass = Literal["infrastructure", "out_of_memory", "host_memory", "diverged", "invalid", "bug", "data"]
 FAILURE_CLASSES: tuple[FailureClass, ...] = (
     "infrastructure",
     "out_of_memory",
@@ -19,6 +20,7 @@ FAILURE_CLASSES: tuple[FailureClass, ...] = (
     "diverged",
     "invalid",
     "bug",
+    "data",
 )
 
 #: How an Attempt can end: with a result; without one; by the user, to be gone on with; early, since even its best
@@ -130,7 +132,7 @@ class Outcome:
 
     Args:
         status: One of `STATUSES`.
-        failure: Class of the failure; None where nothing failed.
+        failure: Class of the failure; None where nothing failed. One that was stopped may have ``data``.
         message: One line on why there is no result; empty when complete.
         detail: Traceback or last output of a failure; empty when complete.
         train_seconds: Seconds on the training clock: the first objective.

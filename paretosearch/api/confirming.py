@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from paretosearch.api.contents import check_unchanged, contents_of
 from paretosearch.api.fronts import axes_of, open_study
 from paretosearch.api.training import prepare
 from paretosearch.device import Device
@@ -73,6 +74,8 @@ def confirm(
 
     Raises:
         UsageError: If there is no such study, or it has no result.
+        StudyFileError: If its data set holds other images than those that its results are of.
+        DataError: If the data set is not to be had, or not to the end.
         DeviceError: If the devices are of another class than the study's.
         LockedError: If a Launcher runs the study.
     """
@@ -90,8 +93,11 @@ def confirm(
         site.reserve()
         _check_class(store, name, site.devices)
         show_stage("preparing the data set", console.quiet)
-        prepare(results[0].recipe)
-        site.prepare([(results[0].recipe.dataset, results[0].recipe.image_size)])
+        recipes = {(result.recipe.dataset, result.recipe.image_size): result.recipe for result in results}
+        contents = contents_of(map(prepare, recipes.values()))
+        check_unchanged(name, store, contents)
+        store.keep_data_sets(name, contents)
+        site.prepare([(dataset, size, contents[dataset]["digest"]) for dataset, size in recipes])
         for device in site.devices:
             store.add_device(device)
         axes = axes_of(store, name)

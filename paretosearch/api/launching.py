@@ -10,8 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from paretosearch.api.contents import Contents, check_unchanged, contents_of
 from paretosearch.api.ending import all_failed, spent
-from paretosearch.api.preparing import prepare
+from paretosearch.api.preparing import check_networks, gather
 from paretosearch.api.registering import registered
 from paretosearch.api.warming import warm
 from paretosearch.device import Device
@@ -22,7 +23,7 @@ from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.fleet.searching import Searching
-from paretosearch.fleet.site import FleetName, Site, Wish, open_site
+from paretosearch.fleet.site import FleetName, Images, Site, Wish, open_site
 from paretosearch.fleet.work import Work
 from paretosearch.methods import settled_at
 from paretosearch.report.live import LiveView
@@ -85,8 +86,8 @@ def launch(
         The front and how the launch ended.
 
     Raises:
-        StudyFileError: If the study file is wrong, or the study has another space in the store.
-        DataError: If the data set is not to be had.
+        StudyFileError: If the study file is wrong, or the study has another space or other images in the store.
+        DataError: If the data set is not to be had, or not to the end.
         UsageError: If a wish cannot be meant.
         DeviceError: If no device can do what the study asks, or there is no such cluster.
         StoreError: If the database cannot be opened.
@@ -111,17 +112,21 @@ def _launch(
         claim = store.claim(file.name)
         held.callback(claim.release)
         show_stage("preparing the data set", console.quiet)
-        prepare(file.space, console)
-        site.prepare(_data_sets(file.space))
+        images = gather(file.space, console)
+        contents = contents_of(images)
+        check_unchanged(file.name, store, contents)
+        check_networks(file.space, images)
+        site.prepare(_data_sets(file.space, contents))
         devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:
             show_stage("measuring the number formats (once per device)", console.quiet)
         space = registered(file, store, devices[0], console, site.verdicts)
+        store.keep_data_sets(file.name, contents)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
         search.guard(claim.guard)
         if from_study is not None:
-            warm(file.name, from_study, space, search, store, device_class, console)
+            warm(file.name, from_study, space, search, store, device_class, contents, console)
         for name, genome in file.first.items():
             if space.has(genome):
                 search.begin_with(name, genome)
@@ -156,9 +161,9 @@ def _work(file: StudyFile, space: Space, search: Search, store: Store, say: Call
     return [searching, Repeats(file.name, store, wanted, hours)]
 
 
-def _data_sets(space: Space) -> Sequence[tuple[str, int]]:
-    sets = product(space.values_of("dataset"), space.values_of("image_size"))
-    return [(str(name), int(size)) for name, size in sets]
+def _data_sets(space: Space, contents: Contents) -> Sequence[Images]:
+    sets = product(map(str, space.values_of("dataset")), space.values_of("image_size"))
+    return [(name, int(size), contents[name]["digest"]) for name, size in sets]
 
 
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:

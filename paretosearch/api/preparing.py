@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, product
 
 import torch
@@ -18,24 +18,39 @@ from paretosearch.training import build_model
 from paretosearch.training.surgery import Surgeon
 
 
-def prepare(space: Space, console: Console) -> None:
-    """Get and decode the data sets, and build each network once with each pooling.
+def gather(space: Space, console: Console) -> Sequence[data.ImageSet]:
+    """Get and decode the data sets.
 
     Args:
         space: What is searched.
         console: Where to show the decoding, and which files were left out.
 
+    Returns:
+        Each data set at each size.
+
     Raises:
         DataError: If a data set is not to be had.
+    """
+    sizes = product(space.values_of("dataset"), space.values_of("image_size"))
+    return [_load(str(dataset), int(image_size), console) for dataset, image_size in sizes]
+
+
+def check_networks(space: Space, data_sets: Sequence[data.ImageSet]) -> None:
+    """Build each network once with each pooling.
+
+    Args:
+        space: What is searched.
+        data_sets: What `gather` has given.
+
+    Raises:
         RecipeError: If a network does not fit the images, a pooling does not fit the network, a batch is larger
             than what there is to train on, a Method could never act, or the network is not made for one.
     """
     possible = _possible_methods(space)
-    for dataset, image_size in product(space.values_of("dataset"), space.values_of("image_size")):
-        images = _load(str(dataset), int(image_size), console)
+    for images in data_sets:
         _check_batches(space, len(images.train))
         for network, pooling in product(space.values_of("network"), space.values_of("pooling")):
-            changed = {"dataset": dataset, "image_size": image_size, "network": network, "pooling": pooling}
+            changed = {"dataset": images.name, "network": network, "pooling": pooling}
             recipe = space.recipe({**space.corner, **changed})
             model = build_model(recipe, images, methods.active(recipe))
             example = torch.zeros(2, images.channels, images.image_size, images.image_size)

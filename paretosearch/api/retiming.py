@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 from typing import Any
 
+from paretosearch.api.contents import remark
 from paretosearch.api.fronts import attempts_of, open_study
 from paretosearch.api.training import ATTEMPT, one_wish, prepare, run_alone, taken
 from paretosearch.errors import UsageError
@@ -26,6 +27,7 @@ class Retimed:
         recorded: How its training went.
         here_class: Class of the device that it was timed on.
         here: The same training with the seconds of that device; a failed Outcome if it cannot be timed there.
+        remark: How the data set differs from what the trial was trained with; empty if it does not.
     """
 
     trial: int
@@ -33,6 +35,7 @@ class Retimed:
     recorded: Outcome
     here_class: str
     here: Outcome
+    remark: str = ""
 
 
 def retime(
@@ -70,10 +73,10 @@ def retime(
         recorded = _outcome(store, attempt)
     with taken(wish) as device:
         on_stage("preparing the data set")
-        prepare(attempt.recipe)
+        different = remark(prepare(attempt.recipe), name, storage)
         on_stage(f"starting a Worker on {device.label} that times some steps of every phase")
         here = run_alone(device, Assignment(ATTEMPT, trial, attempt.recipe, replay=recorded))
-    return Retimed(trial, attempt.device_class, recorded, device.device_class, here)
+    return Retimed(trial, attempt.device_class, recorded, device.device_class, here, different)
 
 
 def _finished(store: Store, study: str, trial: int) -> AttemptRecord:

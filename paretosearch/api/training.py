@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from paretosearch.device import Device
 from paretosearch.errors import UsageError
@@ -17,6 +18,9 @@ from paretosearch.fleet.base import Assignment, Fleet, Lost, Progress, Retired, 
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
+
+if TYPE_CHECKING:
+    from paretosearch.data import ImageSet
 
 #: Number of the one Attempt in its own spool.
 ATTEMPT = 0
@@ -30,6 +34,7 @@ def train(
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
     on_start: Callable[[Device], None] = lambda _: None,
     on_stage: Callable[[str], None] = lambda _: None,
+    on_data: Callable[[ImageSet], None] = lambda _: None,
 ) -> Outcome:
     """Train one Recipe here, look at the test split, and keep the weights.
 
@@ -41,6 +46,7 @@ def train(
         on_epoch: Called after every epoch.
         on_start: Called once the device is taken.
         on_stage: Called with what comes next, before everything that takes long.
+        on_data: Called with the data set, before anything is trained.
 
     Returns:
         The Outcome, complete or failed, with `test_accuracy`.
@@ -54,7 +60,7 @@ def train(
     with _folder(out) if out is not None else nullcontext(), taken(wish) as device:
         on_start(device)
         on_stage("preparing the data set")
-        prepare(recipe)
+        on_data(prepare(recipe))
         compiling = " and compiling the network" if recipe.compile != "off" else ""
         on_stage(f"starting a Worker on {device.label}{compiling}")
         outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), on_epoch)
@@ -115,13 +121,13 @@ def _make_folder(out: Path) -> None:
         raise UsageError(f"cannot write in the folder {out}")
 
 
-def prepare(recipe: Recipe) -> None:
+def prepare(recipe: Recipe) -> ImageSet:
     """Say what is wrong with the names in a Recipe, and get its data, before a Worker starts."""
     from paretosearch import data, methods, nets
 
     nets.check_name(recipe.network)
     methods.active(recipe)
-    data.load(recipe.dataset, recipe.image_size)
+    return data.load(recipe.dataset, recipe.image_size)
 
 
 def run_alone(

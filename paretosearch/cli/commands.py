@@ -26,7 +26,7 @@ from paretosearch.cli.options import (
     whole_number,
 )
 from paretosearch.cli.values import whole
-from paretosearch.errors import ParetosearchError, RecipeError, UsageError
+from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
 #: What `train` says of a Recipe before it trains it.
@@ -132,6 +132,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train one Recipe, look at the test split, keep the weights."""
+    from paretosearch.api.contents import remark
     from paretosearch.api.fronts import chosen_recipe
     from paretosearch.api.training import train as run
     from paretosearch.report.shapes import shape_lines
@@ -149,9 +150,12 @@ def train(
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
         on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
         on_stage=_silent if as_json else show_stage,
+        on_data=lambda images: _print_line(console, remark(images, study, storage) if trial is not None else ""),
     )
     if as_json:
         print(outcome.to_json())
+    if outcome.failure == "data":
+        raise DataError(outcome.message)
     if outcome.failure == "invalid":
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
@@ -170,6 +174,12 @@ def train(
 def _epoch_line(epoch: EpochResult, epochs: int) -> str:
     accuracy = f"accuracy {100 * epoch.accuracy:.2f} %"
     return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
+
+
+def _print_line(console: Console, line: str) -> None:
+    """Print a line as it is, however long, if there is one."""
+    if line:
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
 
 
 def _silent(_: str) -> None:
@@ -196,6 +206,9 @@ def retime(
     from paretosearch.report.stages import show_stage
 
     found = run(_one_trial(number, trial), study, gpus, cpu, storage, _silent if as_json else show_stage)
+    _print_line(Console(stderr=True), found.remark)
+    if found.here.failure == "data":
+        raise DataError(found.here.message)
     if found.here.status != "complete":
         raise UsageError(f"trial {found.trial} cannot be timed here ({found.here.failure}): {found.here.message}")
     shown = found.recorded, found.device_class, found.here, found.here_class

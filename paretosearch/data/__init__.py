@@ -35,24 +35,27 @@ def check_name(name: str) -> None:
         raise DataError(f"there is no data set {name!r}{suggest(name, (*KNOWN, 'folder:PATH'))}")
 
 
-def load(name: str, image_size: int = 0, progress: Progress | None = None) -> ImageSet:
+def load(name: str, image_size: int = 0, progress: Progress | None = None, digest: str | None = None) -> ImageSet:
     """Load a data set; the first time this fetches and decodes it, from then on it maps the result.
 
     Args:
         name: Name as a study file writes it.
         image_size: Edge of the images in pixels; 0 is the data set's own, and 64 for a folder.
         progress: Told what is being done, how many images are done, and how many there are.
+        digest: What its digest has to be, as that of the set that a launch began with; None is any.
 
     Returns:
         The data set. Its splits are the same for everybody.
 
     Raises:
-        DataError: If the name is unknown, or the images are not to be had.
+        DataError: If the name is unknown, the images are not to be had, or they are others.
     """
     check_name(name)
-    if name.startswith(PREFIX):
-        return load_folder(name, image_size, progress)
-    return load_known(KNOWN[name], image_size)
+    is_folder = name.startswith(PREFIX)
+    images = load_folder(name, image_size, progress) if is_folder else load_known(KNOWN[name], image_size)
+    if digest not in (None, images.digest):
+        raise DataError(f"{name} holds other images than those that the launch began with")
+    return images
 
 
 def where(name: str) -> str | None:

@@ -44,6 +44,7 @@ class Decoded:
         parts: For each of ``PARTS``, the indices of its images.
         flip: Whether a mirrored image is still of its class.
         left_out: Files that could not be read.
+        digest: See `ImageSet`; empty where that is known without a look at the images.
     """
 
     classes: tuple[str, ...]
@@ -52,6 +53,7 @@ class Decoded:
     parts: Mapping[str, NDArray[np.int64]]
     flip: bool
     left_out: tuple[str, ...] = ()
+    digest: str = ""
 
 
 def home() -> Path:
@@ -126,7 +128,8 @@ def _write_entry(folder: Path, decoded: Decoded) -> None:
         _write_array(folder / f"{part}-images.npy", decoded.images, index)
         _write_array(folder / f"{part}-labels.npy", decoded.labels.astype(np.int64), index)
     mean, std = _statistics(decoded.images, decoded.parts["train"])
-    facts = {"classes": decoded.classes, "mean": mean, "std": std, "flip": decoded.flip, "left_out": decoded.left_out}
+    kept = {name: getattr(decoded, name) for name in ("classes", "flip", "left_out", "digest")}
+    facts = {**kept, "mean": mean, "std": std}
     with (folder / "facts.json").open("w") as file:
         json.dump(facts, file)
         file.flush()
@@ -169,7 +172,8 @@ def _open_entry(entry: Path, name: str) -> ImageSet:
         facts = json.loads((entry / "facts.json").read_text())
         splits = {part: Split(_mapped(entry / f"{part}-images.npy"), _labels(entry, part)) for part in PARTS}
         mean, std, classes, left_out = (tuple(facts[key]) for key in ("mean", "std", "classes", "left_out"))
-        return ImageSet(name, classes, mean=mean, std=std, flip=facts["flip"], left_out=left_out, **splits)
+        flip, digest = facts["flip"], facts.get("digest", "")
+        return ImageSet(name, classes, mean=mean, std=std, flip=flip, left_out=left_out, digest=digest, **splits)
     except (ValueError, KeyError, TypeError, FileNotFoundError) as error:
         raise DataError(f"{name}: {entry} is damaged ({error}); delete this folder and try again") from error
 

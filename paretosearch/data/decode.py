@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -57,7 +58,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
 
 
-def decode_all(files: Sequence[Path], size: int, out: Path, progress: Progress | None) -> NDArray[np.bool_]:
+def decode_all(files: Sequence[Path], size: int, out: Path, progress: Progress | None) -> Sequence[bytes]:
     """Decode files with all cores that this process may use.
 
     Args:
@@ -67,46 +68,47 @@ def decode_all(files: Sequence[Path], size: int, out: Path, progress: Progress |
         progress: Told about every few files.
 
     Returns:
-        Which files could be read (N,).
+        SHA-256 of each file (N,), empty where it could not be read.
 
     Raises:
         OSError: If ``out`` cannot be written.
     """
-    readable = np.zeros(len(files), np.bool_)
+    sums: list[bytes] = []
     with out.open("wb") as target, ThreadPoolExecutor(_cores()) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd files are no news to the user
         os.truncate(target.fileno(), len(files) * size * size * 3)
         work = partial(_decode_some, files, size, target.fileno())
         try:
-            for start, some in zip(starts := _starts(files), pool.map(work, starts), strict=True):
-                readable[start : start + len(some)] = some
+            for some in pool.map(work, range(0, len(files), FILES_AT_ONCE)):
+                sums += some
                 if progress is not None:
-                    progress("decoding images", start + len(some), len(files))
+                    progress("decoding images", len(sums), len(files))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return readable
+    return sums
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _starts(files: Sequence[Path]) -> range:
-    return range(0, len(files), FILES_AT_ONCE)
-
-
-def _decode_some(files: Sequence[Path], size: int, target: int, start: int) -> list[bool]:
-    readable = []
+def _decode_some(files: Sequence[Path], size: int, target: int, start: int) -> list[bytes]:
+    sums = []
     for number, path in enumerate(files[start : start + FILES_AT_ONCE], start):
         try:
             pixels = decode(path, size)
+            sums.append(_sum(path))
         except Exception:  # Pillow raises nearly anything on a damaged file
-            readable.append(False)
+            sums.append(b"")
             continue
         _write_at(target, memoryview(pixels.tobytes()), number * size * size * 3)
-        readable.append(True)
-    return readable
+    return sums
+
+
+def _sum(path: Path) -> bytes:
+    with path.open("rb") as file:  # which is in memory, as it has just been decoded
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _write_at(target: int, data: memoryview, offset: int) -> None:

@@ -23,6 +23,9 @@ PREFIX = "folder:"
 #: Edge of the images where a Recipe does not say.
 DEFAULT_SIZE = 64
 
+#: Part of every key: raise it when more is kept beside the arrays; entries of 1 have no digest.
+_KEPT = 2
+
 #: What is taken of every class for a split that the folder does not bring.
 _SHARES = {"test": TEST_SHARE, "validation": VALIDATION_SHARE}
 
@@ -40,7 +43,7 @@ def check_folder(name: str) -> Path:
         DataError: If there is no such folder.
     """
     path = Path(name.removeprefix(PREFIX)).expanduser()
-    if name == PREFIX or not path.is_dir():
+    if name == PREFIX or not os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a disk was pulled out
         raise DataError(f"{name!r}: there is no such folder; write folder:PATH, with one folder of images per class")
     return path
 
@@ -57,22 +60,30 @@ def load_folder(name: str, image_size: int, progress: Progress | None) -> ImageS
         The data set, in RGB.
 
     Raises:
-        DataError: If the folder is missing, empty, of one class, or has too few images that can be read.
+        DataError: If the folder is missing, empty, of one class, or has too few images that can be read, or if its
+            files change while they are decoded.
     """
     path = check_folder(name)
     size = image_size or DEFAULT_SIZE
-    try:
-        listing = list_folder(path)
-    except OSError as error:
-        raise DataError(f"{name}: {error.filename} cannot be read: {error.strerror}") from error
+    listing = _listed(name, path)
     if len(listing.classes) < 2:
         raise DataError(f"{name}: {_too_few(listing)}; give each of two or more classes its own folder of images in it")
-    key = f"{VERSION}-{listing.digest[:32]}"
+    key = f"{VERSION}.{_KEPT}-{listing.digest[:32]}"
 
     def make(scratch: Path) -> Decoded:
-        return _decode(name, path, listing, size, scratch, progress)
+        decoded = _decode(name, path, listing, size, scratch, progress)
+        if _listed(name, path).digest != listing.digest:  # or what is kept under the key would be only a part of it
+            raise DataError(f"{name}: files came, went or were written while they were decoded; try again after that")
+        return decoded
 
     return cached(name, _group(path, size), key, make, private=True)
+
+
+def _listed(name: str, path: Path) -> Listing:
+    try:
+        return list_folder(path)
+    except OSError as error:
+        raise DataError(f"{name}: {error.filename} cannot be read: {error.strerror}") from error
 
 
 def _too_few(listing: Listing) -> str:
@@ -89,7 +100,8 @@ def _group(path: Path, size: int) -> str:
 
 def _decode(name: str, path: Path, listing: Listing, size: int, scratch: Path, progress: Progress | None) -> Decoded:
     files = [path / file.relative for file in listing.files]
-    readable = decode_all(files, size, scratch / "pixels", progress)
+    sums = decode_all(files, size, scratch / "pixels", progress)
+    readable = np.array([bool(content) for content in sums], np.bool_)
     if not readable.any():
         example = f", such as {listing.files[0].relative}" if files else ""
         raise DataError(f"{name}: none of its {len(files)} files is an image that can be read{example}")
@@ -97,7 +109,20 @@ def _decode(name: str, path: Path, listing: Listing, size: int, scratch: Path, p
     labels = np.array([file.label for file in listing.files], np.int64)
     left_out = [file.relative for file, ok in zip(listing.files, readable, strict=True) if not ok]
     names = tuple(map(_printable, sorted([*left_out, *listing.stray])))
-    return Decoded(listing.classes, images, labels, _parts(name, listing, labels, readable), flip=True, left_out=names)
+    parts = _parts(name, listing, labels, readable)
+    return Decoded(listing.classes, images, labels, parts, True, names, _digest(listing, sums))
+
+
+def _digest(listing: Listing, sums: Sequence[bytes]) -> str:
+    """Name all that a training sees of the files: their bytes, order, class and split, and not their names and times.
+
+    So a copy of the folder has the same digest on any machine, with any version of Pillow, and at any image size.
+    """
+    content = hashlib.sha256()
+    for file, one in zip(listing.files, sums, strict=True):
+        if one:
+            content.update(f"{file.label} {file.pool} {one.hex()}\n".encode())
+    return content.hexdigest()
 
 
 def _parts(

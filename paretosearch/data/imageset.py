@@ -37,6 +37,7 @@ class ImageSet:
         std: Standard deviation of each channel of ``train``, in units of [0, 1], never 0.
         flip: Whether a mirrored image is still of its class.
         left_out: Files of a folder that could not be read, relative to it.
+        digest: Name of its content: the same wherever trainings see the same images in the same splits.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ImageSet:
     std: tuple[float, ...]
     flip: bool
     left_out: tuple[str, ...] = ()
+    digest: str = ""
 
     @property
     def channels(self) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +81,12 @@ class Known:
         """Say where torchvision keeps the files of the set."""
         kind = self._kind()
         return root / self.reader / "raw" if hasattr(kind, "mirrors") else root / getattr(kind, "base_folder", "")
+
+    @property
+    def digest(self) -> str:
+        """Name of its content, which the sums of its files are."""
+        sums = sorted(self.sha256.items()) or ARCHIVE_SHA256[self.name]
+        return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
 
     @property
     def addresses(self) -> tuple[str, ...]:

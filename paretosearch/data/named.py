@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -30,7 +32,8 @@ def load_known(known: Known, image_size: int) -> ImageSet:
         DataError: If it is not to be had.
     """
     size = image_size or known.image_size
-    return cached(known.name, f"{known.name}-{size}px", str(VERSION), lambda _: _decode(known, size))
+    images = cached(known.name, f"{known.name}-{size}px", str(VERSION), lambda _: _decode(known, size))
+    return replace(images, digest=known.digest)
 
 
 def _decode(known: Known, size: int) -> Decoded:

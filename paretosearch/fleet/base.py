@@ -26,6 +26,7 @@ class Assignment:
         purpose: Why it is made.
         checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the last one; an
             Attempt with the same Trial, Recipe and class of device goes on from it. None writes and reads none.
+        data_digest: Digest of the data set that the launch was prepared with; another one is refused. None is any.
     """
 
     attempt: int
@@ -36,6 +37,7 @@ class Assignment:
     replay: Outcome | None = None
     purpose: Purpose = "search"
     checkpoint_seconds: float | None = None
+    data_digest: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""

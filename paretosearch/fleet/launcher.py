@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from paretosearch.device import Device
-from paretosearch.errors import ParetosearchError, StoreAwayError
+from paretosearch.errors import DataError, ParetosearchError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
+from paretosearch.fleet.losses import DataLosses
 from paretosearch.fleet.patience import Patience
 from paretosearch.fleet.signals import Signals
 from paretosearch.fleet.waiting import WaitingList
@@ -80,6 +81,9 @@ class Launcher:
         self._patience = Patience(self._signals, watcher.message, self._pass_on_stops)
         self._blameless: dict[int, str] = {}  # why the last trials failed by no fault of their own
         self._waiting_for_disk: set[int] = set()
+        self._digests: dict[str, str] = {}  # of the data sets that the study's results are of
+        self._losses = DataLosses()
+        self._has_lost_all = False
 
     def run(self) -> int | None:
         """Work until there is nothing left to do.
@@ -88,6 +92,7 @@ class Launcher:
             The signal that ended it early, or None.
 
         Raises:
+            DataError: If the data set is not to be had any more where there are Devices.
             DeviceError: If no Device is left, since their Workers do not start or keep dying.
             ParetosearchError: If one trial after another fails by no fault of its own.
             StoreAwayError: If the database is away for too long.
@@ -100,6 +105,8 @@ class Launcher:
                 if not self._signals:
                     raise
                 self._watcher.message(f"left while the database was away: {error}")
+        if self._has_lost_all and not self._signals:
+            raise DataError(f"{self._losses}; bring the images back, and the same command goes on with every trial")
         if self._is_broken:
             trial, message = self._blameless.popitem()
             raise ParetosearchError(
@@ -142,11 +149,18 @@ class Launcher:
     def _keep_going(self) -> bool:
         """Give idle Devices work, or pass on a wish to stop; says whether anything is still running."""
         self._pass_on_stops()
-        for device in self._fleet.idle():
+        for device in self._able():
             ticket = None if self._signals or self._is_broken else self._next_ticket(device)
             if ticket is not None:
                 self._assign(device, ticket)
-        return self._fleet.is_busy()
+        if self._fleet.is_busy():
+            return True
+        self._has_lost_all = bool(self._losses) and not self._able()
+        return False
+
+    def _able(self) -> Sequence[Device]:
+        """List the idle Devices whose host has the data."""
+        return self._losses.spared(self._fleet.idle())
 
     def _pass_on_stops(self) -> None:
         if len(self._signals) == self._stops_passed_on:
@@ -162,7 +176,7 @@ class Launcher:
 
     def _is_alone(self) -> bool:
         """Whether no other Device has, or could have, anything to do."""
-        return not self._fleet.is_busy() and len(self._fleet.idle()) <= 1
+        return not self._fleet.is_busy() and len(self._able()) <= 1
 
     def _fresh_ticket(self) -> Ticket | None:
         tickets = (self._patiently(source.next) for source in self._work.values())
@@ -193,6 +207,7 @@ class Launcher:
             with_test,
             purpose=ticket.purpose,
             checkpoint_seconds=self._checkpoint_seconds,
+            data_digest=self._digests.get(ticket.recipe.dataset),
         )
         self._fleet.assign(device, assignment)
         self._watcher.started(device, ticket.trial, ticket.recipe, ticket.purpose)
@@ -203,6 +218,7 @@ class Launcher:
         elif isinstance(event, Waiting):
             self._waits_for_disk(event)
         elif isinstance(event, Joined):
+            self._losses.make_good(event.device)  # it has the data, or it would not be here
             self._patiently(lambda: self._store.add_device(event.device))
             self._watcher.joined(event.device)
         elif isinstance(event, Progress):
@@ -228,19 +244,27 @@ class Launcher:
         self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome))
         settled = self._patiently(lambda: self._work[assignment.purpose].settle(device, assignment, outcome))
         self._count_blameless(assignment, outcome, settled)
+        if outcome.failure == "data":
+            self._lost_data(device, assignment, outcome)
         if settled.again:
             ticket = Ticket(assignment.trial, assignment.recipe, assignment.purpose)
             if outcome.failure == "infrastructure":
                 self._waiting.put_lost(ticket, device if len(self._fleet.devices) > 1 else None)
             else:
                 self._waiting.put(ticket)
-        if settled.again and not self._signals:
+        if settled.again and not self._signals and self._losses.spared(self._fleet.devices):
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
             self._watcher.finished(device, assignment.trial, outcome, settled.on_front)
         if settled.on_front:
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
+
+    def _lost_data(self, device: Device, assignment: Assignment, outcome: Outcome) -> None:
+        """Let nothing more begin on a machine that has lost the data; what runs there has read it before."""
+        said = self._losses.note(device, assignment, outcome)
+        if self._fleet.is_busy() or self._able():
+            self._watcher.message(f"{said}; what is being trained goes on, and nothing more begins there")
 
     def _count_blameless(self, assignment: Assignment, outcome: Outcome, settled: Settled) -> None:
         if outcome.failure in ("bug", "infrastructure") and not settled.again:
@@ -262,6 +286,9 @@ class Launcher:
     def _recover(self) -> None:
         """Bring a study that was stopped or killed to a state from which it can go on; harmless to repeat."""
         self._waiting.clear()
+        study = self._store.study(self._study)
+        known = (study and study.data_sets) or {}
+        self._digests = {name: content["digest"] for name, content in known.items()}
         for record in self._store.running_attempts(self._study):
             outcome = spool.read(self._folder, record.id) or Outcome("stopped", message="the Launcher died")
             self._store.finish_attempt(record.id, outcome)

@@ -18,8 +18,8 @@ from paretosearch.fleet.local import LocalFleet
 #: Who runs the Workers.
 FleetName = Literal["local", "ray"]
 
-#: Name and image size of a data set.
-Images = tuple[str, int]
+#: Name and image size of a data set, and its digest; None is any.
+Images = tuple[str, int, str | None]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Site(Protocol):
         """Get data sets, which this machine has by now, to every machine that trains.
 
         Raises:
-            DataError: If no machine can get them.
+            DataError: If no machine can get them, or all have others of the same name.
         """
 
     def verdicts(self, device: Device, names: Sequence[str]) -> Mapping[str, formats.Verdict]:

@@ -212,19 +212,19 @@ def _taken_again(device: Device) -> object:
         time.sleep(0.1)
 
 
-def prepare(home: str, data_sets: Sequence[tuple[str, int]]) -> None:
+def prepare(home: str, data_sets: Sequence[tuple[str, int, str | None]]) -> None:
     """Get data sets to this node.
 
     Args:
         home: As for a Station.
-        data_sets: Name and image size of each.
+        data_sets: Name, image size and digest of each; None is any.
 
     Raises:
-        DataError: If one is not to be had here.
+        DataError: If one is not to be had here, or holds other images.
     """
     from paretosearch import data
 
     with suppress(OSError):
         os.chdir(home)
-    for name, image_size in data_sets:
-        data.load(name, image_size)
+    for name, image_size, digest in data_sets:
+        data.load(name, image_size, digest=digest)

@@ -168,6 +168,8 @@ class _Worker:
             return self._trained(assignment)
         except _StoppedError as stop:
             return self._ended_early(str(stop))
+        except DataError as error:  # no fault of the Recipe, which is to be trained when the images are back
+            return Outcome("stopped", "data", str(error), traceback.format_exc())
         except Exception as error:  # whatever a Recipe raises costs only itself
             detail = traceback.format_exc()
             log(detail)
@@ -186,7 +188,7 @@ class _Worker:
         _release_memory()
         recipe, device = assignment.recipe, torch_device(self._device)
         self._last_epoch, self._epochs = recipe.epochs, []
-        images = _images(recipe.dataset, recipe.image_size)
+        images = _images(recipe.dataset, recipe.image_size, assignment.data_digest)
         self._watch = Watch(self._device)
         if assignment.replay is not None:
             return self._watched(replay(recipe, images, device, assignment.replay))
@@ -262,10 +264,10 @@ def _keep(model: nn.Module, recipe: Recipe, folder: Path) -> None:
 
 
 @lru_cache(maxsize=1)
-def _images(dataset: str, image_size: int) -> ImageSet:
+def _images(dataset: str, image_size: int, digest: str | None) -> ImageSet:
     from paretosearch import data
 
-    return data.load(dataset, image_size)
+    return data.load(dataset, image_size, digest=digest)
 
 
 def failure_class(error: Exception) -> FailureClass:
@@ -281,5 +283,5 @@ def failure_class(error: Exception) -> FailureClass:
         return "diverged"
     if isinstance(error, RecipeError):
         return "invalid"
-    of_the_host = isinstance(error, OSError | DataError | DeviceError) or "CUDA error" in said
+    of_the_host = isinstance(error, OSError | DeviceError) or "CUDA error" in said
     return "infrastructure" if of_the_host else "bug"

@@ -28,6 +28,8 @@ class StudyRecord:
         number_formats: What the device makes of each of the study's number formats, by name: ``relative``, seconds of a
             step relative to fp32, None if not measured; ``reason`` to leave it out; ``slow``, whether that is its speed
             alone. Empty if nothing had to be measured, or the study is older than this.
+        data_sets: What each of its data sets holds, by name: ``digest``; ``images`` of each split; ``classes``. None if
+            the study is older than this, until it is launched again.
     """
 
     name: str
@@ -40,6 +42,7 @@ class StudyRecord:
     versions: Mapping[str, str]
     created: datetime
     number_formats: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    data_sets: Mapping[str, Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,17 @@ class Store:
             plain = {name: dict(getattr(record, name)) for name in ("space", "versions", "number_formats")}
             session.add(StudyRow(**{**vars(record), **plain}))
 
+    def keep_data_sets(self, study: str, data_sets: Mapping[str, Mapping[str, Any]]) -> None:
+        """Note what the data sets of a study hold; one of which that is known stays as it is.
+
+        Args:
+            study: Name of the study.
+            data_sets: As in a `StudyRecord`.
+        """
+        with self._writing() as session:
+            row = queries.require_study(session, study, lock=True)
+            row.data_sets = {**data_sets, **(row.data_sets or {})}
+
     def study(self, name: str) -> StudyRecord | None:
         """Give a study; None if there is none of that name."""
         with self._reading() as session:

@@ -69,6 +69,7 @@ class StudyRow(Base):
     versions: Mapped[dict[str, Any]]
     created: Mapped[datetime]
     number_formats: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    data_sets: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DeviceRow(Base):

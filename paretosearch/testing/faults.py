@@ -92,6 +92,14 @@ def _bug() -> None:
     raise ZeroDivisionError("what should never have happened")
 
 
+def _images_gone() -> None:
+    """Take the images away from a Worker, as if it had just been started in place of another."""
+    from paretosearch.fleet import worker
+
+    Path("images").rename("images.away")
+    worker._images.cache_clear()
+
+
 #: What may happen to a training.
 STRIKES: dict[str, Callable[[], object]] = {
     "device memory": _out_of_device_memory,
@@ -102,6 +110,7 @@ STRIKES: dict[str, Callable[[], object]] = {
     "abort": os.abort,
     "segmentation fault": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "exit": partial(os._exit, 3),
+    "images gone": _images_gone,
 }
 
 

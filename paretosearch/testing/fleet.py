@@ -140,6 +140,18 @@ class FleetSuite:
         right = _outcome(folder, 2)
         assert right.status == "complete"
 
+    def test_a_training_without_its_images_is_stopped_by_no_fault_of_its_own(
+        self, fleet: Fleet, folder: Path, recipe: Recipe
+    ) -> None:
+        run(fleet, Assignment(1, 0, replace(recipe, dataset="folder:/no/such")))
+        run(fleet, Assignment(2, 0, recipe, data_digest="of other images"))
+        gone, other = _outcome(folder, 1), _outcome(folder, 2)
+        assert [(outcome.status, outcome.failure) for outcome in (gone, other)] == [("stopped", "data")] * 2
+        assert gone.message.startswith("'folder:/no/such': there is no such folder")
+        assert other.message == f"{recipe.dataset} holds other images than those that the launch began with"
+        run(fleet, Assignment(3, 0, recipe))
+        assert _outcome(folder, 3).status == "complete"
+
     def test_a_killed_worker_is_lost_and_replaced(
         self, fleet: Fleet, folder: Path, recipe: Recipe, kill: Callable[[], None]
     ) -> None:

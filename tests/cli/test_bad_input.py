@@ -144,8 +144,8 @@ def test_looking_where_nothing_was_launched(run: Run, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("launched")
 def test_a_study_or_trial_that_is_not_in_the_store(run: Run) -> None:
     refused(run("front", "tyni"), 2, "tyni", "tiny")
-    refused(run("train", "--trial", "99", "--cpu", "1"), 2, "99")
-    refused(run("retime", "--trial", "99", "--cpu", "1"), 2, "no trial 99", "it has trials 0 to 5")
+    refused(run("train", "--study", "tiny", "--trial", "99", "--cpu", "1"), 2, "99")
+    refused(run("retime", "--study", "tiny", "--trial", "99", "--cpu", "1"), 2, "no trial 99", "it has trials 0 to 5")
     refused(run("retime", "--trial", "0", "--cpu", "2"), 2, "retime takes one device")
     refused(run("train"), 2, "RECIPE.json")
     refused(run("train", "no-such.json"), 2, "no-such.json")

@@ -1,9 +1,11 @@
 """A data set made of a folder of image files."""
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +264,88 @@ def test_a_folder_is_decoded_once_until_it_changes(tmp_path: Path, data_home: Pa
     assert count() == 1
     assert count() == 0
     assert len(list((data_home / "arrays").glob("folder-set-*/*"))) == 1, "outdated arrays were kept"
+
+
+def digest(folder: Path, size: int = 8) -> str:
+    return load(f"folder:{folder}", size).digest
+
+
+def test_copies_of_a_folder_have_one_digest_whatever_their_times_names_and_size(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "set")
+    before = digest(folder)
+    copy = tmp_path / "elsewhere" / "copy"
+    shutil.copytree(folder, copy)
+    os.utime(copy / "cat" / "003.png", (1, 1))
+    (copy / "cat" / "009.png").rename(copy / "cat" / "last.png")
+    (copy / "dog").rename(copy / "hound")
+    (copy / "cat" / "notes.txt").write_text("a cat")
+    (copy / "README.md").write_text("cats")
+    assert digest(copy) == digest(copy, 16) == before
+
+
+def exchange(one: Path, other: Path) -> None:
+    one.rename(one.with_name("between"))
+    other.rename(one)
+    one.with_name("between").rename(other)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: (folder / "cat" / "003.png").unlink(),
+        lambda folder: shutil.copy(folder / "cat" / "003.png", folder / "cat" / "new.png"),
+        lambda folder: Image.new("RGB", (8, 8)).save(folder / "cat" / "003.png"),
+        lambda folder: (folder / "cat" / "003.png").write_bytes(b"damaged"),
+        lambda folder: (folder / "cat" / "003.png").rename(folder / "dog" / "new.png"),
+        lambda folder: (folder / "cat" / "009.png").rename(folder / "dog" / "-first.png"),
+        lambda folder: exchange(folder / "cat" / "003.png", folder / "dog" / "003.png"),
+        lambda folder: exchange(folder / "cat" / "003.png", folder / "cat" / "005.png"),
+        lambda folder: fill(folder, ("ape",)),
+        lambda folder: [fill(folder / part, count=5) for part in ("train", "test")],
+    ],
+    ids=[
+        "less",
+        "more",
+        "other",
+        "damaged",
+        "moved",
+        "moved to its neighbour",
+        "other classes",
+        "other splits",
+        "new class",
+        "divided",
+    ],
+)
+def test_every_change_of_what_a_training_sees_changes_the_digest(
+    tmp_path: Path, change: Callable[[Path], object]
+) -> None:
+    folder = fill(tmp_path / "set")
+    before = digest(folder)
+    change(folder)
+    assert digest(folder) != before
+    with pytest.raises(DataError, match="holds other images than those that the launch began with"):
+        load(f"folder:{folder}", 8, digest=before)
+
+
+def test_an_image_that_moves_to_another_split_changes_the_digest(tmp_path: Path) -> None:
+    for part in ("train", "val", "test"):
+        fill(tmp_path / "set" / part, count=5)
+    before = digest(tmp_path / "set")
+    (tmp_path / "set" / "train" / "cat" / "000.png").rename(tmp_path / "set" / "test" / "cat" / "last.png")
+    assert digest(tmp_path / "set") != before
+
+
+def test_images_that_go_while_they_are_decoded_are_not_kept_as_if_that_were_all(
+    tmp_path: Path, data_home: Path
+) -> None:
+    folder = fill(tmp_path / "set", count=50)
+    before = digest(folder)
+    shutil.rmtree(data_home)
+    late = folder / "dog" / "049.png"
+    with pytest.raises(DataError, match="files came, went or were written while they were decoded; try again"):
+        load(f"folder:{folder}", 8, lambda *_: late.exists() and late.rename(tmp_path / "late.png"))
+    (tmp_path / "late.png").rename(late)
+    assert digest(folder) == before
 
 
 def test_progress_reaches_the_end(tmp_path: Path) -> None:

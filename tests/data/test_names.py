@@ -1,10 +1,12 @@
 """Data sets by name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from paretosearch import data
+from paretosearch.data.known import KNOWN
 from paretosearch.errors import DataError
 from paretosearch.testing.images import image_folder
 
@@ -33,6 +35,15 @@ def test_an_unknown_name_is_one_line_with_a_way_out(name: str, message: str) -> 
     for function in (data.check_name, data.load, data.fetch, data.where):
         with pytest.raises(DataError, match=message):
             function(name)
+
+
+def test_the_digest_of_a_named_set_is_that_of_its_pinned_files() -> None:
+    digests = {name: known.digest for name, known in KNOWN.items()}
+    assert len(set(digests.values())) == len(KNOWN)
+    changed = replace(KNOWN["mnist"], sha256={**KNOWN["mnist"].sha256, "train-images-idx3-ubyte": "0" * 64})
+    assert changed.digest not in digests.values()
+    # In databases: studies of Fashion-MNIST would be refused if it became another.
+    assert digests["fashion-mnist"] == "9d3a60af62cc5a564c67d1c39f4085442fe9ee1caceabc15c4371b0ea5d0ac4b"
 
 
 def test_a_folder_is_fetched_and_found_like_any_other(tmp_path: Path, data_home: Path) -> None:

@@ -1,8 +1,8 @@
 """A study in a real store, trained by a scripted Fleet."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,9 +84,11 @@ class Bench:
         stopper: Stopper | None = None,
         repeats: int = 0,
         all_hours: float | None = None,
+        hosts: Sequence[str] = ("test",),
     ) -> int | None:
         """Run the study; ``hours`` are the search's, ``all_hours`` those that its repeats may use as well."""
-        fleet = ScriptedFleet([cpu_device(i) for i in range(devices)], self.folder, script)
+        found = [replace(cpu_device(i), host=hosts[i % len(hosts)]) for i in range(devices)]
+        fleet = ScriptedFleet(found, self.folder, script)
         self.fleet = fleet
         for device in fleet.devices:
             self.store.add_device(device)

@@ -180,13 +180,17 @@ def test_nodes_that_lack_something_are_left_out_with_the_reason(cluster: RayClus
         arrays = cluster.home("a") / "data" / "arrays"
         arrays.parent.mkdir(exist_ok=True)
         arrays.write_text("no folder")
-        site.prepare([(f"folder:{images}", 16)])
+        site.prepare([(f"folder:{images}", 16, None)])
         arrays.unlink()
         assert [(device.label, device.host) for device in site.devices] == [("cpu 0", "b")]
         assert said[1].startswith("node a: cannot keep the images of")
         assert list(cluster.home("b").rglob("train-images.npy"))
         with pytest.raises(DataError, match=r"no node of the cluster can get the data; on b: .*no such folder"):
-            site.prepare([("folder:nowhere", 16)])
+            site.prepare([("folder:nowhere", 16, None)])
+        with pytest.raises(
+            DataError, match=r"get the data; on b: .* holds other images than those that the launch beg"
+        ):
+            site.prepare([(f"folder:{images}", 16, "of other images")])
     assert len(said) == 2
     with reserved(cluster, Wish(cpu="1x2"), said) as site:
         assert [device.host for device in site.devices] == ["a"]
@@ -367,7 +371,7 @@ def test_a_training_of_a_node_that_is_lost_goes_on_from_its_last_checkpoint_on_o
     recipe = replace(recipe, epochs=60)
     said: list[str] = []
     with reserved(cluster, Wish(cpu="1"), said) as site:
-        site.prepare([(f"folder:{images}", 16)])
+        site.prepare([(f"folder:{images}", 16, None)])
         fleet = site.fleet(tmp_path)
         fleet.start()
         at = {device.host: device for device in fleet.devices}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import optuna
 import pytest
 
-from paretosearch.errors import ParetosearchError, StoreAwayError
+from paretosearch.errors import DataError, ParetosearchError, StoreAwayError
 from paretosearch.fleet import patience, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import Outcome, failed
@@ -19,7 +20,7 @@ from paretosearch.store import Store, open_store
 from paretosearch.testing.fleet import complete, cpu_device
 
 if TYPE_CHECKING:
-    from tests.fleet.conftest import Bench
+    from tests.fleet.conftest import Bench, DyingAt
 
 
 def honest(assignment: Assignment) -> Outcome:
@@ -109,6 +110,81 @@ def test_a_trial_whose_workers_keep_dying_is_given_up_after_three_attempts(bench
     bench.launch(lambda a: None if a.trial == 1 else honest(a))
     assert bench.states() == {"COMPLETE": 7, "FAIL": 1}
     assert len(bench.store.attempts("s", 1)) == 3
+
+
+#: What a Worker says whose data set is gone.
+GONE = Outcome("stopped", "data", "'folder:x': there is no such folder")
+
+
+def test_a_machine_without_its_images_begins_nothing_more_and_every_trial_waits(bench: Bench) -> None:
+    with pytest.raises(DataError) as error:
+        bench.launch(lambda a: GONE if a.trial == 2 else honest(a))
+    lost = "test has lost stripes since the launch began ('folder:x': there is no such folder)"
+    assert str(error.value) == f"{lost}; bring the images back, and the same command goes on with every trial"
+    assert bench.notes.messages == [f"{lost}; what is being trained goes on, and nothing more begins there"]
+    assert bench.states() == {"COMPLETE": 3, "WAITING": 1}  # the other device was at one
+    assert bench.store.counts("s").failures == {}
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+    assert [(a.outcome, a.failure) for a in bench.store.attempts("s", 2)] == [("stopped", "data"), ("complete", None)]
+
+
+def test_another_machine_goes_on_with_what_one_without_its_images_had(bench: Bench) -> None:
+    def script(assignment: Assignment) -> Outcome:
+        return GONE if bench.fleet.device_of(assignment) == "cpu-test-1" else honest(assignment)
+
+    assert bench.launch(script, hosts=["here", "there"]) is None
+    assert bench.states() == {"COMPLETE": 8}
+    assert [a.device for a in bench.store.attempts("s") if a.failure == "data"] == ["cpu-test-1"]
+    (first, again) = bench.notes.messages
+    assert first.startswith("there has lost stripes since the launch began")
+    assert again == f"trial 1 is tried again: {GONE.message}"
+
+
+def test_what_a_device_has_lost_is_its_own_again_when_no_other_has_the_images(bench: Bench) -> None:
+    lost = iter([True])
+
+    def script(assignment: Assignment) -> Outcome | None:
+        if bench.fleet.device_of(assignment) == "cpu-test-1":
+            return GONE
+        return None if assignment.trial == 0 and next(lost, False) else honest(assignment)
+
+    assert bench.launch(script, trials=2, hosts=["here", "there"]) is None
+    assert bench.states() == {"COMPLETE": 2}
+
+
+def test_a_machine_that_comes_back_with_its_images_trains_again(bench: Bench) -> None:
+    lost = iter([True])
+
+    def script(assignment: Assignment) -> Outcome:
+        if bench.fleet.device_of(assignment) == "cpu-test-1" and next(lost, False):
+            bench.fleet.newcomers.append(replace(cpu_device(5), host="there"))
+            return GONE
+        return honest(assignment)
+
+    assert bench.launch(script, hosts=["here", "there"]) is None
+    assert bench.states() == {"COMPLETE": 8}
+    used = [attempt.device for attempt in bench.store.attempts("s")]
+    assert {"cpu-test-1", "cpu-test-5"} <= set(used[2:])
+
+
+@pytest.mark.parametrize("point", ["finish_attempt", "delete"])
+def test_a_launcher_that_dies_when_images_are_gone_counts_nothing_against_the_trial(
+    bench: Bench, dying_at: DyingAt, point: str
+) -> None:
+    with dying_at(Store if point == "finish_attempt" else spool, point):
+        bench.launch(lambda _: GONE, devices=1)
+    bench.store = open_store(bench.url)
+    assert bench.launch(honest) is None
+    assert bench.states() == {"COMPLETE": 8}
+    assert [(a.outcome, a.failure) for a in bench.store.attempts("s", 0)] == [("stopped", "data"), ("complete", None)]
+
+
+def test_workers_are_told_what_the_images_were_when_the_study_was_launched(bench: Bench) -> None:
+    bench.launch(honest, trials=1)
+    bench.store.keep_data_sets("s", {"stripes": {"digest": "1", "images": {}, "classes": []}})
+    bench.launch(honest, trials=2)
+    assert [a.data_digest for a in bench.fleet.trained] == ["1"]
 
 
 def test_a_signal_stops_asking_and_the_next_launch_finishes(bench: Bench) -> None:

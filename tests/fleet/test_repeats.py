@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from paretosearch.errors import DataError
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import files_of
@@ -95,6 +96,15 @@ def test_a_lost_repeat_is_tried_again_with_its_seed(bench: Bench) -> None:
     assert [a.outcome for a in (first, other, again)] == ["failed", "complete", "complete"]
     assert first.seed == again.seed != other.seed
     assert any("trial 0 is tried again" in message for message in bench.notes.messages)
+
+
+def test_a_repeat_without_its_images_is_trained_with_its_seed_when_they_are_back(bench: Bench) -> None:
+    bench.launch(honest, trials=1)
+    with pytest.raises(DataError, match="has lost stripes since the launch began"):
+        bench.launch(lambda _: Outcome("stopped", "data", "it is gone"), trials=1, devices=1, repeats=1)
+    bench.launch(honest, trials=1, repeats=1)
+    assert [(a.outcome, a.failure) for a in repeats_of(bench)] == [("stopped", "data"), ("complete", None)]
+    assert len({a.seed for a in repeats_of(bench)}) == 1
 
 
 def test_repeats_whose_workers_keep_dying_are_given_up_after_three_attempts(bench: Bench) -> None:

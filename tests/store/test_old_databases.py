@@ -18,10 +18,16 @@ SCALING = {
     "revision_0003": [(1, None, None), (0, None, 0.0), (1, None, None)],
     "revision_0004": [(1, 2.0, 0.125), (0, None, 0.0), (1, 8.0, 0.125)],
     "revision_0005": [(1, 2.0, 0.125), (0, None, 0.0), (1, 8.0, 0.125)],
+    "revision_0006": [(1, 2.0, 0.125), (0, None, 0.0), (1, 8.0, 0.125)],
 }
 
 #: Seconds of building anew, of each phase.
-REBUILT = {"revision_0003": [None, None], "revision_0004": [None, 0.125], "revision_0005": [None, 0.125]}
+REBUILT = {
+    "revision_0003": [None, None],
+    "revision_0004": [None, 0.125],
+    "revision_0005": [None, 0.125],
+    "revision_0006": [None, 0.125],
+}
 
 
 @pytest.mark.parametrize("dump", OLD, ids=lambda path: path.stem)
@@ -46,6 +52,7 @@ def test_an_old_database_keeps_what_is_in_it(dump: Path, tmp_path: Path) -> None
         study = store.study("old")
         assert study is not None
         assert set(study.number_formats) == ({"fp16"} if dump.stem >= "revision_0004" else set())
+        assert study.data_sets is None  # which the next launch notes
         assert [point.trial for point in store.front("old").points] == [0]
         assert store.stop_decisions("old") == ()
         assert store.repeats("old") == ()

@@ -37,6 +37,18 @@ class RecordSuite:
         assert store.study("there and back") == record
         assert record in store.studies()
 
+    def test_what_data_sets_hold_is_noted_once(self, store: Store) -> None:
+        store.add_study(study_record("older", data_sets=None))
+        record = store.study("older")
+        assert record is not None
+        assert record.data_sets is None
+        one, other = ({"digest": digest, "images": {"train": 9}, "classes": ["a"]} for digest in ("1", "2"))
+        for later, known in ({"x": one}, {"x": one}), ({"x": other, "y": other}, {"x": one, "y": other}):
+            store.keep_data_sets("older", later)
+            record = store.study("older")
+            assert record is not None
+            assert record.data_sets == known
+
     def test_the_time_zone_here_changes_no_moment(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         record = study_record("zones", created=datetime(2026, 10, 25, 0, 30, tzinfo=UTC))
         try:
