@@ -33,6 +33,8 @@ class LiveView:
         budget_trials: Trials at the end; None if something else ends the search.
         devices: The devices, in the order to show them.
         done: Trials that earlier launches ended.
+        budget_hours: Hours of devices at the end; None if something else ends the search.
+        hours: Those that earlier launches have taken.
         clock: Monotonic seconds.
     """
 
@@ -44,12 +46,15 @@ class LiveView:
         budget_trials: int | None,
         devices: Sequence[Device],
         done: int = 0,
+        budget_hours: float | None = None,
+        hours: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
         self._clock = clock
         self._began = clock()
-        self._progress = Progress(study, tuple(axes), budget_trials, {d.uuid: Row(d) for d in devices}, done)
+        rows = {device.uuid: Row(device) for device in devices}
+        self._progress = Progress(study, tuple(axes), budget_trials, rows, budget_hours, hours, done)
         moving = console.is_terminal and not console.is_dumb_terminal
         self._live = (
             Live(console=console, refresh_per_second=_RATE, transient=True, get_renderable=self._draw)

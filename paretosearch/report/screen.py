@@ -56,6 +56,8 @@ class Progress:
         axes: The searched fields and ``method.parameter`` names.
         budget_trials: Trials at the end; None if something else ends the search.
         rows: A row a device, by its uuid.
+        budget_hours: Hours of devices at the end; None if something else ends the search.
+        hours: Hours of devices that earlier launches have taken.
         done: Trials that have ended, those of earlier launches among them.
         done_here: Those of this launch.
         failed: Those without a result, in this launch.
@@ -67,6 +69,8 @@ class Progress:
     axes: tuple[str, ...]
     budget_trials: int | None
     rows: dict[str, Row]
+    budget_hours: float | None = None
+    hours: float = 0.0
     done: int = 0
     done_here: int = 0
     failed: int = 0
@@ -80,11 +84,26 @@ class Progress:
         self.done_here += ended
         self.failed += outcome.status == "failed"
 
+    @property
+    def share(self) -> float | None:
+        """Share of the budget that is spent, in [0, 1], of what ends first; None without one that can be told."""
+        shares = [self.done / self.budget_trials] if self.budget_trials else []
+        shares += [self._hours / self.budget_hours] if self.budget_hours else []
+        return min(max(shares), 1.0) if shares else None
+
+    @property
+    def _hours(self) -> float:
+        """Hours of devices, about: they are busy, but for moments."""
+        return self.hours + self.elapsed / 3600 * len(self.rows)
+
     def seconds_left(self) -> float | None:
-        """Estimate the rest from the pace so far; None before there is a pace."""
-        if self.budget_trials is None or self.done_here < 2:
-            return None
-        return self.elapsed / self.done_here * max(self.budget_trials - self.done, 0)
+        """Estimate the rest, by the pace of trials so far and by the hours; None before there is either."""
+        rests = []
+        if self.budget_trials and self.done_here >= 2:
+            rests.append(self.elapsed / self.done_here * max(self.budget_trials - self.done, 0))
+        if self.budget_hours and self.rows:
+            rests.append(max(self.budget_hours - self._hours, 0.0) * 3600 / len(self.rows))
+        return min(rests, default=None)
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ class Screen:
         height = console.size.height - 1
         rows = list(self.progress.rows.values())
         shown = rows[: max(height - 6, 1)]
-        yield _devices(shown, self.progress.axes, options.max_width)
+        yield _devices(shown, self.progress, options.max_width >= _BESIDE)
         if len(rows) > len(shown):
             yield Text(f"and {len(rows) - len(shown)} more devices", "dim")
         yield Text()
@@ -106,40 +125,49 @@ class Screen:
         yield from _front(self.progress, options.max_width, height - len(shown) - 7, options.ascii_only)
 
 
-def _devices(rows: list[Row], axes: tuple[str, ...], width: int) -> Table:
+def _devices(rows: list[Row], progress: Progress, wide: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False, expand=True)
     table.add_column("device", no_wrap=True)
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column("recipe", no_wrap=True, ratio=1)
-    for heading in ("epoch", *([""] if width >= _BESIDE else []), "accuracy", "seconds"):
+    for heading in ("epoch", *([""] if wide else []), "accuracy", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("so far", no_wrap=True)
     for row in rows:
-        table.add_row(*_device_cells(row, axes, width >= _BESIDE))
+        table.add_row(*_device_cells(row, progress, wide))
     return table
 
 
-def _device_cells(row: Row, axes: tuple[str, ...], bar: bool) -> Iterator[RenderableType]:
+def _device_cells(row: Row, progress: Progress, wide: bool) -> Iterator[RenderableType]:
     yield Text(row.device.label)
     if row.trial is None or row.recipe is None:
-        idle: list[RenderableType] = ["", Text("idle", "dim"), *[""] * (4 if bar else 3)]
+        idle: list[RenderableType] = ["", Text("idle", "dim"), *[""] * (5 if wide else 4)]
         yield from idle
         return
     yield row.name.removeprefix("trial ")
-    yield Text(words(row.recipe, axes), overflow="ellipsis")
+    yield Text(words(row.recipe, progress.axes), overflow="ellipsis")
     done = row.epoch.epoch if row.epoch else 0
     yield f"{done}/{row.recipe.epochs}"
-    if bar:
+    if wide:
         yield ProgressBar(row.recipe.epochs, done, 12, complete_style="cyan", finished_style="cyan")
     yield f"{100 * row.epoch.accuracy:.2f} %" if row.epoch else ""
     yield seconds_text(row.epoch.train_seconds) if row.epoch else ""
+    yield _standing(row.epoch, progress.front) if row.epoch else ""
+
+
+def _standing(epoch: EpochResult, front: Front | None) -> Text:
+    """Say whether a training would be on the front if it ended now."""
+    points = front.points if front else ()
+    behind = any(p.train_seconds <= epoch.train_seconds and p.accuracy >= epoch.accuracy for p in points)
+    return Text("behind", "dim") if behind else Text("ahead", "cyan")
 
 
 def _budget(progress: Progress) -> Iterator[RenderableType]:
-    if progress.budget_trials:
+    if progress.share is not None:
         line = Table.grid(padding=(0, 2, 0, 0), expand=True)
         line.add_column(no_wrap=True, max_width=40)
         line.add_column(ratio=1)
-        bar = ProgressBar(progress.budget_trials, progress.done, complete_style="cyan", finished_style="cyan")
+        bar = ProgressBar(1.0, progress.share, complete_style="cyan", finished_style="cyan")
         line.add_row(Text(progress.study, "bold", overflow="ellipsis"), bar)
         yield line
     else:
@@ -159,7 +187,10 @@ def _front(progress: Progress, width: int, height: int, ascii_only: bool) -> Ite
     if front is None or not front.points or height < 4:
         return
     yield Text()
-    yield Text(f"front so far: {len(front.points)} of {len(front.points) + len(front.dominated)} trials", "bold")
+    heading = Text(no_wrap=True, overflow="ellipsis")
+    heading.append(f"front so far: {len(front.points)} of {len(front.points) + len(front.dominated)} trials", "bold")
+    heading.append(f", hypervolume {seconds_text(front.hypervolume)} s", "dim")
+    yield heading
     if width >= _BESIDE:
         both = Table.grid(padding=(0, 4, 0, 0), expand=True)
         both.add_column()

@@ -4,6 +4,7 @@ import errno
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -99,7 +100,7 @@ def test_a_terminal_shows_devices_budget_and_front(front: Front) -> None:
         now[0] = 65.0
         view.finished(DEVICES[1], 8, failed("bug", "broken"), on_front=False)
     text = written(console)
-    assert re.search(r"gpu 0 +7 +bf16, batch 256 +1/4 +81.25 % +3.50", text)
+    assert re.search(r"gpu 0 +7 +bf16, batch 256 +1/4 +81.25 % +3.50 +ahead", text)
     assert re.search(r"gpu 1 +idle", text)
     assert "11 of 64 trials, 1 failed, 1 min 5 s so far" in text
     assert f"front so far: {len(front.points)} of 56 trials" in text
@@ -175,6 +176,28 @@ def test_the_rest_is_estimated_from_the_trials_of_this_launch() -> None:
     assert progress.seconds_left() == 500.0
     assert Progress("s", AXES, 64, {}, done=44, done_here=1, elapsed=100.0).seconds_left() is None
     assert Progress("s", AXES, None, {}, done=44, done_here=4, elapsed=100.0).seconds_left() is None
+
+
+def test_of_two_budgets_that_counts_which_ends_first() -> None:
+    rows = {device.uuid: Row(device) for device in DEVICES}
+    progress = Progress("s", AXES, 64, rows, budget_hours=2.0, hours=1.0, done=16, done_here=4, elapsed=900.0)
+    assert progress.seconds_left() == 900.0  # half an hour of two devices
+    assert progress.share == 0.75
+    progress.budget_hours = 20.0
+    assert progress.seconds_left() == 48 * 225.0
+    assert progress.share == 0.25
+    assert Progress("s", AXES, None, rows, elapsed=900.0).share is None
+
+
+def test_a_training_is_ahead_as_long_as_nothing_on_the_front_is_as_good(front: Front) -> None:
+    best = front.points[-1]
+    slow = replace(EPOCH, train_seconds=best.train_seconds * 2, accuracy=best.accuracy)
+    quick = replace(EPOCH, train_seconds=front.points[0].train_seconds / 2, accuracy=0.1)
+    for epoch, said in ((slow, "behind"), (quick, "ahead")):
+        progress = progress_of(front, devices=1)
+        progress.rows = {"GPU-0": replace(progress.rows["GPU-0"], epoch=epoch)}
+        row = next(line for line in screen(progress, 80, 24) if line.startswith("gpu 0"))
+        assert row.rstrip().endswith(said)
 
 
 def test_a_stopped_trial_is_not_counted() -> None:
