@@ -2,59 +2,38 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome, Purpose
+from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.report.screen import Progress, Row, Screen
+from paretosearch.report.progress import Follower
+from paretosearch.report.screen import Screen
 from paretosearch.report.stages import keeping_on, show_stage
 from paretosearch.report.words import counted, seconds_text, words
-from paretosearch.store import Front
 
 #: Pictures a second: drawing costs processor time that CPU Workers would rather have.
 _RATE = 1
 
 
-class LiveView:
+class LiveView(Follower):
     """A picture that follows the launch on a terminal, and a line for each finished trial anywhere else.
 
     Args:
         console: Where to show it.
-        study: Name of the study.
-        axes: The searched fields and ``method.parameter`` names.
-        budget_trials: Trials at the end; None if something else ends the search.
-        devices: The devices, in the order to show them.
-        done: Trials that earlier launches ended.
-        budget_hours: Hours of devices at the end; None if something else ends the search.
-        hours: Those that earlier launches have taken.
-        clock: Monotonic seconds.
+        followed: See `Follower`.
+        facts: The same, by name.
     """
 
-    def __init__(
-        self,
-        console: Console,
-        study: str,
-        axes: Collection[str],
-        budget_trials: int | None,
-        devices: Sequence[Device],
-        done: int = 0,
-        budget_hours: float | None = None,
-        hours: float = 0.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, console: Console, *followed: Any, **facts: Any) -> None:
+        super().__init__(*followed, **facts)
         self._console = console
-        self._clock = clock
-        self._began = clock()
-        rows = {device.uuid: Row(device) for device in devices}
-        self._progress = Progress(study, tuple(axes), budget_trials, rows, budget_hours, hours, done)
         moving = console.is_terminal and not console.is_dumb_terminal
         self._live = (
             Live(console=console, refresh_per_second=_RATE, transient=True, get_renderable=self._draw)
@@ -70,6 +49,7 @@ class LiveView:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._live:
             self._live.stop()
+        self.forget_note()
 
     def starting(self, workers: int) -> None:
         """Say that Workers start, which takes seconds."""
@@ -81,30 +61,16 @@ class LiveView:
 
     def joined(self, device: Device) -> None:
         """Show a device that has come while the launch runs."""
-        self._progress.rows[device.uuid] = Row(device)
+        super().joined(device)
         self._say(Text(f"{device.label} on {device.host} has joined"))
-
-    def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose = "search") -> None:
-        """Show that a device begins a trial, or a repeat of one."""
-        self._progress.rows[device.uuid] = Row(device, trial, recipe, purpose=purpose)
-
-    def epoch(self, device: Device, result: EpochResult) -> None:
-        """Show that the device's trial is an epoch further."""
-        rows = self._progress.rows
-        rows[device.uuid] = replace(rows[device.uuid], epoch=result)
 
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
         """Show how the device's trial ended, or that the user stopped it; not for an attempt that is tried again."""
         row = self._progress.rows[device.uuid]
-        self._progress.rows[device.uuid] = Row(device)
-        self._progress.count(outcome, row.purpose)
+        super().finished(device, trial, outcome, on_front)
         if not self._live or on_front or outcome.status == "failed":
             name = row.name if row.trial == trial else f"trial {trial}"
             self._say(_verdict(name, row.recipe, self._progress.axes, outcome, on_front))
-
-    def front(self, front: Front) -> None:
-        """Show a new front."""
-        self._progress.front = front
 
     def message(self, text: str) -> None:
         """Say something, above the picture where there is one."""

@@ -11,9 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome, Purpose
-from paretosearch.recipe import Recipe
+from paretosearch.outcome import EpochResult
+from paretosearch.report.progress import Progress, Row
 from paretosearch.report.reading import evenly
 from paretosearch.report.textplot import scatter
 from paretosearch.report.words import duration_text, seconds_text, words
@@ -21,89 +20,6 @@ from paretosearch.store import Front
 
 _BESIDE = 110  # columns from which the drawing and the list of the front stand side by side
 _TALLEST = 14  # lines of the drawing
-
-
-@dataclass(frozen=True)
-class Row:
-    """What one device does.
-
-    Args:
-        device: The device.
-        trial: The trial in training; None between trials.
-        recipe: Its Recipe.
-        epoch: Its last epoch; None before the end of the first.
-        purpose: Why it is trained.
-    """
-
-    device: Device
-    trial: int | None = None
-    recipe: Recipe | None = None
-    epoch: EpochResult | None = None
-    purpose: Purpose = "search"
-
-    @property
-    def name(self) -> str:
-        """What is trained; a repeat is of a trial that has a result already."""
-        return f"trial {self.trial}" if self.purpose == "search" else f"trial {self.trial} again"
-
-
-@dataclass
-class Progress:
-    """How far a launch is; whole values are replaced, never changed, since another thread reads them to draw.
-
-    Args:
-        study: Name of the study.
-        axes: The searched fields and ``method.parameter`` names.
-        budget_trials: Trials at the end; None if something else ends the search.
-        rows: A row a device, by its uuid.
-        budget_hours: Hours of devices at the end; None if something else ends the search.
-        hours: Hours of devices that earlier launches have taken.
-        done: Trials that have ended, those of earlier launches among them.
-        done_here: Those of this launch.
-        failed: Those without a result, in this launch.
-        elapsed: Seconds since the launch.
-        front: The front so far.
-    """
-
-    study: str
-    axes: tuple[str, ...]
-    budget_trials: int | None
-    rows: dict[str, Row]
-    budget_hours: float | None = None
-    hours: float = 0.0
-    done: int = 0
-    done_here: int = 0
-    failed: int = 0
-    elapsed: float = 0.0
-    front: Front | None = None
-
-    def count(self, outcome: Outcome, purpose: Purpose) -> None:
-        """Count a trial that has ended; a stopped one has not, and a repeat is of one that was counted."""
-        ended = outcome.status != "stopped" and purpose == "search"
-        self.done += ended
-        self.done_here += ended
-        self.failed += outcome.status == "failed"
-
-    @property
-    def share(self) -> float | None:
-        """Share of the budget that is spent, in [0, 1], of what ends first; None without one that can be told."""
-        shares = [self.done / self.budget_trials] if self.budget_trials else []
-        shares += [self._hours / self.budget_hours] if self.budget_hours else []
-        return min(max(shares), 1.0) if shares else None
-
-    @property
-    def _hours(self) -> float:
-        """Hours of devices, about: they are busy, but for moments."""
-        return self.hours + self.elapsed / 3600 * len(self.rows)
-
-    def seconds_left(self) -> float | None:
-        """Estimate the rest, by the pace of trials so far and by the hours; None before there is either."""
-        rests = []
-        if self.budget_trials and self.done_here >= 2:
-            rests.append(self.elapsed / self.done_here * max(self.budget_trials - self.done, 0))
-        if self.budget_hours and self.rows:
-            rests.append(max(self.budget_hours - self._hours, 0.0) * 3600 / len(self.rows))
-        return min(rests, default=None)
 
 
 @dataclass(frozen=True)

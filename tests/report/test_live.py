@@ -13,7 +13,8 @@ from paretosearch.device import Device
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.live import LiveView
-from paretosearch.report.screen import Progress, Row, Screen
+from paretosearch.report.progress import Progress, Row
+from paretosearch.report.screen import Screen
 from paretosearch.report.textplot import scatter
 from paretosearch.store import Front, Point, front_of
 
