@@ -18,7 +18,7 @@ from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.fleet.site import FleetName, Wish, open_site
-from paretosearch.report.live import LiveView
+from paretosearch.report.live import view_of
 from paretosearch.report.stages import printing, show_stage
 from paretosearch.store import Estimate, Store, redacted
 
@@ -101,7 +101,7 @@ def confirm(
         for device in site.devices:
             store.add_device(device)
         axes = axes_of(store, name)
-        view = held.enter_context(LiveView(console, name, axes, None, site.devices))
+        view = held.enter_context(view_of(console, None, folder, name, axes, None, site.devices))
         limit = None if device_hours is None else store.device_seconds(name) / 3600 + device_hours
         repeats = Repeats(name, store, replicates, limit)
         stopped_by = Launcher(name, [repeats], store, site.fleet(folder), folder, view).run()

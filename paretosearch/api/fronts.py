@@ -12,6 +12,7 @@ from paretosearch.errors import RecipeError, UsageError, suggest
 from paretosearch.fleet import spool
 from paretosearch.fleet.locks import LAUNCHER, seems_held
 from paretosearch.recipe import Recipe
+from paretosearch.report.progress import NOTE
 from paretosearch.store import AttemptRecord, Front, Store, open_store, redacted
 
 #: A Recipe is a line of text; what is larger was meant for somebody else.
@@ -74,6 +75,11 @@ def is_launched(store: Store, study: str) -> bool | None:
     if claimed is None:
         return seems_held(spool.place_of(redacted(store.url), study) / LAUNCHER)
     return claimed
+
+
+def note_of(store: Store, study: str) -> Path:
+    """Say where a launch of this host and user keeps a file of its progress."""
+    return spool.place_of(redacted(store.url), study) / NOTE
 
 
 def checked_class(store: Store, study: str, device_class: str | None) -> str | None:

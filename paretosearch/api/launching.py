@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 
@@ -26,7 +27,7 @@ from paretosearch.fleet.searching import Searching
 from paretosearch.fleet.site import FleetName, Images, Site, Wish, open_site
 from paretosearch.fleet.work import Work
 from paretosearch.methods import settled_at
-from paretosearch.report.live import LiveView
+from paretosearch.report.live import view_of
 from paretosearch.report.stages import printing, show_stage
 from paretosearch.search import Search, Stopper, grid, open_search
 from paretosearch.space import Space
@@ -67,6 +68,7 @@ def launch(
     from_study: str | None = None,
     fleet: FleetName = "local",
     ray_address: str | None = None,
+    events: TextIO | None = None,
 ) -> Launched:
     """Run a study, or continue it.
 
@@ -81,6 +83,7 @@ def launch(
         from_study: Another study of the store whose results to begin with, as far as they are of this space.
         fleet: ``local`` for this machine; ``ray`` for a Ray cluster, where ``gpus`` and ``cpu`` are of each node.
         ray_address: ``HOST:PORT`` of the cluster; None is ``RAY_ADDRESS``, else the one that this machine belongs to.
+        events: Where to tell what happens as lines of JSON, see `EventStream`, instead of showing it.
 
     Returns:
         The front and how the launch ended.
@@ -101,11 +104,17 @@ def launch(
         folder = spool.folder_for(redacted(storage_url(storage)), file.name)
         held.callback(Lock(folder / LAUNCHER, f"study {file.name!r}").release)
         site.reserve()
-        return _launch(file, site, open_store(storage), folder, console, from_study)
+        return _launch(file, site, open_store(storage), folder, console, from_study, events)
 
 
 def _launch(
-    file: StudyFile, site: Site, store: Store, folder: Path, console: Console, from_study: str | None
+    file: StudyFile,
+    site: Site,
+    store: Store,
+    folder: Path,
+    console: Console,
+    from_study: str | None,
+    events: TextIO | None,
 ) -> Launched:
     device_class = _one_class(site.devices)
     with ExitStack() as held:
@@ -138,7 +147,8 @@ def _launch(
             store.add_device(device)
         before, attempts_before = search.counts(), len(store.attempts(file.name))
         done = search.trials() - before["running"]
-        view = held.enter_context(LiveView(console, file.name, tuple(space.axes), file.budget.trials, devices, done))
+        followed = file.name, tuple(space.axes), file.budget.trials, devices, done, file.budget.device_hours
+        view = held.enter_context(view_of(console, events, folder, *followed, store.device_seconds(file.name) / 3600))
         work = _work(file, space, search, store, view.message)
         stopped_by = Launcher(file.name, work, store, site.fleet(folder), folder, view).run()
         after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,9 @@ def launch(
     fleet: Fleet = "local",
     ray_address: RayAddress = None,
     storage: Storage = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Tell a program what happens: a line of JSON for every event.")
+    ] = False,
 ) -> None:
     """Run a study, or continue it with the same command."""
     from paretosearch.fleet.site import Wish
@@ -75,8 +79,9 @@ def launch(
     from paretosearch.api.launching import launch as run
     from paretosearch.report.tables import front_table
 
-    console = Console()
-    launched = run(study, gpus, cpu, storage, trials, hours, console, from_study, fleet, ray_address)
+    console = Console(stderr=as_json)
+    events = sys.stdout if as_json else None
+    launched = run(study, gpus, cpu, storage, trials, hours, console, from_study, fleet, ray_address, events)
     console.print(front_table(launched.front, launched.axes))
     if launched.stopped_by is not None:
         console.print("stopped early; the same command continues")

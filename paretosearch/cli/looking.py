@@ -13,12 +13,25 @@ from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_js
 from paretosearch.errors import UsageError
 
 
-def status(study: Study = None, storage: Storage = None, as_json: Json = False) -> None:
+def status(
+    study: Study = None,
+    storage: Storage = None,
+    as_json: Json = False,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Go on showing it, with the trainings of a launch here, until Ctrl-C.")
+    ] = False,
+) -> None:
     """Show how far a study is: trials, failures by class, devices, hypervolume."""
-    from paretosearch.api.fronts import is_launched, open_study
+    from paretosearch.api.fronts import is_launched, note_of, open_study
     from paretosearch.report.status import status_json, status_table
+    from paretosearch.report.watching import picture, watch
 
+    if watching and as_json:
+        raise UsageError("--watch draws for a person; a program asks for status --json again, or takes launch --json")
     store, name = open_study(study, storage)
+    if watching:
+        watch(Console(), lambda: picture(store, name, note_of(store, name), is_launched(store, name)))
+        return
     launched = is_launched(store, name)
     print_json(status_json(store, name, launched)) if as_json else Console().print(status_table(store, name, launched))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from types import TracebackType
 from typing import Any, TextIO
 
 from paretosearch.device import Device
@@ -35,12 +34,6 @@ class EventStream(Follower):
     def __init__(self, target: TextIO, *followed: Any, **facts: Any) -> None:
         super().__init__(*followed, **facts)
         self._target = target
-
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.forget_note()
 
     def starting(self, workers: int) -> None:
         """Tell that Workers start."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -13,7 +14,8 @@ from rich.text import Text
 from paretosearch.device import Device
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.report.progress import Follower
+from paretosearch.report.events import EventStream
+from paretosearch.report.progress import NOTE, Follower
 from paretosearch.report.screen import Screen
 from paretosearch.report.stages import keeping_on, show_stage
 from paretosearch.report.words import counted, seconds_text, words
@@ -41,7 +43,7 @@ class LiveView(Follower):
             else None
         )
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
@@ -49,7 +51,7 @@ class LiveView(Follower):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._live:
             self._live.stop()
-        self.forget_note()
+        super().__exit__(kind, error, at)
 
     def starting(self, workers: int) -> None:
         """Say that Workers start, which takes seconds."""
@@ -78,11 +80,24 @@ class LiveView(Follower):
 
     def _say(self, line: Text) -> None:
         with keeping_on():
-            self._console.print(line, soft_wrap=True)  # a line stays a line in a log file, however long
+            self._console.print(line, soft_wrap=not self._live)  # a line stays a line in a log file, however long
 
     def _draw(self) -> Screen:
         self._progress.elapsed = self._clock() - self._began
         return Screen(self._progress)
+
+
+def view_of(console: Console, events: TextIO | None, folder: Path, *followed: Any) -> Follower:
+    """Choose who is told what happens in a launch, and keep a file of it in the study's folder.
+
+    Args:
+        console: Where to show it to a person.
+        events: Where to tell a program; None tells the person.
+        folder: The folder.
+        followed: See `Follower`.
+    """
+    note = folder / NOTE
+    return LiveView(console, *followed, note=note) if events is None else EventStream(events, *followed, note=note)
 
 
 def _verdict(name: str, recipe: Recipe | None, axes: Collection[str], outcome: Outcome, on_front: bool) -> Text:

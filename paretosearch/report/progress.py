@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from paretosearch.device import Device
 from paretosearch.errors import ParetosearchError
@@ -152,6 +153,19 @@ class Follower:
         self._progress = Progress(study, tuple(axes), budget_trials, rows, budget_hours, hours, done)
         self._note, self._noted = note, -NOTE_SECONDS
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._note is not None:  # nothing goes on any more
+            self._note.unlink(missing_ok=True)
+
+    def starting(self, workers: int) -> None:
+        """Workers start, which takes seconds."""
+
+    def message(self, text: str) -> None:
+        """There is something to say."""
+
     def joined(self, device: Device) -> None:
         """Take in a device that has come while the launch runs."""
         self._set(Row(device))
@@ -180,11 +194,6 @@ class Follower:
             self._noted = self._progress.elapsed
             with suppress(OSError):
                 write(self._progress, self._note)
-
-    def forget_note(self) -> None:
-        """Take the file away, since nothing goes on any more."""
-        if self._note is not None:
-            self._note.unlink(missing_ok=True)
 
 
 def write(progress: Progress, note: Path) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.reading import evenly
-from paretosearch.report.words import axis_value, titles, value_text, words
+from paretosearch.report.words import PLAIN, axis_value, titles, value_text, words
 from paretosearch.store import Front, Point
 
 
@@ -104,11 +104,13 @@ class FrontTable:
         return any(point.test_accuracy is not None for point in self.front.points)
 
     def _notes(self) -> Iterator[str]:
-        shared = [axis for axis in self.axes if axis not in self.varying]
-        if shared:
-            yield "all: " + words(self.front.points[0].recipe, self.axes, self.varying)
+        shared = words(self.front.points[0].recipe, self.axes, self.varying)
+        if shared != PLAIN:
+            yield f"all: {shared}"
         if any(point.noisy for point in self.front.points):
-            yield "~ disturbed: another program used the GPU, or mean and median of the steps differ by more than 5 %"
+            on_gpu = self.front.points[0].device_class.startswith("cuda")
+            other = "another program used the GPU, or " if on_gpu else ""
+            yield f"~ disturbed: {other}mean and median of the steps differ by more than 5 %"
         if (hidden := len(self.front.points) - self.most) > 0:
             yield f"{hidden} more between these"
 

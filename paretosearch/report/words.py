@@ -26,6 +26,10 @@ _SPEAKS = ("number_format", "network", "dataset")
 _BEHIND = ("epochs", "pooling", "train_images", "image_size")
 
 
+#: A Recipe with nothing to say of.
+PLAIN = "plain"
+
+
 def words(recipe: Recipe, axes: Collection[str], leave_out: Collection[str] = ()) -> str:
     """Say what sets a Recipe apart from others of its Space.
 
@@ -41,7 +45,7 @@ def words(recipe: Recipe, axes: Collection[str], leave_out: Collection[str] = ()
     named = titles(axes)
     values = {axis: axis_value(recipe, axis) for axis in axes if axis not in leave_out}
     said = [_phrase(axis, named[axis], value) for axis, value in values.items() if value is not None]
-    return ", ".join(said) or "plain"
+    return ", ".join(said) or PLAIN
 
 
 def titles(axes: Collection[str], short: bool = True) -> dict[str, str]:

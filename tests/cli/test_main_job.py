@@ -55,10 +55,24 @@ def test_a_second_launch_finishes_at_once(run: Run) -> None:
     assert "the budget of study 'tiny' is spent, with 6 trials; --trials 12 goes on" in again.stdout
 
 
+def test_a_program_is_told_what_happens_in_lines_of_json(run: Run, folder: Path) -> None:
+    study = (folder / "tiny.toml").read_text().replace('"tiny"', '"told"')
+    (folder / "told.toml").write_text(study)
+    told = run("launch", "told.toml", "--cpu", "1", "--trials", "1", "--json")
+    assert told.returncode == 0, told.stderr
+    events = [json.loads(line) for line in told.stdout.splitlines()]
+    named = [event["event"] for event in events if event["event"] not in ("epoch", "message")]
+    assert named == ["front", "starting", "started", "finished", "front"]
+    assert "accuracy" in told.stderr  # the table, for whoever reads along
+
+
 def test_status_counts_what_happened(run: Run) -> None:
     status = json.loads(run("status", "tiny", "--json").stdout)
     assert status["study"] == "tiny"
     assert run("status", "tiny").returncode == 0
+    for more, said in (((), "--watch draws on a terminal"), (("--json",), "--watch draws for a person")):
+        watching = run("status", "tiny", "--watch", *more)
+        assert (watching.returncode, said in watching.stderr) == (2, True)
 
 
 def test_front_as_csv_has_a_row_for_each_member(run: Run, folder: Path) -> None:

@@ -25,15 +25,14 @@ DONE = Outcome("complete", train_seconds=12.3, wall_seconds=12.4, accuracy=0.884
 
 def test_the_file_says_what_the_launch_knows(tmp_path: Path) -> None:
     now, note = [0.0], tmp_path / progress.NOTE
-    follower = Follower("s", ("batch_size",), 64, DEVICES, 3, 2.0, 0.5, clock=lambda: now[0], note=note)
-    follower.started(DEVICES[0], 7, RECIPE, "confirm")
-    now[0] = 5.0
-    follower.epoch(DEVICES[0], EPOCH)
-    found = progress.read(note)
-    assert found == follower._progress
-    assert found.rows["GPU-0"].epoch == EPOCH
-    assert found.elapsed == 5.0
-    follower.forget_note()
+    with Follower("s", ("batch_size",), 64, DEVICES, 3, 2.0, 0.5, clock=lambda: now[0], note=note) as follower:
+        follower.started(DEVICES[0], 7, RECIPE, "confirm")
+        now[0] = 5.0
+        follower.epoch(DEVICES[0], EPOCH)
+        found = progress.read(note)
+        assert found == follower._progress
+        assert found.rows["GPU-0"].epoch == EPOCH
+        assert found.elapsed == 5.0
     assert progress.read(note) is None
 
 
@@ -49,9 +48,8 @@ def test_the_file_is_written_once_a_second_at_most(tmp_path: Path) -> None:
 
 
 def test_a_launch_does_not_miss_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    follower = Follower("s", (), 64, DEVICES, note=tmp_path / "nowhere" / "note")
-    follower.started(DEVICES[0], 7, RECIPE)
-    follower.forget_note()
+    with Follower("s", (), 64, DEVICES, note=tmp_path / "nowhere" / "note") as follower:
+        follower.started(DEVICES[0], 7, RECIPE)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"rows": [1]}', '{"rows": [], "axes": [], "more": 1}', "\x00"])
