@@ -22,25 +22,18 @@ from paretosearch.run import Loss, Run, Step, StepCost
 from paretosearch.training.build import build_model, build_optimizer
 from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
-from paretosearch.training.evaluation import accuracy
+from paretosearch.training.evaluation import accuracy as measure
 from paretosearch.training.forward import Forward
-from paretosearch.training.meters import Effort, PeakMemory, count_parameters, energy_joules
-from paretosearch.training.phases import Setting, phase_results
+from paretosearch.training.meters import Effort, PeakMemory, energy_joules
+from paretosearch.training.phases import Setting
 from paretosearch.training.precision import Precision
 from paretosearch.training.reestimate import reestimate
+from paretosearch.training.results import epoch_result, outcome_of
 from paretosearch.training.shape import Shape
 from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
-from paretosearch.training.tiers import (
-    QUEUED_STEPS,
-    SEARCH_PAYS_FROM,
-    TRIAL_STEPS,
-    Recorder,
-    Stepper,
-    fit_to_shape,
-    queued_seconds,
-    recorder_for,
-)
+from paretosearch.training.tiers import SEARCH_PAYS_FROM, Recorder, Stepper, fit_to_shape, recorder_for
+from paretosearch.training.worth import QUEUED_STEPS, TRIAL_STEPS, queued_seconds
 
 #: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images; a CPU is
 #: a third faster with maps that fit its caches.
@@ -163,11 +156,11 @@ class Training:
         """Train what is left of the epochs."""
         while self.run.epoch < self.run.recipe.epochs:
             loss = self.epoch()
-            self.results.append(self._result(loss))
+            self.results.append(epoch_result(self, loss))
             if keep is not None and self.run.epoch < self.run.recipe.epochs:
                 keep(taken(self))
             self.on_epoch(self.results[-1])
-        return Trained(self._outcome(tuple(self.results), with_test), self._eval_model())
+        return Trained(outcome_of(self, with_test), self.eval_model())
 
     def spent_joules(self) -> float | None:
         """Energy of the device since the training began; None where it cannot be read."""
@@ -194,7 +187,7 @@ class Training:
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         if run.epoch == run.recipe.epochs:
             with self.clock.event():
-                reestimate(self._eval_model(), self.batches, run.recipe.norm_batches, self.precision)
+                reestimate(self.eval_model(), self.batches, run.recipe.norm_batches, self.precision)
         return loss
 
     def follow(self) -> None:
@@ -295,55 +288,14 @@ class Training:
     def _shadows(self) -> Iterator[Shadow]:
         return chain.from_iterable(method.shadows() for method in self.methods)
 
-    def _eval_model(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
+        """Give the network that is to be evaluated, which may be an average."""
         return reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model)
 
     def _in_order(self, split: Split) -> Batches:
         return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH[self.device.type])
 
-    def _accuracy(self, split: Split) -> float:
+    def accuracy(self, split: Split) -> float:
+        """Give the share of a split that the network classifies correctly, in [0, 1]."""
         batches = self.validation if split is self.images.validation else self._in_order(split)
-        return accuracy(self._eval_model(), batches, len(split), self.precision)
-
-    def _result(self, loss: float) -> EpochResult:
-        run = self.run
-        self.memory.sample()
-        median, iqr = self.clock.latest(run.steps_per_epoch)
-        skipped, loss_scale = self.precision.take_skipped()
-        return EpochResult(
-            epoch=run.epoch,
-            train_seconds=self.clock.train_seconds,
-            accuracy=self._accuracy(self.images.validation),
-            loss=loss,
-            learning_rate=run.learning_rate,
-            batch_size=run.batch_size,
-            parameters=count_parameters(run.model),
-            flops_per_image=self.shape.flops_per_image,
-            step_seconds=median,
-            step_seconds_iqr=iqr,
-            skipped_steps=skipped,
-            loss_scale=loss_scale,
-            overflow_share=skipped / run.steps_per_epoch,
-        )
-
-    def _outcome(self, results: tuple[EpochResult, ...], with_test: bool) -> Outcome:
-        last = results[-1]
-        outcome = Outcome(
-            "complete",
-            train_seconds=self.clock.train_seconds,
-            wall_seconds=self.clock.wall_seconds,
-            accuracy=last.accuracy,
-            training_flops=self.effort.flops,
-            inference_flops=last.flops_per_image,
-            parameters=last.parameters,
-            peak_memory_bytes=self.memory.sample(),
-            images_per_second=self.effort.images / self.clock.train_seconds,
-            energy_joules=self.spent_joules(),
-            noisy=self.clock.noisy,
-            epochs=results,
-            surgeries=tuple(self.shape.results),
-            phases=phase_results(self.clock.phases, self.shape.surgeon.outline),
-        )
-        if not with_test:
-            return outcome
-        return replace(outcome, test_accuracy=self._accuracy(self.images.test))
+        return measure(self.eval_model(), batches, len(split), self.precision)
