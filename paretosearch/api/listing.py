@@ -36,3 +36,13 @@ def methods_table() -> Table:
         for name, parameter in method["parameters"].items():
             table.add_row(f"  {name} = {value_text(parameter['default'])}", str(parameter["range"]))
     return table
+
+
+def methods_markdown() -> str:
+    """Describe every Method in a table for the README."""
+    lines = ["| method | what it does | searched by | paper |", "|---|---|---|---|"]
+    for method in CATALOGUE:
+        kind = method.slot.value if method.slot else ""
+        by = f"`{method.name}.{method.switch}`" if method.switch else f'`{kind} = "{method.name}"`'
+        lines.append(f"| `{method.name}` | {method.summary} | {by} | {method.paper} |")
+    return "\n".join(lines)
