@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from paretosearch.cli.examples import epilog
 from paretosearch.cli.looking import dashboard, export, front, status
 from paretosearch.cli.options import (
     Cpu,
@@ -37,12 +38,12 @@ SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
     for command in (launch, status, front, confirm, export, dashboard, train, retime, methods, doctor):
-        app.command()(command)
+        app.command(epilog=epilog(command.__name__))(command)
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
-    data.command("fetch")(fetch)
+    data.command("fetch", epilog=epilog("fetch"))(fetch)
     app.add_typer(data, name="data")
     store = typer.Typer(help="Get the database ready ahead of time: store upgrade.", no_args_is_help=True)
-    store.command("upgrade")(upgrade)
+    store.command("upgrade", epilog=epilog("upgrade"))(upgrade)
     app.add_typer(store, name="store")
 
 

@@ -26,6 +26,15 @@ def test_nothing_is_cut_at_80_columns(words: list[str]) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("words", [words for words in commands() if words and words not in (["data"], ["store"])])
+def test_every_command_has_examples_that_fit(words: list[str]) -> None:
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"}).output
+    examples = shown[shown.index("Examples:") :].splitlines()[1:]
+    typed = [line for line in examples if line.strip()]
+    assert typed
+    assert all(line.startswith(f" paretosearch {' '.join(words)}") for line in typed)
+
+
 def test_the_help_has_the_exit_codes() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
     assert all(part in shown for part in ("Exit codes: 0 done", "69 the database", "75 the study"))

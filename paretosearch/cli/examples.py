@@ -1,0 +1,55 @@
+"""What to type: the examples at the end of every command's help."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+#: By command: what to type, and what that does.
+EXAMPLES = {
+    "launch": (
+        ("launch", "quickstart; cifar10 on GPUs"),
+        ("launch my.toml --gpus 0,1,2,3", "a trial on each GPU"),
+        ("launch my.toml --cpu 2x4 --trials 40", "two slots of four cores"),
+    ),
+    "status": (
+        ("status", "the newest study of the store"),
+        ("status my-images --watch", "a study, until Ctrl-C"),
+    ),
+    "front": (
+        ("front", "as a table"),
+        ("front --csv > front.csv", "for a spreadsheet"),
+        ("front --confirmed", "what repeats say"),
+    ),
+    "confirm": (
+        ("confirm", "three results of each"),
+        ("confirm --replicates 5 --device-hours 2", "five, in two hours"),
+    ),
+    "export": (("export my-images --out thesis/front", "all figures and tables"),),
+    "dashboard": (
+        ("dashboard", "on this machine, read-only"),
+        ("dashboard --host 0.0.0.0 --expose", "for others who know the token"),
+    ),
+    "train": (
+        ("train --trial 17 --out trained", "a member of the front"),
+        ("train recipe.json --gpus 1", "a recipe on the second GPU"),
+    ),
+    "retime": (("retime 17 --gpus 0", "the seconds of trial 17 on this GPU"),),
+    "methods": (
+        ("methods", "all, and their parameters"),
+        ("methods --network torchvision:resnet18", "what can change in it"),
+    ),
+    "doctor": (("doctor", "what works here"),),
+    "fetch": (("data fetch cifar10", "get CIFAR-10 now"),),
+    "upgrade": (("store upgrade", "make the tables, or bring them up to date"),),
+}
+
+
+def epilog(command: str) -> str:
+    """Give the end of a command's help.
+
+    Args:
+        command: Name of the command.
+    """
+    width = max(len(typed) for typed, _ in EXAMPLES[command])
+    lines = (f"  paretosearch {typed.ljust(width)}  [dim]{escape(what)}[/]" for typed, what in EXAMPLES[command])
+    return "\n".join(("[dim]Examples:[/]", *lines))
