@@ -109,7 +109,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
     monkeypatch.setenv("PARETOSEARCH_DATA", str(tmp_path / "home"))
     name = f"folder:{image_folder(tmp_path / 'set', classes=2, per_class=10)}"
     data.load(name)
-    return name, next((tmp_path / "home" / "arrays").glob("folder-*/1-*"))
+    return name, next((tmp_path / "home" / "arrays").glob("folder-*/1.*"))
 
 
 def test_an_array_with_a_payload_is_refused(cached: tuple[str, Path], mark: Path, note_attacks: NoteAttacks) -> None:
