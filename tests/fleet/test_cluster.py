@@ -54,6 +54,9 @@ class Memory: total = 1 << 30
 nvmlInit = nvmlShutdown = lambda: None
 nvmlDeviceGetCount = lambda: 2
 nvmlDeviceGetHandleByIndex = lambda index: index
+nvmlDeviceGetHandleByUUID = lambda uuid: int(uuid[-1])
+nvmlDeviceGetComputeRunningProcesses = lambda index: []
+nvmlDeviceGetProcessUtilization = lambda index, since: []
 nvmlDeviceGetMemoryInfo = lambda index: Memory
 nvmlDeviceGetUUID = lambda index: f"GPU-{index}"
 nvmlDeviceGetName = lambda index: "Card"
