@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -37,12 +37,13 @@ _SYMBOLS = {
 _NOWHERE: list[float | None] = [None]
 
 
-def front_chart(found: Findings, height: int | None = None) -> go.Figure:
+def front_chart(found: Findings, height: int | None = None, brief: bool = False) -> go.Figure:
     """Draw the front as the staircase it is, over the dominated trials, each with its Recipe under the pointer.
 
     Args:
         found: What the study has found.
         height: Pixels; None fills the place that there is.
+        brief: Whether to say only the numbers of what is dominated, which is most of the chart.
 
     Returns:
         The chart.
@@ -57,7 +58,8 @@ def front_chart(found: Findings, height: int | None = None) -> go.Figure:
     figure.add_scatter(x=[*x, end], y=[*y, y[-1]], mode="lines", line=stairs, hoverinfo="skip", name="Pareto front")
     for members, solid in ((front.dominated, False), (front.points, True)):
         for value, points in marks.sorted(members).items():
-            figure.add_trace(_points(points, marks, value, solid, lambda point: hover(point, found.axes)))
+            said = [_hover(point, () if brief and not solid else found.axes) for point in points]
+            figure.add_trace(_points(points, marks, value, solid, said))
     figure.add_scatter(x=_NOWHERE, y=_NOWHERE, mode="markers", marker=_look(marks, "", False), name="dominated")
     figure.update_yaxes(range=percent_range(front))
     if spans_decades([point.train_seconds for point in everything]):
@@ -66,15 +68,15 @@ def front_chart(found: Findings, height: int | None = None) -> go.Figure:
     return figure
 
 
-def _points(points: Sequence[Point], marks: Marks, value: str, solid: bool, said: Callable[[Point], str]) -> go.Scatter:
+def _points(points: Sequence[Point], marks: Marks, value: str, solid: bool, said: Sequence[str]) -> go.Scatter:
     return go.Scatter(
-        x=[point.train_seconds for point in points] or _NOWHERE,
-        y=[100 * point.accuracy for point in points] or _NOWHERE,
+        x=[round(point.train_seconds, 4) for point in points] or _NOWHERE,
+        y=[round(100 * point.accuracy, 3) for point in points] or _NOWHERE,
         mode="markers",
         marker=_look(marks, value, solid),
         name=escape(value),
         showlegend=solid and bool(value),
-        text=[said(point) for point in points],
+        text=said,
         hovertemplate="%{text}<extra></extra>",
     )
 
@@ -86,12 +88,12 @@ def _look(marks: Marks, value: str, solid: bool) -> dict[str, Any]:
     return {"symbol": f"{symbol}-open", "size": 8, "color": DOMINATED}
 
 
-def hover(point: Point, axes: Sequence[str]) -> str:
-    """Say what is under the pointer, as the HTML that Plotly takes."""
-    said = escape(words(point.recipe, axes)).replace(", ", "<br>")
+def _hover(point: Point, axes: Sequence[str]) -> str:
+    """Say what is under the pointer, as the HTML that Plotly takes; without axes nothing of the Recipe."""
+    said = f"<br>{escape(words(point.recipe, axes))}".replace(", ", "<br>") if axes else ""
     noisy = "<br>clock noisy" if point.noisy else ""
     numbers = f"{seconds_text(point.train_seconds)} s, {100 * point.accuracy:.2f} %"
-    return f"<b>trial {point.trial}</b><br>{numbers}<br>{said}{noisy}"
+    return f"<b>trial {point.trial}</b><br>{numbers}{said}{noisy}"
 
 
 def growth_chart(found: Findings, height: int | None = None, unit: str = "s", seconds: float = 1.0) -> go.Figure:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import optuna
 import optuna_dashboard
 from optuna.exceptions import StorageInternalError
 from sqlalchemy.engine import make_url
@@ -128,6 +129,7 @@ def app(
         StoreError: If the database cannot be read, or holds no study.
     """
     artifacts = Artifacts(trained)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # or it says of every chart that it is kept in memory
     try:
         storage = _storage(store_url, allow_changes)
         annotations = Annotations(storage, Store(storage.engine), store_url, artifacts, launched)

@@ -101,6 +101,7 @@ def _front(found: Findings, path: str) -> str:
     points = found.front.points
     names = {point.trial: name for name, point in notable(points).items()}
     shared = {axis for axis in found.axes if len({axis_value(p.recipe, axis) for p in points}) == 1 < len(points)}
+    shown = evenly(points, _MOST_ROWS)
     rows = [
         (
             f"[{point.trial}]({path}/trials?numbers={point.trial})",
@@ -109,12 +110,12 @@ def _front(found: Findings, path: str) -> str:
             plain(words(point.recipe, found.axes, shared)),
             f"**{names[point.trial]}**" if point.trial in names else "",
         )
-        for point in evenly(points, _MOST_ROWS)
+        for point in shown
     ]
     said = [table(("trial", "seconds", "accuracy", "recipe", ""), rows, numeric=3)]
     if shared:
         said.append(f"all: {plain(words(points[0].recipe, found.axes, [a for a in found.axes if a not in shared]))}")
-    if any(point.noisy for point in points):
+    if any(point.noisy for point in shown):
         said.append("\\~ disturbed: mean and median of the steps differ by more than 5 %")
     if (hidden := len(points) - _MOST_ROWS) > 0:
         said.append(f"{hidden} more between these")

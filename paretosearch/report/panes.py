@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from paretosearch.device import Device
+from paretosearch.report.axischart import axes_chart
 from paretosearch.report.charts import DOMINATED, front_chart, growth_chart, new_chart
 from paretosearch.report.findings import Findings
-from paretosearch.report.marks import KNOWN_ORDER
-from paretosearch.report.panels import spread, varying
-from paretosearch.report.plots import ACCURACY
-from paretosearch.report.reading import evenly, percent_range
-from paretosearch.report.rulers import Ruler, ruler_of
+from paretosearch.report.reading import evenly
 from paretosearch.report.style import INK, PALETTE
 from paretosearch.report.watched import Watched
-from paretosearch.report.words import axis_value, titles
-from paretosearch.store import AttemptRecord, Point
+from paretosearch.store import AttemptRecord
 
 #: Every page asks for all charts every ten seconds, so what nobody can tell apart in half a page is left out.
-_MOST_POINTS, _MOST_CURVES, _MOST_ATTEMPTS = 200, 40, 1000
-_MOST_ACROSS = 4
-#: Letters of a tick that half a page has room for, in all panels side by side.
-_LETTERS = 80
+_MOST_CURVES, _MOST_ATTEMPTS = 40, 1000
 
 #: Rows of devices that a timeline has at least, be they empty: a bar as high as the chart looks like an error.
 _LEAST_ROWS = 4
@@ -74,7 +65,7 @@ def _titled(figure: go.Figure, title: str, **more: Any) -> go.Figure:
 
 def _front(found: Findings) -> go.Figure:
     """Draw the front over what its members had on their way, with the means of repeats."""
-    figure = front_chart(found)
+    figure = front_chart(found, brief=True)
     own = len(figure.data)
     figure.add_trace(_curves(found))
     repeated = [e for e in found.estimates if e.repeats]
@@ -113,85 +104,7 @@ def _growth(found: Findings) -> go.Figure:
 
 
 def _axes(found: Findings) -> go.Figure:
-    """Set each axis against accuracy, with seconds as colour: where on it the front is."""
-    front = found.front
-    named = {
-        axis: title for axis, title in titles(found.axes, short=False).items() if axis in varying(front, found.axes)
-    }
-    across = min(_MOST_ACROSS, len(named))
-    low, high = percent_range(front)
-    dominated = evenly([point for point in front.dominated if 100 * point.accuracy > low], _MOST_POINTS)
-    figure = make_subplots(
-        math.ceil(len(named) / across),
-        across,
-        shared_yaxes=True,
-        horizontal_spacing=0.03,
-        vertical_spacing=0.27,
-        subplot_titles=[escape(title) for title in named.values()],
-        figure=new_chart("", ""),
-    )
-    for number, axis in enumerate(named):
-        row, column = 1 + number // across, 1 + number % across
-        ruler = ruler_of(
-            [axis_value(p.recipe, axis) for p in (*front.points, *front.dominated)], KNOWN_ORDER.get(axis, ())
-        )
-        for points, look in ((dominated, _faint()), (front.points, _coloured(front.points))):
-            figure.add_scatter(
-                x=[round(spread(point, axis, ruler), 3) for point in points],
-                y=[round(100 * point.accuracy, 2) for point in points],
-                mode="markers",
-                marker=look,
-                text=[f"trial {p.trial}: {p.train_seconds:.3g} s" for p in points],
-                hovertemplate="%{text}, %{y:.2f} %<extra></extra>",
-                showlegend=False,
-                row=row,
-                col=column,
-            )
-        places, texts = zip(*_legible(ruler, across), strict=True)
-        figure.update_xaxes(
-            range=ruler.ends, tickvals=places, ticktext=[escape(text) for text in texts], row=row, col=column
-        )
-    figure.update_xaxes(showline=True, linecolor=INK, showgrid=False, zeroline=False, tickfont={"size": 10})
-    figure.update_yaxes(range=(low, high), gridcolor="#e9e9e9", zeroline=False, tickfont={"size": 10})
-    figure.update_yaxes(title={"text": ACCURACY, "font": {"size": 12}}, col=1)
-    figure.update_annotations(font={"size": 12})
-    return _titled(figure, "Where on each axis the front is")
-
-
-def _legible(ruler: Ruler, across: int) -> Iterator[tuple[float, str]]:
-    """Leave out numbers that would run into the one before; names are turned by Plotly where they are long."""
-    low, high = ruler.ends
-    end = -math.inf
-    for place, text in ruler.marks:
-        half = 0.5 * (len(text) + 1) * (high - low) * across / _LETTERS
-        if ruler.names or place - half >= end:
-            end = place + half
-            yield place, text
-
-
-def _faint() -> dict[str, Any]:
-    return {"symbol": "circle-open", "size": 5, "color": DOMINATED}
-
-
-def _coloured(points: Sequence[Point]) -> dict[str, Any]:
-    powers = [math.log10(max(point.train_seconds, 1e-9)) for point in points]
-    ticks = [powers[0], (powers[0] + powers[-1]) / 2, powers[-1]]
-    bar = {
-        "title": {"text": "s", "side": "top"},
-        "tickvals": ticks,
-        "ticktext": [f"{10**tick:.2g}" for tick in ticks],
-        "thickness": 10,
-        "outlinewidth": 0,
-    }
-    return {
-        "size": 8,
-        "color": [round(power, 3) for power in powers],
-        "cmin": powers[0],
-        "cmax": powers[-1],
-        "colorscale": "Viridis",
-        "line": {"color": INK, "width": 0.7},
-        "colorbar": bar,
-    }
+    return _titled(axes_chart(found.front, found.axes), "Where on each axis the front is")
 
 
 def _timeline(watched: Watched, found: Findings) -> go.Figure:
@@ -216,7 +129,12 @@ def _timeline(watched: Watched, found: Findings) -> go.Figure:
                 marker={"color": colour, "line": {"color": "white", "width": 0.5}},
             )
     figure.update_xaxes(type="date")
-    figure.update_yaxes(range=(max(len(rows), _LEAST_ROWS) - 0.4, -0.6), automargin=True)
+    figure.update_yaxes(
+        range=(max(len(rows), _LEAST_ROWS) - 0.4, -0.6),
+        automargin=True,
+        categoryorder="array",
+        categoryarray=list(rows.values()),
+    )
     return _titled(figure, "What each device did", barmode="overlay")
 
 
