@@ -112,7 +112,7 @@ class Annotations:
             study_id: Optuna's key of the study, whether there is one or not.
         """
         sheet = self._sheets.setdefault(study_id, _Sheet())
-        if self._clock() < sheet.due or not sheet.lock.acquire(blocking=sheet.version == 0):
+        if self._clock() < sheet.due or not sheet.lock.acquire(blocking=not sheet.notes):
             return
         try:
             if self._clock() >= sheet.due:
@@ -132,10 +132,10 @@ class Annotations:
         except (KeyError, StoreError):
             pass  # a study of somebody else, or a database that is away: what there was stays
         except Exception as error:  # whatever a study holds, the dashboard's own page must open
-            sheet.notes = {None: f"paretosearch cannot draw this study: {plain(f'{type(error).__name__}: {error}')}"}
+            said = plain(f"{type(error).__name__}: {error}")
+            sheet.notes, sheet.version = {None: f"paretosearch cannot draw this study: {said}"}, sheet.version + 1
         now = self._clock()
         sheet.due = now + max(AGAIN_SECONDS, (now - began) / MOST_SHARE)
-        sheet.version += 1
 
     def _fill(self, study_id: int, sheet: _Sheet, found: Watched) -> None:
         notes: dict[int | None, str] = {None: study_note(found, f"/dashboard/studies/{study_id}")}
@@ -148,7 +148,7 @@ class Annotations:
                 notes[trial] = trial_note(found, found.found, point)
                 for file in files[point.trial]:
                     attributes[f"dashboard:artifacts:{trial}:{file['artifact_id']}"] = json.dumps(file)
-        sheet.notes, sheet.attributes = notes, attributes
+        sheet.notes, sheet.attributes, sheet.version = notes, attributes, sheet.version + 1
 
     def added(self, study_id: int, own: Mapping[str, Any]) -> Mapping[str, Any]:
         """Give the attributes of a study with what is shown of it; a note that somebody has written stands.

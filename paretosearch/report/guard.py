@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import ipaddress
+import json
 import re
 from collections.abc import Iterable
 from http import HTTPStatus
@@ -54,7 +55,7 @@ def guarded(dashboard: WSGIApplication, allow_changes: bool, token: Token | None
                 return _welcome(start_response, token)
             refusal = HTTPStatus.UNAUTHORIZED, "the dashboard asks for its token: open the link that it printed"
         refusal = refusal or _wrong_method(environ, allow_changes) or _wrong_origin(environ)
-        return _refuse(start_response, *refusal) if refusal else shown(environ, start_response)
+        return _refuse(environ, start_response, *refusal) if refusal else shown(environ, start_response)
 
     return guard
 
@@ -94,12 +95,15 @@ def _wrong_origin(environ: WSGIEnvironment) -> Refusal:
     return HTTPStatus.FORBIDDEN, "asked by a page of another site"
 
 
-def _refuse(start_response: StartResponse, status: HTTPStatus, line: str) -> Iterable[bytes]:
+def _refuse(environ: WSGIEnvironment, start_response: StartResponse, status: HTTPStatus, line: str) -> Iterable[bytes]:
+    """Say why not, to a page of the dashboard in its own form: it shows the reason, and breaks over any other text."""
     more = {
         HTTPStatus.METHOD_NOT_ALLOWED: ("Allow", ", ".join(READING)),
         HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", 'Bearer realm="paretosearch"'),
     }
     headers = [more[status]] if status in more else []
+    if environ.get("PATH_INFO", "").startswith("/api/"):
+        return _answer(start_response, status, json.dumps({"reason": line}), "application/json", headers)
     return _answer(start_response, status, f"{line}\n", "text/plain", headers)
 
 

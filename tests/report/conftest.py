@@ -121,11 +121,11 @@ def make_study(url: str, trials: int, seed: int = 3) -> Store:
     return store
 
 
-def search_too(url: str, store: Store) -> None:
+def search_too(store: Store) -> None:
     """Give Optuna the trials of a study as well, as a launch does."""
     space = Space({"dataset": "fashion-mnist", "network": "resnet8"}, AXES)
     points = {point.trial: (point.train_seconds, point.accuracy) for point in store.completed(STUDY)}
-    with closing(open_search(url, STUDY, space, "random", 4, 0)) as search:
+    with closing(open_search(store.url, STUDY, space, "random", 4, 0)) as search:
         for attempt in store.attempts(STUDY):
             search.tell(search.ask().trial, points.get(attempt.trial))
 
@@ -135,7 +135,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Make a database with a study of twenty trials, in our tables and in Optuna's; gives its URL."""
     url = f"sqlite:///{tmp_path_factory.mktemp('searched')}/study.db"
     with closing(make_study(url, 20)) as store:
-        search_too(url, store)
+        search_too(store)
     return url
 
 
@@ -172,6 +172,12 @@ def new_store(tmp_path: Path) -> Callable[[int], Store]:
 
 
 @pytest.fixture
+def searching() -> Callable[[Store], None]:
+    """Give Optuna the trials of a study as well."""
+    return search_too
+
+
+@pytest.fixture
 def retrained() -> Callable[[Store, int], None]:
     """Repeat a trial of a study twice, with other seeds and a look at the test split."""
 
@@ -181,6 +187,7 @@ def retrained() -> Callable[[Store, int], None]:
             again = replace(recipe, seed=seed)
             outcome = replace(train(random.Random(seed), again), test_accuracy=0.8)
             attempt = store.start_attempt(STUDY, trial, DEVICES[0], again, "confirm")
+            store._clock.now += outcome.wall_seconds
             store.finish_attempt(attempt, outcome)
 
     return retrained
