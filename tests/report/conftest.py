@@ -172,9 +172,15 @@ def new_store(tmp_path: Path) -> Callable[[int], Store]:
 
 
 @pytest.fixture
-def searching() -> Callable[[Store], None]:
-    """Give Optuna the trials of a study as well."""
-    return search_too
+def made() -> Callable[[str, int], Store]:
+    """Make a study of so many trials in a database, in our tables and in Optuna's."""
+
+    def made(url: str, trials: int) -> Store:
+        store = make_study(url, trials)
+        search_too(store)
+        return store
+
+    return made
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +23,8 @@ from paretosearch.report.artifacts import Artifacts
 from paretosearch.report.dashboard import _storage, app
 from paretosearch.store import Front, Store
 from paretosearch.testing.dashboards import searched as unknown
+from paretosearch.testing.dashboards import serving
+from paretosearch.testing.postgres import postgres_server, why_no_postgres
 
 STUDY_NOTE = "dashboard:note_str:0"
 
@@ -121,14 +124,13 @@ def test_drawing_takes_a_small_share_of_the_time(
 
 
 def test_a_new_result_is_shown(
-    new_store: Callable[[int], Store],
-    searching: Callable[[Store], None],
+    made: Callable[[str, int], Store],
     study: str,
     clock: Clock,
     retrained: Callable[[Store, int], None],
+    tmp_path: Path,
 ) -> None:
-    store = new_store(20)
-    searching(store)
+    store = made(f"sqlite:///{tmp_path}/new.db", 20)
     storage = _storage(store.url, allow_changes=False)
     drawn = Annotations(storage, Store(storage.engine), store.url, Artifacts(), clock=clock)
     drawn.refresh(1)
@@ -184,6 +186,27 @@ def test_a_database_that_is_gone_leaves_what_was_shown(
     assert note_of(drawn) == before
 
 
+def test_a_server_that_may_only_be_read_shows_it_too(
+    made: Callable[[str, int], Store], study: str, tmp_path: Path
+) -> None:
+    if reason := why_no_postgres():
+        pytest.skip(reason)
+    with postgres_server() as server:
+        url = server.new_database()
+        with closing(made(url, 12)) as store:
+            best = store.front(study).points[-1]
+        with serving(tmp_path, url) as dashboard:
+            status, body, _ = dashboard.ask("GET", "/api/studies/1")
+            assert status == 200
+            shown = json.loads(body)
+            trial = shown["trials"][best.trial]
+            (file,) = trial["artifacts"]
+            place = f"/artifacts/1/{trial['trial_id']}/{file['artifact_id']}"
+            assert Recipe.from_json(dashboard.ask("GET", place)[1]) == best.recipe
+        assert shown["note"]["body"].startswith("## fashion")
+        assert len(shown["plotly_graph_objects"]) == 4
+
+
 def test_a_recipe_is_a_file_that_train_can_read(front: Front) -> None:
     artifacts = Artifacts()
     offered = artifacts.of("mine", front.points)
@@ -235,7 +258,7 @@ def test_a_link_among_the_weights_is_not_followed(front: Front, tmp_path: Path) 
         artifacts.open_reader(known)
 
 
-def ask(url: str, method: str, path: str, allow_changes: bool) -> tuple[str, bytes]:
+def ask(url: str, method: str, path: str, allow_changes: bool = False, **headers: str) -> tuple[str, bytes]:
     said: list[str] = []
     environ = {
         "REQUEST_METHOD": method,
@@ -244,9 +267,18 @@ def ask(url: str, method: str, path: str, allow_changes: bool) -> tuple[str, byt
         "wsgi.input": io.BytesIO(b"{}"),
         "CONTENT_LENGTH": "2",
         "CONTENT_TYPE": "application/json",
+        **headers,
     }
     body = app(url, allow_changes)(environ, lambda status, *_: said.append(status))  # type: ignore[arg-type,return-value]  # writes nothing
     return said[0], b"".join(body)
+
+
+def test_a_page_elsewhere_reads_no_file(searched: str) -> None:
+    _, body = ask(searched, "GET", "/api/studies/1")
+    trial = next(trial for trial in json.loads(body)["trials"] if trial["artifacts"])
+    path = f"/artifacts/1/{trial['trial_id']}/{trial['artifacts'][0]['artifact_id']}"
+    assert ask(searched, "GET", path)[0].startswith("200")
+    assert ask(searched, "GET", path, HTTP_ORIGIN="http://evil.example")[0].startswith("403")
 
 
 def test_charts_come_in_their_order_and_a_study_can_be_deleted_with_its_files(searched: str, tmp_path: Path) -> None:

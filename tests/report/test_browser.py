@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CHARTS = [f"user-defined-plot:paretosearch-{name}" for name in ("1-front", "2-axes", "3-hypervolume", "4-devices")]
+#: The page is six megabytes of script, and other tests want the same cores.
+PATIENCE_SECONDS = 120
 #: Would be a link, a picture and a script, were it not text.
 HOSTILE = (
     "<img src=x onerror=alert(1)>[a](http://evil.example)![b](http://evil.example/p.png) www.evil.example x@y.zz |"
@@ -57,6 +59,7 @@ class Pages:
 
     def __init__(self, browser: Browser, dashboard: Dashboard) -> None:
         self._context, self._dashboard = browser.new_context(viewport={"width": 1440, "height": 1000}), dashboard
+        self._context.set_default_timeout(1000 * PATIENCE_SECONDS)
         self.wrong: list[str] = []
         self.expected: list[str] = []
 
