@@ -102,6 +102,26 @@ def private_file(path: Path, append: bool = False) -> IO[bytes]:
     return os.fdopen(descriptor, "ab" if append else "wb")
 
 
+def opened(path: Path) -> IO[bytes]:
+    """Open a file to read that somebody else may have put there.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The open file.
+
+    Raises:
+        OSError: If there is none, or it is a link or no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would never end
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
+    return file
+
+
 def content(path: Path, most_bytes: int) -> bytes:
     """Read a file that somebody else may have put there.
 
@@ -115,13 +135,10 @@ def content(path: Path, most_bytes: int) -> bytes:
     Raises:
         OSError: If there is none, or it is a link, no plain file, or too large.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would never end
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        if found.st_size > most_bytes:
-            raise OSError(errno.EFBIG, f"it has {found.st_size} bytes, and at most {most_bytes} are read", str(path))
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most_bytes:
+            raise OSError(errno.EFBIG, f"it has {size} bytes, and at most {most_bytes} are read", str(path))
         return file.read(most_bytes)
 
 

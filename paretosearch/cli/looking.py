@@ -111,9 +111,19 @@ def dashboard(
             "$PARETOSEARCH_DASHBOARD_TOKEN_FILE names, or from $PARETOSEARCH_DASHBOARD_TOKEN.",
         ),
     ] = False,
+    trained: Annotated[
+        Path,
+        typer.Option(
+            "--trained",
+            help="Folder that train --out wrote to, or whose sub-folders it did: weights in it are offered with their "
+            "trials.",
+        ),
+    ] = Path("trained"),
 ) -> None:
     """Serve optuna-dashboard on the store, read-only and for this machine alone, or for who knows a token."""
+    from paretosearch.api.fronts import is_launched
     from paretosearch.report.dashboard import serve
     from paretosearch.store import open_store
 
-    serve(open_store(storage, create=False).url, host, port, allow_changes, expose)
+    store = open_store(storage, create=False)
+    serve(store.url, host, port, allow_changes, expose, trained, lambda study: is_launched(store, study))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import ipaddress
+import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from paretosearch.report.answers import Change, rewriting
 from paretosearch.report.cells import safe_cell
 from paretosearch.report.token import Token
 
@@ -44,7 +46,7 @@ def guarded(dashboard: WSGIApplication, allow_changes: bool, token: Token | None
     Returns:
         The guarded application.
     """
-    shown = _with_safe_cells(dashboard)
+    shown = rewriting(dashboard, _safe_table)
 
     def guard(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         refusal = _wrong_name(environ) if on_loopback else None
@@ -53,7 +55,7 @@ def guarded(dashboard: WSGIApplication, allow_changes: bool, token: Token | None
                 return _welcome(start_response, token)
             refusal = HTTPStatus.UNAUTHORIZED, "the dashboard asks for its token: open the link that it printed"
         refusal = refusal or _wrong_method(environ, allow_changes) or _wrong_origin(environ)
-        return _refuse(start_response, *refusal) if refusal else shown(environ, start_response)
+        return _refuse(environ, start_response, *refusal) if refusal else shown(environ, start_response)
 
     return guard
 
@@ -77,9 +79,13 @@ def _wrong_name(environ: WSGIEnvironment) -> Refusal:
 
 
 def _wrong_method(environ: WSGIEnvironment, allow_changes: bool) -> Refusal:
-    if environ["REQUEST_METHOD"] in READING or allow_changes:
+    if environ["REQUEST_METHOD"] in READING:
         return None
-    return HTTPStatus.METHOD_NOT_ALLOWED, "read-only; start it with --allow-changes to change"
+    if not allow_changes:
+        return HTTPStatus.METHOD_NOT_ALLOWED, "read-only; start it with --allow-changes to change"
+    if environ.get("PATH_INFO", "").lstrip("/").startswith("api/artifacts"):
+        return HTTPStatus.METHOD_NOT_ALLOWED, "artifacts are what the study has found, and are not changed here"
+    return None
 
 
 def _wrong_origin(environ: WSGIEnvironment) -> Refusal:
@@ -89,12 +95,15 @@ def _wrong_origin(environ: WSGIEnvironment) -> Refusal:
     return HTTPStatus.FORBIDDEN, "asked by a page of another site"
 
 
-def _refuse(start_response: StartResponse, status: HTTPStatus, line: str) -> Iterable[bytes]:
+def _refuse(environ: WSGIEnvironment, start_response: StartResponse, status: HTTPStatus, line: str) -> Iterable[bytes]:
+    """Say why not, to a page of the dashboard in its own form: it shows the reason, and breaks over any other text."""
     more = {
         HTTPStatus.METHOD_NOT_ALLOWED: ("Allow", ", ".join(READING)),
         HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate", 'Bearer realm="paretosearch"'),
     }
     headers = [more[status]] if status in more else []
+    if environ.get("PATH_INFO", "").startswith("/api/"):
+        return _answer(start_response, status, json.dumps({"reason": line}), "application/json", headers)
     return _answer(start_response, status, f"{line}\n", "text/plain", headers)
 
 
@@ -118,25 +127,9 @@ def _answer(
     return [body]
 
 
-def _with_safe_cells(dashboard: WSGIApplication) -> WSGIApplication:
+def _safe_table(_: WSGIEnvironment, kind: str) -> Change | None:
     """Let no cell of a CSV file be a formula: optuna-dashboard writes what a trial noted as it is."""
-
-    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        held: list[Any] = []
-
-        def hold(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
-            held[:] = status, headers, exc_info
-            return lambda _: None  # nobody uses this way of writing any more
-
-        body = dashboard(environ, hold)
-        status, headers, exc_info = held
-        if environ["REQUEST_METHOD"] == "GET" and dict(headers).get("Content-Type", "").startswith("text/csv"):
-            text = _safe_csv(b"".join(body).decode()).encode()
-            headers, body = [pair for pair in headers if pair[0] != "Content-Length"], [text]
-        start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
-        return body
-
-    return wrapped
+    return (lambda body: _safe_csv(body.decode()).encode()) if kind.startswith("text/csv") else None
 
 
 def _safe_csv(text: str) -> str:

@@ -8,29 +8,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from paretosearch.report.charts import FONT, front_chart, growth_chart
 from paretosearch.report.findings import Findings
-from paretosearch.report.history import area_range
-from paretosearch.report.marks import Marks, marks_of
-from paretosearch.report.plots import ACCURACY, SECONDS
-from paretosearch.report.reading import percent_range, spans_decades
-from paretosearch.report.style import FAINT, INK, PALETTE
-from paretosearch.report.words import axis_value, duration_text, seconds_text, titles, value_text, words
+from paretosearch.report.style import INK
+from paretosearch.report.words import axis_value, duration_text, seconds_text, titles, value_text
 from paretosearch.store import Point
-
-_SYMBOLS = {
-    "o": "circle",
-    "s": "square",
-    "^": "triangle-up",
-    "D": "diamond",
-    "v": "triangle-down",
-    "P": "cross",
-    "X": "x",
-    "p": "pentagon",
-    "*": "star",
-}
-#: A trace needs a point, be it nowhere, for its place in the legend.
-_NOWHERE: list[float | None] = [None]
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 #: Plotly's own default is a button that uploads the chart to its maker.
 _CONFIG: dict[str, Any] = {
@@ -84,10 +66,10 @@ def page(found: Findings) -> str:
     """
     return _PAGE.format(
         title=escape(found.record.name),
-        font=_FONT,
+        font=FONT,
         ink=INK,
         summary=_summary(found),
-        front=_embed(_front(found), "front", script=True),
+        front=_embed(front_chart(found, 520), "front", script=True),
         table=_table(found),
         growth=_growth_section(found) if found.growth else "",
     )
@@ -99,7 +81,7 @@ def _embed(figure: go.Figure, name: str, script: bool) -> str:
 
 
 def _growth_section(found: Findings) -> str:
-    return "<h2>Hypervolume over device time</h2>\n" + _embed(_growth(found), "growth", script=False)
+    return "<h2>Hypervolume over device time</h2>\n" + _embed(growth_chart(found, 300), "growth", script=False)
 
 
 def _summary(found: Findings) -> str:
@@ -122,87 +104,6 @@ def _confirmed(found: Findings) -> str:
     return (
         f"The points are first results; {len(repeated)} were trained again with other seeds, and by their means "
         f"{confirmed} are on the front: see confirmed.csv."
-    )
-
-
-def _front(found: Findings) -> go.Figure:
-    front = found.front
-    everything = (*front.points, *front.dominated)
-    marks = marks_of(everything)
-    figure = _figure(520, SECONDS, ACCURACY)
-    x, y = [p.train_seconds for p in front.points], [100 * p.accuracy for p in front.points]
-    stairs = {"shape": "hv", "color": INK, "width": 1.5}
-    end = max(point.train_seconds for point in everything)
-    figure.add_scatter(x=[*x, end], y=[*y, y[-1]], mode="lines", line=stairs, hoverinfo="skip", name="Pareto front")
-    for members, solid in ((front.dominated, False), (front.points, True)):
-        for value, points in marks.sorted(members).items():
-            figure.add_trace(_points(found, marks, value, points, solid))
-    figure.add_scatter(x=_NOWHERE, y=_NOWHERE, mode="markers", marker=_look(marks, "", False), name="dominated")
-    figure.update_yaxes(range=percent_range(front))
-    if spans_decades([point.train_seconds for point in everything]):
-        ticks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
-        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    return figure
-
-
-def _points(found: Findings, marks: Marks, value: str, points: Sequence[Point], solid: bool) -> go.Scatter:
-    return go.Scatter(
-        x=[point.train_seconds for point in points] or _NOWHERE,
-        y=[100 * point.accuracy for point in points] or _NOWHERE,
-        mode="markers",
-        marker=_look(marks, value, solid),
-        name=escape(value),
-        showlegend=solid and bool(value),
-        text=[_hover(point, found.axes) for point in points],
-        hovertemplate="%{text}<extra></extra>",
-    )
-
-
-def _look(marks: Marks, value: str, solid: bool) -> dict[str, Any]:
-    symbol = _SYMBOLS[marks.shape(value)]
-    if solid:
-        return {"symbol": symbol, "size": 11, "color": marks.colour(value), "line": {"color": INK, "width": 1}}
-    return {"symbol": f"{symbol}-open", "size": 8, "color": "#b0b0b0"}
-
-
-def _hover(point: Point, axes: Sequence[str]) -> str:
-    said = escape(words(point.recipe, axes)).replace(", ", "<br>")
-    noisy = "<br>clock noisy" if point.noisy else ""
-    numbers = f"{seconds_text(point.train_seconds)} s, {100 * point.accuracy:.2f} %"
-    return f"<b>trial {point.trial}</b><br>{numbers}<br>{said}{noisy}"
-
-
-def _growth(found: Findings) -> go.Figure:
-    figure = _figure(300, "device time spent (s)", "hypervolume (s)")
-    x, y = zip(*[(0.0, 0.0), *found.growth], strict=True)
-    line = {"shape": "hv", "color": PALETTE[0], "width": 2}
-    end = max(found.device_seconds, x[-1])
-    figure.add_scatter(x=[*x, end], y=[*y, y[-1]], mode="lines", line=line, showlegend=False)
-    figure.update_xaxes(range=(0, end))
-    figure.update_yaxes(range=area_range(found.growth, end))
-    return figure
-
-
-def _figure(height: int, x: str, y: str) -> go.Figure:
-    axis = {
-        "showline": True,
-        "linecolor": INK,
-        "gridcolor": "#e9e9e9",
-        "zeroline": False,
-        "ticks": "outside",
-        "tickcolor": INK,
-    }
-    return go.Figure(
-        layout={
-            "template": "none",
-            "height": height,
-            "font": {"family": _FONT, "size": 13, "color": INK},
-            "margin": {"l": 60, "r": 20, "t": 40, "b": 55},
-            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-            "hoverlabel": {"align": "left", "bgcolor": "white", "bordercolor": FAINT, "font": {"color": INK}},
-            "xaxis": {**axis, "title": {"text": x}},
-            "yaxis": {**axis, "title": {"text": y}},
-        }
     )
 
 

@@ -40,7 +40,7 @@ def axes_figure(front: Front, axes: Collection[str]) -> Figure:
     Returns:
         The figure: two panels an axis, up to four axes across.
     """
-    named = [(axis, title) for axis, title in titles(axes, short=False).items() if axis in _varying(front, axes)]
+    named = [(axis, title) for axis, title in titles(axes, short=False).items() if axis in varying(front, axes)]
     bands = math.ceil(len(named) / _MOST_ACROSS)
     across = math.ceil(len(named) / bands)
     figure = new_figure(0.3 + 2.9 * bands)
@@ -53,7 +53,7 @@ def axes_figure(front: Front, axes: Collection[str]) -> Figure:
     return figure
 
 
-def _varying(front: Front, axes: Collection[str]) -> Collection[str]:
+def varying(front: Front, axes: Collection[str]) -> Collection[str]:
     """Leave out axes on which all trials are the same, unless that leaves nothing."""
     trials = (*front.points, *front.dominated)
     return [axis for axis in axes if len({axis_value(trial.recipe, axis) for trial in trials}) > 1] or axes
@@ -79,9 +79,9 @@ def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
     floor, high = 100 * accuracy_floor(front), 100 * front.points[-1].accuracy
     room = 0.07 * max(high - floor, 1.0)
     shown = [point for point in front.dominated if 100 * point.accuracy >= floor]
-    below = [_place(point, axis, ruler) for point in front.dominated if 100 * point.accuracy < floor]
+    below = [spread(point, axis, ruler) for point in front.dominated if 100 * point.accuracy < floor]
     for points, look in ((shown, _REST), (front.points, _FRONT)):
-        panel.plot([_place(p, axis, ruler) for p in points], [100 * p.accuracy for p in points], **look)
+        panel.plot([spread(p, axis, ruler) for p in points], [100 * p.accuracy for p in points], **look)
     panel.plot(below, [floor - 0.6 * room] * len(below), **BELOW)
     panel.set_ylim(floor - room, high + room)
     ruler.draw(panel)
@@ -89,11 +89,11 @@ def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
 
 def _seconds(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
     for points, look in ((front.dominated, _REST), (front.points, _FRONT)):
-        panel.plot([_place(p, axis, ruler) for p in points], [p.train_seconds for p in points], **look)
+        panel.plot([spread(p, axis, ruler) for p in points], [p.train_seconds for p in points], **look)
     ruler.draw(panel)
 
 
-def _place(point: Point, axis: str, ruler: Ruler) -> float:
+def spread(point: Point, axis: str, ruler: Ruler) -> float:
     """Give the place of a point; equal values are spread a little, each trial the same way in every panel."""
     value = axis_value(point.recipe, axis)
     golden = point.trial * 0.618 % 1 - 0.5  # multiples of the golden ratio are spread evenly

@@ -50,14 +50,24 @@ class Ruler:
         scale = math.log if self.log else float
         return (scale(float(value)) - scale(self.low)) / (scale(self.high) - scale(self.low))
 
-    def draw(self, axes: Axes) -> None:
-        """Write the ticks on the x axis."""
+    @property
+    def marks(self) -> list[tuple[float, str]]:
+        """Places with what to write there."""
         off = [(_OFF, "off")] if self.has_off else []
         numbers = [(self.at(tick), value_text(tick)) for tick in self.ticks]
-        places, texts = zip(*[*off, *numbers, *((float(i), name) for i, name in enumerate(self.names))], strict=True)
+        return [*off, *numbers, *((float(i), name) for i, name in enumerate(self.names))]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Where the line begins and ends, with room beside the outermost places."""
+        return (-0.6, len(self.names) - 0.4) if self.names else (_OFF - 0.12 if self.has_off else -0.1, 1.1)
+
+    def draw(self, axes: Axes) -> None:
+        """Write the ticks on the x axis."""
+        places, texts = zip(*self.marks, strict=True)
         axes.xaxis.set_major_locator(FixedLocator(places))
         axes.xaxis.set_major_formatter(FixedFormatter(texts))
-        axes.set_xlim(*((-0.6, len(self.names) - 0.4) if self.names else (_OFF - 0.12 if self.has_off else -0.1, 1.1)))
+        axes.set_xlim(*self.ends)
         if self._crowded:
             for label in axes.get_xticklabels():
                 label.set(rotation=30, ha="right", rotation_mode="anchor")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from paretosearch.device import Device
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.export import export
+from paretosearch.search import open_search
 from paretosearch.space import Space
 from paretosearch.store import Front, Store, StudyRecord, open_store
 from paretosearch.store.engine import open_engine
@@ -119,6 +121,24 @@ def make_study(url: str, trials: int, seed: int = 3) -> Store:
     return store
 
 
+def search_too(store: Store) -> None:
+    """Give Optuna the trials of a study as well, as a launch does."""
+    space = Space({"dataset": "fashion-mnist", "network": "resnet8"}, AXES)
+    points = {point.trial: (point.train_seconds, point.accuracy) for point in store.completed(STUDY)}
+    with closing(open_search(store.url, STUDY, space, "random", 4, 0)) as search:
+        for attempt in store.attempts(STUDY):
+            search.tell(search.ask().trial, points.get(attempt.trial))
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make a database with a study of twenty trials, in our tables and in Optuna's; gives its URL."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('searched')}/study.db"
+    with closing(make_study(url, 20)) as store:
+        search_too(store)
+    return url
+
+
 @pytest.fixture(scope="session")
 def study() -> str:
     return STUDY
@@ -149,3 +169,31 @@ def exported(store: Store, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def new_store(tmp_path: Path) -> Callable[[int], Store]:
     """Make a study of so many trials in a database of its own."""
     return lambda trials: make_study(f"sqlite:///{tmp_path}/new.db", trials)
+
+
+@pytest.fixture
+def made() -> Callable[[str, int], Store]:
+    """Make a study of so many trials in a database, in our tables and in Optuna's."""
+
+    def made(url: str, trials: int) -> Store:
+        store = make_study(url, trials)
+        search_too(store)
+        return store
+
+    return made
+
+
+@pytest.fixture
+def retrained() -> Callable[[Store, int], None]:
+    """Repeat a trial of a study twice, with other seeds and a look at the test split."""
+
+    def retrained(store: Store, trial: int) -> None:
+        recipe = store.attempts(STUDY, trial)[0].recipe
+        for seed in (901, 902):
+            again = replace(recipe, seed=seed)
+            outcome = replace(train(random.Random(seed), again), test_accuracy=0.8)
+            attempt = store.start_attempt(STUDY, trial, DEVICES[0], again, "confirm")
+            store._clock.now += outcome.wall_seconds
+            store.finish_attempt(attempt, outcome)
+
+    return retrained

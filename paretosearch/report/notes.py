@@ -1,0 +1,233 @@
+"""What the dashboard says of a study, in Markdown."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from paretosearch.device import Device
+from paretosearch.report.confirmed import curse_line
+from paretosearch.report.findings import Findings
+from paretosearch.report.markdown import block, plain, table
+from paretosearch.report.reading import evenly, notable
+from paretosearch.report.watched import Watched
+from paretosearch.report.words import (
+    axis_value,
+    counted,
+    duration_text,
+    seconds_text,
+    titles,
+    value_text,
+    words,
+)
+from paretosearch.store import Point
+
+#: Rows of the front in a note: a note is read, and the figure shows all of it.
+_MOST_ROWS = 12
+
+_STATES = (("complete", ""), ("running", ""), ("dominated", "ended early"), ("failed", ""), ("stopped", ""))
+
+
+def study_note(watched: Watched, path: str) -> str:
+    """Say what is searched, on what, where, and how it is going.
+
+    Args:
+        watched: The study.
+        path: Where the dashboard has the study, such as ``/dashboard/studies/1``.
+
+    Returns:
+        The note.
+    """
+    parts = [f"## {plain(watched.record.name)}", _question(watched), table(("", ""), _standing(watched))]
+    if watched.found is not None:
+        parts += ["### The front", _front(watched.found, path), _worth(watched.found)]
+    parts += [f"### What {plain(watched.record.sampler)} searches", _axes(watched.record.space, watched)]
+    parts += ["### What to do with it", _commands(watched)]
+    return "\n\n".join(parts)
+
+
+def _question(watched: Watched) -> str:
+    fixed = watched.record.space["declared"]["fixed"]
+    images = fixed.get("train_images") or "all"
+    network, dataset = (plain(str(fixed.get(key, f"several {key}s"))) for key in ("network", "dataset"))
+    return (
+        f"Which way of training **{network}** on **{dataset}** ({images} training images) gives the best validation "
+        "accuracy for its seconds?"
+    )
+
+
+def _standing(watched: Watched) -> Iterator[tuple[str, str]]:
+    """Give rows of what is and what of it."""
+    counts = {said or state: getattr(watched.counts, state) for state, said in _STATES}
+    budget, total = watched.budget, sum(counts.values())
+    ends = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    yield "trials", f"**{total}**{_of(budget.get('trials'))}" + (f": {ends}" if ends else "")
+    if watched.launched is not None:
+        left = "; what was interrupted goes on with the next" if counts["running"] and not watched.launched else ""
+        yield "now", "a launch is **running**" if watched.launched else f"no launch is running{left}"
+    hours = budget.get("device_hours")
+    allowed = duration_text(3600 * hours) if isinstance(hours, int | float) else None
+    yield "device time", f"**{duration_text(watched.device_seconds)}**{_of(allowed)}"
+    if watched.found is not None:
+        yield "front", _front_said(watched.found)
+    yield "devices", "; ".join(_devices(watched.devices))
+    yield "class of device", plain(watched.record.device_class)
+    yield "begun", f"{watched.record.created.astimezone():%d %B %Y, %H:%M}"
+
+
+def _of(allowed: object) -> str:
+    return f" of {allowed} in the study file" if isinstance(allowed, int | str) else ""
+
+
+def _front_said(found: Findings) -> str:
+    front = found.front
+    said = f"**{counted(len(front.points), 'point')}**, hypervolume {seconds_text(front.hypervolume)} s"
+    said += f" (up to {seconds_text(front.reference[0])} s)"
+    if not found.growth:
+        return said
+    still = found.device_seconds - found.growth[-1][0]
+    return f"{said}; " + (
+        f"it grew last {duration_text(still)} of device time ago" if still >= 1 else "it grew just now"
+    )
+
+
+def _devices(devices: Sequence[Device]) -> Iterator[str]:
+    for device in devices:
+        yield plain(f"{device.label}: {device.name} on {device.host}")
+
+
+def _front(found: Findings, path: str) -> str:
+    points = found.front.points
+    names = {point.trial: name for name, point in notable(points).items()}
+    shared = {axis for axis in found.axes if len({axis_value(p.recipe, axis) for p in points}) == 1 < len(points)}
+    shown = evenly(points, _MOST_ROWS)
+    rows = [
+        (
+            f"[{point.trial}]({path}/trials?numbers={point.trial})",
+            f"{'~' if point.noisy else ''}{seconds_text(point.train_seconds)}",
+            f"{100 * point.accuracy:.2f} %",
+            plain(words(point.recipe, found.axes, shared)),
+            f"**{names[point.trial]}**" if point.trial in names else "",
+        )
+        for point in shown
+    ]
+    said = [table(("trial", "seconds", "accuracy", "recipe", ""), rows, numeric=3)]
+    if shared:
+        said.append(f"all: {plain(words(points[0].recipe, found.axes, [a for a in found.axes if a not in shared]))}")
+    if any(point.noisy for point in shown):
+        said.append("\\~ disturbed: mean and median of the steps differ by more than 5 %")
+    if (hidden := len(points) - _MOST_ROWS) > 0:
+        said.append(f"{hidden} more between these")
+    return "\n\n".join(said)
+
+
+def _worth(found: Findings) -> str:
+    if found.is_confirmed:
+        said = plain(curse_line(found.estimates) or "")
+        return f"Confirmed: {said}. `paretosearch front --confirmed` has means and intervals."
+    return "Each point is a single training, not confirmed: the best of many look a little better than they are."
+
+
+def _axes(space: Mapping[str, Any], watched: Watched) -> str:
+    declared = space["declared"]["axes"]
+    named = titles(declared, short=False)
+    rows = [(plain(named[axis]), plain(_range(axis, kind, watched))) for axis, kind in declared.items()]
+    return table(("axis", "values"), rows)
+
+
+def _range(axis: str, kind: Mapping[str, Any], watched: Watched) -> str:
+    if "options" not in kind:
+        how = ", doubling" if kind.get("log2") else ", logarithmic" if kind.get("log") else ""
+        return f"{value_text(kind['low'])} to {value_text(kind['high'])}{how}"
+    searched = watched.record.space.get("number_formats") if axis == "number_format" else None
+    kept = [value for value in kind["options"] if not searched or value in searched]
+    left = [value for value in kind["options"] if value not in kept]
+    said = ", ".join(value_text(value) for value in kept)
+    return f"{said} (left out, as the device is slow at it or cannot do it: {', '.join(left)})" if left else said
+
+
+def _commands(watched: Watched) -> str:
+    name = watched.record.name
+    lines = [
+        watched.command("status", name),
+        watched.command("export", name, "--out", "front"),
+        watched.command("confirm", name),
+    ]
+    return block("\n".join(map(shlex.join, lines)))
+
+
+def trial_note(watched: Watched, found: Findings, point: Point) -> str:
+    """Say what a trial on the front is, what it measured, and how to train it.
+
+    Args:
+        watched: The study.
+        found: What it has found.
+        point: The trial, one of the front.
+
+    Returns:
+        The note.
+    """
+    recipe = point.recipe
+    where = f"{recipe.network} on {recipe.dataset}"
+    command = watched.command("train", "--trial", str(point.trial), "--study", watched.record.name)
+    parts = [
+        f"### On the Pareto front: {seconds_text(point.train_seconds)} s, {100 * point.accuracy:.2f} %",
+        f"**{plain(words(recipe, found.axes))}**; {plain(where)}",
+        *_neighbours(found, point),
+        table(("", ""), _measured(found, point)),
+        "Train it again, look at the test split, and keep the weights:",
+        block(shlex.join([*command, "--out", f"trained/{point.trial}"])),
+        "`recipe.json` is below, among the artifacts: `paretosearch train recipe.json` trains it anywhere.",
+    ]
+    return "\n\n".join(parts)
+
+
+def _neighbours(found: Findings, point: Point) -> Iterator[str]:
+    """Say what the next faster and the next better point of the front are away."""
+    points = found.front.points
+    at = points.index(point)
+    said = []
+    for other, way in ((at - 1, "faster"), (at + 1, "more accurate")):
+        if 0 <= other < len(points):
+            seconds = points[other].train_seconds - point.train_seconds
+            gain = 100 * (points[other].accuracy - point.accuracy)
+            said.append(f"The next {way} is trial {points[other].trial}: {seconds:+.2f} s, {gain:+.2f} points.")
+    if said:
+        yield " ".join(said)
+
+
+def _measured(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
+    disturbed = " (disturbed: mean and median of the steps differ by more than 5 %)" if point.noisy else ""
+    yield "training time", f"{seconds_text(point.train_seconds)} s{disturbed}"
+    yield "validation accuracy", f"{100 * point.accuracy:.2f} %"
+    yield from _repeated(found, point)
+    shown = (
+        ("wall time", point.wall_seconds, lambda value: f"{seconds_text(value)} s"),
+        ("speed", point.images_per_second, lambda value: f"{value:,.0f} training images/s"),
+        ("parameters at the end", point.parameters, lambda value: f"{value:,}"),
+        ("one forward pass", point.inference_flops, _flops),
+        ("the whole training", point.training_flops, _flops),
+        ("peak memory", point.peak_memory_bytes, lambda value: f"{value / 2**20:,.0f} MiB"),
+        ("energy", point.energy_joules, lambda value: f"{value:,.0f} J"),
+    )
+    yield from ((name, say(value)) for name, value, say in shown if value is not None)
+    yield "trained on", plain(point.device_class)
+
+
+def _repeated(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
+    estimate = next(e for e in found.estimates if e.point.trial == point.trial)
+    if not estimate.repeats:
+        yield "repeats", "none yet: `paretosearch confirm`"
+        return
+    seconds = f"{seconds_text(estimate.train_seconds)} ± {seconds_text(estimate.seconds_interval)} s"
+    accuracy = f"{100 * estimate.accuracy:.2f} ± {100 * estimate.accuracy_interval:.2f} %"
+    yield f"mean of {counted(estimate.repeats, 'repeat')}", f"{seconds}, {accuracy} (95 % intervals)"
+    if estimate.test_accuracy is not None:
+        yield "test accuracy", f"{100 * estimate.test_accuracy:.2f} %"
+    yield "probability to be on the front", f"{estimate.membership:.2f}"
+
+
+def _flops(value: float) -> str:
+    power, name = next(((p, n) for p, n in ((12, "T"), (9, "G"), (6, "M")) if value >= 10**p), (3, "k"))
+    return f"{value / 10**power:.3g} {name}FLOP"
