@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from paretosearch.cli.choosing import pick
 from paretosearch.cli.looking import dashboard, export, front, status
 from paretosearch.cli.options import (
     Cpu,
@@ -32,7 +33,7 @@ SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
-    for command in (launch, status, front, confirm, export, dashboard, train, retime, methods, doctor):
+    for command in (launch, status, front, pick, confirm, export, dashboard, train, retime, methods, doctor):
         app.command()(command)
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch")(fetch)
