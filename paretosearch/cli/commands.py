@@ -142,7 +142,10 @@ def train(
     ] = None,
     gpus: OneGpu = None,
     cpu: OneCpu = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for weights, Recipe and Outcome.")] = Path("trained"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for weights, network, Recipe and Outcome.")] = Path(
+        "trained"
+    ),
+    onnx: Annotated[bool, typer.Option("--onnx", help="Keep the network as model.onnx too.")] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
@@ -164,6 +167,7 @@ def train(
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
         on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
         on_stage=_silent if as_json else show_stage,
+        onnx=onnx,
     )
     if as_json:
         print(outcome.to_json())
@@ -171,7 +175,7 @@ def train(
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
-    for line in shape_lines(chosen, outcome):
+    for line in (*shape_lines(chosen, outcome), *filter(None, outcome.message.split("; "))):
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(

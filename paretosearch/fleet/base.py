@@ -21,11 +21,12 @@ class Assignment:
         trial: Number of the Trial.
         recipe: What to train.
         with_test: Whether to look at the test split at the end; a search must not.
-        keep: Folder for the weights and the Recipe; None keeps neither.
+        keep: Folder for the Recipe and the network; None keeps neither.
         replay: How the training went elsewhere, to be timed here without training; None trains.
         purpose: Why it is made.
         checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the last one; an
             Attempt with the same Trial, Recipe and class of device goes on from it. None writes and reads none.
+        onnx: Whether the network is kept as ONNX too.
     """
 
     attempt: int
@@ -36,6 +37,7 @@ class Assignment:
     replay: Outcome | None = None
     purpose: Purpose = "search"
     checkpoint_seconds: float | None = None
+    onnx: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""
