@@ -133,7 +133,7 @@ class Outcome:
     Args:
         status: One of `STATUSES`.
         failure: Class of the failure; None where nothing failed. One that was stopped may have ``data``.
-        message: One line on why there is no result; empty when complete.
+        message: One line on why there is no result, or on what of it could not be kept in a file.
         detail: Traceback or last output of a failure; empty when complete.
         train_seconds: Seconds on the training clock: the first objective.
         wall_seconds: The same seconds without the clock's robustness against interruptions.

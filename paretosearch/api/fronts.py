@@ -12,14 +12,15 @@ from paretosearch.errors import RecipeError, UsageError, suggest
 from paretosearch.fleet import spool
 from paretosearch.fleet.locks import LAUNCHER, seems_held
 from paretosearch.recipe import Recipe
+from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.progress import NOTE
-from paretosearch.store import AttemptRecord, Front, Store, open_store, redacted
+from paretosearch.store import AttemptRecord, Store, open_store, redacted
 
 #: A Recipe is a line of text; what is larger was meant for somebody else.
 MOST_CHARACTERS = 1 << 20
 
 
-def load_front(study: str | None = None, storage: str | None = None, device_class: str | None = None) -> Front:
+def load_front(study: str | None = None, storage: str | None = None, device_class: str | None = None) -> StudyFront:
     """Read the front of a study.
 
     Args:
@@ -28,14 +29,15 @@ def load_front(study: str | None = None, storage: str | None = None, device_clas
         device_class: Class of devices; None is the study's own.
 
     Returns:
-        The non-dominated trials, fastest first, and the dominated ones.
+        The non-dominated trials, fastest first, and the dominated ones; to be plotted, tabulated and shown.
 
     Raises:
-        UsageError: If there is no such study.
+        UsageError: If there is no such study, or it was not trained on that class.
         StoreError: If the database cannot be opened.
     """
     store, name = open_study(study, storage)
-    return store.front(name, device_class)
+    with closing(store):
+        return study_front(store, name, checked_class(store, name, device_class))
 
 
 def open_study(name: str | None = None, storage: str | None = None) -> tuple[Store, str]:

@@ -28,10 +28,11 @@ from paretosearch.fleet.site import FleetName, Images, Site, Wish, open_site
 from paretosearch.fleet.work import Work
 from paretosearch.methods import settled_at
 from paretosearch.report.live import view_of
+from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.stages import printing, show_stage
 from paretosearch.search import Search, Stopper, grid, open_search
 from paretosearch.space import Space
-from paretosearch.store import Front, Store, open_store, redacted, storage_url
+from paretosearch.store import Store, open_store, redacted, storage_url
 from paretosearch.studyfile import StudyFile, load, with_budget
 
 #: Share of the hours that the search has where repeats are to come after it.
@@ -52,7 +53,7 @@ class Launched:
 
     study: str
     axes: Sequence[str]
-    front: Front
+    front: StudyFront
     stopped_by: int | None
     failure: str = ""
 
@@ -157,7 +158,7 @@ def _launch(
         console.print(spent(file, space, trials, done_asking), markup=False, highlight=False, soft_wrap=True)
     failed = after["failed"] - before["failed"] if after["complete"] == before["complete"] else 0
     failure = all_failed(file, trials, failed, attempts) if failed else ""
-    return Launched(file.name, tuple(space.axes), store.front(file.name, device_class), stopped_by, failure)
+    return Launched(file.name, tuple(space.axes), study_front(store, file.name, device_class), stopped_by, failure)
 
 
 def _work(file: StudyFile, space: Space, search: Search, store: Store, say: Callable[[str], None]) -> Sequence[Work]:

@@ -35,6 +35,7 @@ def train(
     on_start: Callable[[Device], None] = lambda _: None,
     on_stage: Callable[[str], None] = lambda _: None,
     on_data: Callable[[ImageSet], None] = lambda _: None,
+    onnx: bool = False,
 ) -> Outcome:
     """Train one Recipe here, look at the test split, and keep the weights.
 
@@ -42,14 +43,15 @@ def train(
         recipe: What to train.
         gpus: Index of one GPU.
         cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
-        out: Folder for ``weights.pt``, ``recipe.json`` and ``outcome.json``; None keeps nothing.
+        out: Folder for ``weights.pt``, ``network.py``, ``recipe.json`` and ``outcome.json``; None keeps nothing.
         on_epoch: Called after every epoch.
         on_start: Called once the device is taken.
         on_stage: Called with what comes next, before everything that takes long.
         on_data: Called with the data set, before anything is trained.
+        onnx: Whether ``model.onnx`` is kept as well.
 
     Returns:
-        The Outcome, complete or failed, with `test_accuracy`.
+        The Outcome, complete or failed, with `test_accuracy`; its message says what could not be kept.
 
     Raises:
         UsageError: If more than one device is asked for, or the folder cannot be written.
@@ -63,7 +65,7 @@ def train(
         on_data(prepare(recipe))
         compiling = " and compiling the network" if recipe.compile != "off" else ""
         on_stage(f"starting a Worker on {device.label}{compiling}")
-        outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out), on_epoch)
+        outcome = run_alone(device, Assignment(ATTEMPT, 0, recipe, with_test=True, keep=out, onnx=onnx), on_epoch)
         if out is not None and outcome.status == "complete":
             with replacing(out / "outcome.json") as file:
                 file.write(f"{outcome.to_json()}\n".encode())

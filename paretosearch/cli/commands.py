@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from paretosearch.cli.choosing import pick
 from paretosearch.cli.examples import epilog
 from paretosearch.cli.looking import dashboard, export, front, status
 from paretosearch.cli.options import (
@@ -37,7 +38,7 @@ SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
-    for command in (launch, status, front, confirm, export, dashboard, train, retime, methods, doctor):
+    for command in (launch, status, front, pick, confirm, export, dashboard, train, retime, methods, doctor):
         app.command(epilog=epilog(command.__name__))(command)
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch", epilog=epilog("fetch"))(fetch)
@@ -133,7 +134,10 @@ def train(
     seed: Annotated[int | None, whole_number("--seed", "Another seed than the Recipe's.")] = None,
     gpus: OneGpu = None,
     cpu: OneCpu = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for weights, Recipe and Outcome.")] = Path("trained"),
+    out: Annotated[Path, typer.Option("--out", help="Folder for weights, network, Recipe and Outcome.")] = Path(
+        "trained"
+    ),
+    onnx: Annotated[bool, typer.Option("--onnx", help="Keep the network as model.onnx too.")] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
@@ -157,6 +161,7 @@ def train(
         on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
         on_stage=_silent if as_json else show_stage,
         on_data=lambda images: _print_line(console, remark(images, study, storage) if trial is not None else ""),
+        onnx=onnx,
     )
     if as_json:
         print(outcome.to_json())
@@ -166,7 +171,7 @@ def train(
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
-    for line in shape_lines(chosen, outcome):
+    for line in (*shape_lines(chosen, outcome), *filter(None, outcome.message.split("; "))):
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(

@@ -20,6 +20,10 @@ EXAMPLES = {
         ("front --csv > front.csv", "for a spreadsheet"),
         ("front --confirmed", "what repeats say"),
     ),
+    "pick": (
+        ("pick --seconds 60", "the best within a minute"),
+        ("pick --accuracy 93%", "the quickest that reaches it"),
+    ),
     "confirm": (
         ("confirm", "three results of each"),
         ("confirm --replicates 5 --device-hours 2", "five, in two hours"),

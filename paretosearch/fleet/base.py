@@ -21,12 +21,13 @@ class Assignment:
         trial: Number of the Trial.
         recipe: What to train.
         with_test: Whether to look at the test split at the end; a search must not.
-        keep: Folder for the weights and the Recipe; None keeps neither.
+        keep: Folder for the Recipe and the network; None keeps neither.
         replay: How the training went elsewhere, to be timed here without training; None trains.
         purpose: Why it is made.
         checkpoint_seconds: A checkpoint is written after the first epoch that ends so long after the last one; an
             Attempt with the same Trial, Recipe and class of device goes on from it. None writes and reads none.
         data_digest: Digest of the data set that the launch was prepared with; another one is refused. None is any.
+        onnx: Whether the network is kept as ONNX too.
     """
 
     attempt: int
@@ -38,6 +39,7 @@ class Assignment:
     purpose: Purpose = "search"
     checkpoint_seconds: float | None = None
     data_digest: str | None = None
+    onnx: bool = False
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""

@@ -23,19 +23,17 @@ from typing import TYPE_CHECKING
 
 from paretosearch.device import Device
 from paretosearch.errors import DataError, DeviceError, DivergedError, RecipeError
-from paretosearch.files import replacing
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import Checkpoints, Keeper, log
+from paretosearch.fleet.keeping import keep
 from paretosearch.fleet.mail import Mail
 from paretosearch.fleet.patience import WAIT_SECONDS, minutes
 from paretosearch.fleet.strangers import Watch
 from paretosearch.outcome import EpochResult, FailureClass, Outcome, failed
-from paretosearch.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from paretosearch.data import ImageSet
     from paretosearch.training.checkpoint import Checkpoint
@@ -195,9 +193,11 @@ class _Worker:
         keeper = self._keeper(assignment)
         state = self._continued(keeper) if keeper else None
         trained = train(recipe, images, device, self._epoch, assignment.with_test, state, keeper)
+        outcome = self._watched(trained.outcome)
         if assignment.keep is not None:
-            _keep(trained.model, recipe, assignment.keep)
-        return self._watched(trained.outcome)
+            left_out = keep(trained.model, recipe, images, assignment.keep, assignment.onnx)
+            outcome = replace(outcome, message="; ".join(left_out))
+        return outcome
 
     def _watched(self, outcome: Outcome) -> Outcome:
         """Say of an Outcome whether another program computed beside it."""
@@ -251,16 +251,6 @@ def _release_memory() -> None:
     gc.freeze()  # what is left stays: libraries, the data set; looking through them again takes a sixth of a second
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _keep(model: nn.Module, recipe: Recipe, folder: Path) -> None:
-    import torch
-
-    weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
-    with replacing(folder / "weights.pt") as file:
-        torch.save(weights, file)
-    with replacing(folder / "recipe.json") as file:
-        file.write(f"{recipe.to_json()}\n".encode())
 
 
 @lru_cache(maxsize=1)

@@ -128,7 +128,7 @@ def front_json(front: Front) -> list[dict[str, Any]]:
     Returns:
         For each point its fields, with the whole Recipe and its digest.
     """
-    return [{**_measures(point), "recipe": json.loads(point.recipe.to_json())} for point in front.points]
+    return [{**measures(point), "recipe": json.loads(point.recipe.to_json())} for point in front.points]
 
 
 def front_csv(front: Front, target: Path | TextIO) -> None:
@@ -138,12 +138,13 @@ def front_csv(front: Front, target: Path | TextIO) -> None:
         front: The front.
         target: A path, or an open text file.
     """
-    rows = [{**_measures(point), **flat_recipe(point.recipe)} for point in front.points]
+    rows = [{**measures(point), **flat_recipe(point.recipe)} for point in front.points]
     write_csv(rows, target, first=_MEASURES)
 
 
 _MEASURES = ("trial", *(field.name for field in fields(Point) if field.name not in ("trial", "recipe")), "digest")
 
 
-def _measures(point: Point) -> dict[str, Any]:
+def measures(point: Point) -> dict[str, Any]:
+    """Give the fields of a point but its Recipe, with the digest of that."""
     return {name: getattr(point, name) for name in _MEASURES}

@@ -97,7 +97,8 @@ def test_a_trial_is_trained_again_with_its_weights_kept(run: Run, folder: Path) 
     front = {p["trial"]: p for p in json.loads(run("front", "tiny", "--json").stdout)}
     assert outcome["accuracy"] == front[member]["accuracy"]  # one thread, one seed: the same training
     assert outcome["test_accuracy"] is not None
-    assert {path.name for path in (folder / "again").iterdir()} == {"weights.pt", "recipe.json", "outcome.json"}
+    kept = {path.name for path in (folder / "again").iterdir()}
+    assert kept == {"weights.pt", "network.py", "recipe.json", "outcome.json"}
     by_file = run("train", "again/recipe.json", "--cpu", "1", "--out", "twice", "--json")
     assert json.loads(by_file.stdout)["accuracy"] == outcome["accuracy"]
 

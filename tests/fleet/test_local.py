@@ -15,6 +15,7 @@ import pytest
 
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
+from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment, Lost, Progress
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.process import WorkerProcess, worker_environment
@@ -105,6 +106,25 @@ def test_kept_weights_load_without_pickled_code(fleet: LocalFleet, recipe: Recip
     run(fleet, Assignment(1, 0, recipe, with_test=True, keep=folder))
     assert torch.load(folder / "weights.pt", weights_only=True)
     assert Recipe.from_json((folder / "recipe.json").read_text()) == recipe
+
+
+def test_what_cannot_be_kept_is_said_and_costs_nothing_else(fleet: LocalFleet, recipe: Recipe, folder: Path) -> None:
+    (folder / "network.py").write_text("mine = 1\n")
+    (folder / "model.onnx").write_bytes(b"an older one of paretosearch")
+    run(fleet, Assignment(1, 0, recipe, keep=folder))
+    outcome = spool.read(folder, 1)
+    assert outcome is not None
+    assert outcome.status == "complete"
+    assert outcome.message.startswith("network.py is left out: another file of this name is there")
+    assert (folder / "network.py").read_text() == "mine = 1\n"
+    assert not (folder / "model.onnx").exists()  # it would be taken for this training's
+    (folder / "network.py").unlink()
+    for number in (2, 3):  # ours is replaced
+        run(fleet, Assignment(number, 0, recipe, keep=folder))
+        again = spool.read(folder, number)
+        assert again is not None
+        assert again.message == ""
+        assert "class Network" in (folder / "network.py").read_text()
 
 
 def test_the_database_password_does_not_reach_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,14 @@ from paretosearch.data.folder import _group
 from paretosearch.errors import DeviceError, LockedError, StoreError, StudyFileError
 from paretosearch.files import private_file, replacing
 from paretosearch.fleet import locks, spool
+from paretosearch.fleet.keeping import keep
 from paretosearch.fleet.locks import Lock, device_lock_folder
-from paretosearch.fleet.worker import _keep
 from paretosearch.recipe import Recipe
 from paretosearch.report.cells import write_csv
 from paretosearch.studyfile import load
 from paretosearch.testing.commands import STUDY
 from paretosearch.testing.fleet import complete
-from paretosearch.testing.images import image_folder
+from paretosearch.testing.images import image_folder, image_set
 
 NoteAttacks = Callable[[int, str, int, int, str], None]
 
@@ -158,14 +158,15 @@ def test_a_folder_of_locks_that_somebody_else_has_made_is_refused(
 def test_links_in_a_folder_to_write_to_are_replaced(tmp_path: Path, outside: Path, note_attacks: NoteAttacks) -> None:
     """As for an export into a folder that others may write to."""
     out = tmp_path / "out"
-    for name in ("front.csv", "weights.pt", "recipe.json"):
+    for name in ("front.csv", "weights.pt", "recipe.json", "network.py"):
         link(out / name, outside / "secret")
     write_csv([{"a": 1}], out / "front.csv")
-    _keep(nn.Linear(1, 1), Recipe("mnist", "convnet"), out)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(144, 4))
+    assert keep(model, Recipe("mnist", "convnet"), image_set(), out) == []
     assert untouched(outside)
     assert not any(path.is_symlink() for path in out.iterdir())
     assert torch.load(out / "weights.pt", weights_only=True)
-    note_attacks(4, "files outside root", 0, 3, "names and links")
+    note_attacks(4, "files outside root", 0, 4, "names and links")
 
 
 def test_a_file_that_is_being_written_has_a_name_that_nobody_can_guess(tmp_path: Path) -> None:
