@@ -1,0 +1,86 @@
+"""What figures and tables say, in German."""
+
+#: By what they say in English. Names that a thesis uses as they are, such as those of Methods, are not here.
+GERMAN = {
+    "training time (s)": "Trainingszeit (s)",
+    "training\ntime (s)": "Trainings-\nzeit (s)",
+    "validation accuracy (%)": "Validierungsgenauigkeit (%)",
+    "validation\naccuracy (%)": "Validierungs-\ngenauigkeit (%)",
+    "Pareto front": "Pareto-Front",
+    "on the front": "auf der Front",
+    "dominated": "dominiert",
+    "{count} below the axis": "{count} unterhalb der Achse",
+    "only point": "einziger Punkt",
+    "fastest": "schnellstes",
+    "best": "genauestes",
+    "knee": "Knie",
+    "trial": "Versuch",
+    "trial {number}": "Versuch {number}",
+    "{name} (trial {trial})\n{seconds} s, {accuracy} %": "{name} (Versuch {trial})\n{seconds} s, {accuracy} %",
+    "grown": "gewachsen",
+    "pruned": "beschnitten",
+    "grown and pruned": "gewachsen, beschnitten",
+    "single trainings, not confirmed": "einzelne Trainings, nicht bestätigt",
+    "first results, before repeats": "erste Ergebnisse, vor Wiederholungen",
+    "front of the means": "Front der Mittelwerte",
+    "mean, 95 % interval": "Mittelwert, 95-%-Intervall",
+    "first result": "erstes Ergebnis",
+    "hypervolume (s)\nfrom ({seconds} s, 0 %)": "Hypervolumen (s)\nab ({seconds} s, 0 %)",
+    "hypervolume (s)": "Hypervolumen (s)",
+    "device-hours spent": "verbrauchte Gerätestunden",
+    "device-minutes spent": "verbrauchte Geräteminuten",
+    "mean with {share} % interval": "Mittelwert mit {share}-%-Intervall",
+    "one training": "ein Training",
+    "epoch": "Epoche",
+    "epochs": "Epochen",
+    "channels": "Kanäle",
+    "MFLOPs per image": "MFLOPs je Bild",
+    "time (s)": "Zeit (s)",
+    "accuracy (%)": "Genauigkeit (%)",
+    "test (%)": "Test (%)",
+    "validation": "Validierung",
+    "number format": "Zahlenformat",
+    "format": "Format",
+    "batch size": "Batchgröße",
+    "batch": "Batch",
+    "reference batch": "Bezugsbatch",
+    "reference batch size": "Bezugsbatchgröße",
+    "learning rate": "Lernrate",
+    "lr": "Lernrate",
+    "weight decay": "Gewichtsabnahme",
+    "decay": "Abnahme",
+    "pooling": "Pooling",
+    "network": "Netz",
+    "schedule": "Ablauf",
+    "seed": "Startwert",
+    "interval": "Abstand",
+    "images": "Bilder",
+    "train images": "Trainingsbilder",
+    "image size": "Bildgröße",
+    "pixels": "Pixel",
+    "label smoothing": "Label Smoothing",
+    "smoothing": "Glättung",
+    "off": "aus",
+    "on": "an",
+    "plain": "schlicht",
+    "all": "alle",
+    "seconds": "Sekunden",
+    "accuracy": "Genauigkeit",
+    "The front": "Die Front",
+    "Hypervolume over device time": "Hypervolumen über der Gerätezeit",
+    "{front} of {trials} complete trials are on the Pareto front of training time against validation accuracy; "
+    "{spent} of device time; times on {times}.": (
+        "{front} von {trials} vollständigen Versuchen liegen auf der Pareto-Front von Trainingszeit und "
+        "Validierungsgenauigkeit; {spent} Gerätezeit; Zeiten auf {times}."
+    ),
+    "Each point is a single training, not confirmed: the best of many look a little better than they are.": (
+        "Jeder Punkt ist ein einzelnes Training, nicht bestätigt: Die besten von vielen sehen etwas besser aus, als "
+        "sie sind."
+    ),
+    "The points are first results; {repeated} were trained again with other seeds, and by their means {confirmed} are "
+    "on the front: see confirmed.csv.": (
+        "Die Punkte sind erste Ergebnisse; {repeated} wurden mit anderen Startwerten wiederholt, und nach ihren "
+        "Mittelwerten liegen {confirmed} auf der Front: siehe confirmed.csv."
+    ),
+    "clock noisy": "Uhr gestört",
+}
