@@ -12,14 +12,19 @@ from matplotlib.figure import Figure
 
 from paretosearch.errors import UsageError
 from paretosearch.files import replacing
+from paretosearch.report.booktabs import confirmed_tabular, front_tabular
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.html import page
+from paretosearch.report.latex import PREAMBLE, framed, preamble
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.networks import Shaped, channels_figure
 from paretosearch.report.panels import axes_figure
+from paretosearch.report.pgf import picture
+from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
+from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
 from paretosearch.report.tables import front_csv
@@ -48,14 +53,19 @@ def export(
     found = findings(store, study, device_class)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return (*_drawn(found, out, look), *_tables(found, out), _page(found, out / "front.html", look))
+        return (*_drawn(found, out, look), *_tables(found, out), *_texts(found, out, look))
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}; name another folder by --out") from None
 
 
 def _drawn(found: Findings, out: Path, look: Look) -> Iterator[Path]:
+    yield _written(out / PREAMBLE, preamble(declarations(), look))
     for name, figure in _figures(found, look):
         yield from save(figure, out / name, look)
+        drawn = picture(figure, name)
+        yield _written(out / f"{name}.tex", framed(drawn.tex, name, look))
+        for table, text in drawn.data.items():
+            yield _written(out / table, text)
 
 
 def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
@@ -96,13 +106,21 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     return front, trials, *more
 
 
+def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
+    yield _written(out / "front_table.tex", framed(front_tabular(found, look), "front_table", look))
+    if found.is_confirmed:
+        yield _written(out / "confirmed_table.tex", framed(confirmed_tabular(found, look), "confirmed_table", look))
+    yield _written(out / "front.html", page(found, look))
+    yield _written(out / "PROVENANCE.md", provenance(found, look))
+
+
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:
     values = {f.name: getattr(attempt, f.name) for f in fields(attempt) if f.name not in ("study", "recipe", "detail")}
     moments = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
     return {"trial": attempt.trial, "on_front": on_front, **values, **moments, **flat_recipe(attempt.recipe)}
 
 
-def _page(found: Findings, path: Path, look: Look) -> Path:
+def _written(path: Path, text: str) -> Path:
     with replacing(path) as file:
-        file.write(page(found, look).encode())
+        file.write(text.encode())
     return path

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from paretosearch.device import Device
 from paretosearch.errors import UsageError
 from paretosearch.outcome import EpochResult, SurgeryResult
 from paretosearch.report.history import growth
 from paretosearch.report.shapes import change_of
-from paretosearch.store import AttemptRecord, Estimate, Front, Point, Store, StudyRecord
+from paretosearch.store import AttemptRecord, Counts, Estimate, Front, Point, Store, StudyRecord
 
 #: Networks in one figure of shapes that a reader can tell apart.
 MOST_SHAPED = 5
@@ -30,6 +31,8 @@ class Findings:
         surgeries: What was done to the shapes of networks, by trial, where something was.
         changes: What became of the networks that changed their shape, by trial.
         shaped: Results whose network changed its shape, to be looked at first.
+        counts: How many trials ended how.
+        devices: Where it was trained.
         estimates: What results and their repeats say, by mean seconds.
     """
 
@@ -43,6 +46,8 @@ class Findings:
     surgeries: Mapping[int, Sequence[SurgeryResult]]
     changes: Mapping[int, str]
     shaped: Sequence[Point]
+    counts: Counts
+    devices: Sequence[Device]
     estimates: Sequence[Estimate]
 
     @property
@@ -93,6 +98,8 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
         surgeries=surgeries,
         changes=changes,
         shaped=shaped,
+        counts=store.counts(study),
+        devices=store.devices(study),
         estimates=store.estimates(study, device_class),
     )
 

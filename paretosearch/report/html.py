@@ -179,9 +179,8 @@ def _mark(marks: Marks, value: str, solid: bool) -> dict[str, Any]:
 
 def _hover(point: Point, found: Findings, look: Look) -> str:
     said = words(point.recipe, found.axes).split(", ")
-    change = found.changes.get(point.trial)
-    notes = [change] * bool(change) + ["clock noisy"] * point.noisy
-    lines = [*(look.words(phrase) for phrase in said), *(look.say(note) for note in notes)]
+    notes = (found.changes.get(point.trial, ""), "clock noisy" if point.noisy else "")
+    lines = [*(look.words(phrase) for phrase in said), *(look.say(note) for note in notes if note)]
     trial = look.say("trial {number}", number=point.trial)
     return "<br>".join([f"<b>{trial}</b>", _numbers(point, look), *map(escape, lines)])
 

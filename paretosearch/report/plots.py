@@ -72,9 +72,12 @@ def draw_signs(
         marks: Their shapes.
         changes: What became of the network, by trial.
     """
+    alike: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for point, x, y in places:
         if change := changes.get(point.trial):
-            axes.plot(x, y, **marks.sign(marks.value(point), change), zorder=5)
+            alike.setdefault((marks.value(point), change), []).append((x, y))
+    for (value, change), at in alike.items():
+        axes.plot(*zip(*at, strict=True), **marks.sign(value, change), zorder=5, label=change)
 
 
 def _xy(point: Point) -> tuple[float, float]:
