@@ -98,13 +98,8 @@ def _tabular(
     begin = rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
     body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule"]
     hints = [f"% {commented(note)}" for note in (*notes, *_hints(found, points, varying, all_rows))]
-    inside = [
-        r"\begin{lrbox}{\paretosearchtable}\paretosearchfont\setlength{\tabcolsep}{4pt}",
-        begin,
-        *body,
-        r"\end{tabular}\end{lrbox}",
-    ]
-    return "\n".join([*hints, *inside, r"\paretosearchfit"])
+    inside = [begin, *body, r"\end{tabular}"]
+    return "\n".join([*hints, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
 
 
 def _head(text: str, side: str) -> str:

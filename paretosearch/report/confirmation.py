@@ -15,7 +15,7 @@ from paretosearch.report.confirmed import shown_of
 from paretosearch.report.labels import Label, Points, place
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import Marks, marks_of
-from paretosearch.report.plots import ACCURACY, SECONDS, along_stairs, draw_signs, sign_handles
+from paretosearch.report.plots import SECONDS, accuracy_label, along_stairs, draw_signs, sign_handles
 from paretosearch.report.reading import evenly
 from paretosearch.report.style import FAINT, INK, legend, new_figure, seconds_axis, styled
 from paretosearch.report.words import axis_value
@@ -42,7 +42,7 @@ def confirmed_figure(estimates: Sequence[Estimate], changes: Mapping[int, str] =
     """
     shown = shown_of(estimates)
     figure = new_figure(3.6, look)
-    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=look.say(ACCURACY))
+    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     seconds_axis(axes, [s for e in shown for s in (e.train_seconds, e.point.train_seconds)])
     marks = marks_of([e.point for e in shown])
     for estimate in shown:

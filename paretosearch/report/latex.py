@@ -114,7 +114,7 @@ _PREAMBLE = r"""% What figures and tables of this folder need. Before \begin{doc
     grid=major, grid style={line width=0.4pt, black!11}, axis line style={line width=0.6pt, black!85},
     tick align=outside, tick style={line width=0.6pt, black!85}, minor tick style={line width=0.4pt},
     max space between ticks=1000, xlabel near ticks, ylabel near ticks,
-    label style={font=\paretosearchfont, align=center}, tick label style={font=\paretosearchfont},
+    label style={font=\paretosearchfont, align=center}, tick label style={font=\paretosearchfont, align=center},
     legend columns=-1, legend cell align=left,
     legend style={draw=none, fill=none, inner sep=0pt, font=\paretosearchfont,
       /tikz/every even column/.append style={column sep=0.8em}},

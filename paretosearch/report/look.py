@@ -13,11 +13,11 @@ Language = Literal["en", "de"]
 
 #: Inches. The text of a thesis on A4 is about 150 mm wide. Slides are the same drawing on a smaller sheet: blown up to
 #: the width of a screen, its letters and lines are as large as those of the slide's own text.
-_WIDTHS: dict[Style, float] = {"thesis": 5.9, "slides": 3.9}
+_WIDTHS: dict[Style, float] = {"thesis": 5.9, "slides": 4.4}
 #: Slides are wide: share of the height that is left.
-_HEIGHTS: dict[Style, float] = {"thesis": 1.0, "slides": 0.64}
-#: Dots an inch: of a PNG 1180 dots wide for a page, 1950 for a screen.
-_DOTS: dict[Style, int] = {"thesis": 200, "slides": 500}
+_HEIGHTS: dict[Style, float] = {"thesis": 1.0, "slides": 0.7}
+#: Dots an inch: of a PNG 1180 dots wide for a page, 1936 for a screen.
+_DOTS: dict[Style, int] = {"thesis": 200, "slides": 440}
 
 _NUMBER = re.compile(r"[-−+±]?\d+\.\d+(e[-+]?\d+)?")
 

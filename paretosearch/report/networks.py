@@ -76,7 +76,7 @@ def _name(axes: Axes, shaped: Sequence[Shaped], look: Look) -> None:
     """Write the trial beside the end of each line, and dots to which the words belong."""
     ends = [shape.channels[-1] for shape in shaped]
     longest = max(epoch for epoch, _ in ends)
-    axes.set_xlim(-0.06 * longest, 1.28 * longest)  # a label behind the last epoch stays inside
+    axes.set_xlim(-0.06 * longest, 1.35 * longest)  # a label behind the last epoch stays inside
     axes.plot(*zip(*ends, strict=True), "o", color=INK, markersize=2.5)
     labels = [
         Label(look.say("trial {number}", number=s.point.trial), *end) for s, end in zip(shaped, ends, strict=True)

@@ -20,6 +20,11 @@ from paretosearch.store import Front, Point
 
 #: Panels that fit the width of a page, and of slides.
 _MOST_ACROSS = {"thesis": 4, "slides": 3}
+#: What the rows of panels are called; those of slides are too low for more.
+_NAMES = {
+    "thesis": ("validation\naccuracy (%)", "training\ntime (s)"),
+    "slides": ("accuracy\n(%)", "time\n(s)"),
+}
 #: Letters of a tick that fit into the panels of a row.
 _LETTERS = {"thesis": 92, "slides": 54}
 #: Trials beyond which those that are dominated are drawn as dots.
@@ -84,8 +89,9 @@ def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int
     for panel in grid[:, len(named) :].ravel():
         panel.set_visible(False)
     seconds_axis(grid[1, 0], [point.train_seconds for point in (*front.points, *front.dominated)], "y")
-    grid[0, 0].set_ylabel(look.say("validation\naccuracy (%)"))
-    grid[1, 0].set_ylabel(look.say("training\ntime (s)"))
+    accuracy, time = _NAMES[look.style]
+    grid[0, 0].set_ylabel(look.say(accuracy))
+    grid[1, 0].set_ylabel(look.say(time))
     part.align_xlabels(grid[1])
 
 

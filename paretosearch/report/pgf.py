@@ -196,7 +196,8 @@ def _below(axis: Axis) -> float:
 def _ticks(axis: Axis, places: Sequence[float]) -> list[str]:
     if not any(tick.label1.get_visible() for tick in axis.get_major_ticks()):
         return []
-    return [escaped(text) for text in axis.get_major_formatter().format_ticks(list(places))]
+    texts = axis.get_major_formatter().format_ticks(list(places))
+    return [escaped(text) if not text.startswith("\n") else rf"\strut{escaped(text)}" for text in texts]
 
 
 def _legend(legend: Legend, axes: Axes) -> str:

@@ -44,7 +44,7 @@ def front_figure(front: Front, changes: Mapping[int, str] = _NONE, note: str = "
         The figure.
     """
     figure = new_figure(3.6, look)
-    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=look.say(ACCURACY))
+    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     marks = marks_of([*front.points, *front.dominated])
     _scales(axes, front)
     axes.set_title(look.say(note), loc="right", color=FAINT, fontsize=7)
@@ -78,6 +78,11 @@ def draw_signs(
             alike.setdefault((marks.value(point), change), []).append((x, y))
     for (value, change), at in alike.items():
         axes.plot(*zip(*at, strict=True), **marks.sign(value, change), zorder=5, label=change)
+
+
+def accuracy_label(look: Look) -> str:
+    """Name the axis of accuracy, on two lines where a figure is low."""
+    return look.say(ACCURACY if look.style == "thesis" else "validation\naccuracy (%)")
 
 
 def _xy(point: Point) -> tuple[float, float]:
@@ -217,7 +222,7 @@ def curves_figure(curves: Sequence[Curve], look: Look = PAPER) -> Figure:
         The figure.
     """
     figure = new_figure(3.2, look)
-    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=look.say(ACCURACY))
+    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     chosen = evenly(curves, _MOST_CURVES)
     lines = [[(epoch.train_seconds, 100 * epoch.accuracy) for epoch in curve.epochs] for curve in chosen]
     seconds_axis(axes, [x for line in lines for x, _ in line])

@@ -55,11 +55,11 @@ class Ruler:
         """Write the ticks on the x axis."""
         off = [(_OFF, "off")] if self.has_off else []
         numbers = self._apart([(self.at(tick), value_text(tick)) for tick in self.ticks])
-        places, texts = zip(*[*off, *numbers, *((float(i), name) for i, name in enumerate(self.names))], strict=True)
+        places, texts = zip(*[*off, *numbers, *self._named], strict=True)
         axes.xaxis.set_major_locator(FixedLocator(places))
         axes.xaxis.set_major_formatter(FixedFormatter(texts))
         axes.set_xlim(*((-0.6, len(self.names) - 0.4) if self.names else (_OFF - 0.12 if self.has_off else -0.1, 1.1)))
-        if self._crowded:
+        if self._crowded(2):
             for label in axes.get_xticklabels():
                 label.set(rotation=30, ha="right", rotation_mode="anchor")
 
@@ -75,9 +75,15 @@ class Ruler:
         return kept
 
     @property
-    def _crowded(self) -> bool:
-        neighbours = zip(self.names, self.names[1:], strict=False)
-        return any((len(a) + len(b)) / 2 + 1 > self.letters / len(self.names) for a, b in neighbours)
+    def _named(self) -> list[tuple[float, str]]:
+        """Write every second name a line lower, where that makes room enough and is needed."""
+        lower = "\n" if self._crowded(1) and not self._crowded(2) else ""
+        return [(float(i), (lower if i % 2 else "") + name) for i, name in enumerate(self.names)]
+
+    def _crowded(self, step: int) -> bool:
+        """Say whether names so many places apart would touch."""
+        neighbours = zip(self.names, self.names[step:], strict=False)
+        return any((len(a) + len(b)) / 2 + 1 > step * self.letters / len(self.names) for a, b in neighbours)
 
 
 def ruler_of(values: Sequence[Value | None], order: Sequence[str] = (), letters: int = 24) -> Ruler:

@@ -58,7 +58,7 @@ _RC: Any = {
     "lines.linewidth": 1.3,
     "legend.frameon": False,
     "legend.handletextpad": 0.4,
-    "legend.columnspacing": 1.4,
+    "legend.columnspacing": 1.2,
     "figure.dpi": 100,
     "axes.formatter.useoffset": False,  # an offset in a corner is overlooked
     "pdf.fonttype": 42,  # TrueType: printers and journals refuse Type 3
@@ -163,7 +163,9 @@ class _Localised(Formatter):
         self._inner, self._look = inner, look
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        return self._look.number(self._look.say(self._inner(x, pos)))
+        text = self._inner(x, pos)
+        word = text.lstrip("\n")
+        return text[: len(text) - len(word)] + self._look.number(self._look.say(word))
 
     def set_locs(self, locs: Any) -> None:
         self._inner.set_locs(locs)
