@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -85,14 +85,22 @@ def export(
     study: Study = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("front"),
     storage: Storage = None,
+    style: Annotated[
+        Literal["thesis", "slides"],
+        typer.Option("--style", help="Draw for a page, or larger for a screen."),
+    ] = "thesis",
+    lang: Annotated[
+        Literal["en", "de"], typer.Option("--lang", help="English, or German with a decimal comma.")
+    ] = "en",
     device_class: DeviceClass = None,
 ) -> None:
     """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
     from paretosearch.api.fronts import checked_class, open_study
     from paretosearch.report.export import export as write
+    from paretosearch.report.look import Look
 
     store, name = open_study(study, storage)
-    for path in write(store, name, out, checked_class(store, name, device_class)):
+    for path in write(store, name, out, checked_class(store, name, device_class), Look(style, lang)):
         print(path)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,29 +12,37 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paretosearch.report.confirmed import shown_of
-from paretosearch.report.labels import Label, place
+from paretosearch.report.labels import Label, Points, place
+from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import Marks, marks_of
-from paretosearch.report.plots import ACCURACY, SECONDS
-from paretosearch.report.style import FAINT, INK, new_figure, seconds_axis, styled
+from paretosearch.report.plots import SECONDS, accuracy_label, along_stairs, draw_signs, sign_handles
+from paretosearch.report.reading import evenly
+from paretosearch.report.style import FAINT, INK, legend, new_figure, seconds_axis, styled
 from paretosearch.report.words import axis_value
 from paretosearch.store import Estimate
 
+#: More labels beside crosses of intervals are a thicket.
+_MOST_LABELS = 12
+_NONE: Mapping[int, str] = MappingProxyType({})
+_INTERVAL: dict[str, Any] = {"color": INK, "linewidth": 0.8, "marker": "|", "markersize": 5}
 _HOLLOW: dict[str, Any] = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "markeredgecolor": FAINT}
 
 
 @styled
-def confirmed_figure(estimates: Sequence[Estimate]) -> Figure:
+def confirmed_figure(estimates: Sequence[Estimate], changes: Mapping[int, str] = _NONE, look: Look = PAPER) -> Figure:
     """Draw the front of the means, with intervals, over the results by which its members were chosen.
 
     Args:
         estimates: Of all results; one of them with a repeat at least.
+        changes: What became of the network, by trial, where it changed its shape.
+        look: What it is made for.
 
     Returns:
         The figure.
     """
     shown = shown_of(estimates)
-    figure = new_figure(3.6)
-    axes = figure.add_subplot(xlabel=SECONDS, ylabel=ACCURACY)
+    figure = new_figure(3.6, look)
+    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     seconds_axis(axes, [s for e in shown for s in (e.train_seconds, e.point.train_seconds)])
     marks = marks_of([e.point for e in shown])
     for estimate in shown:
@@ -44,26 +53,47 @@ def confirmed_figure(estimates: Sequence[Estimate]) -> Figure:
     axes.autoscale_view()
     axes.step([*x, axes.get_xlim()[1]], [*y, y[-1]], where="post", color=INK, linewidth=1.1, zorder=2)
     axes.set_xlim(axes.get_xlim())
-    handles = [Line2D([], [], color=INK, linewidth=1.1, label="front of the means")]
-    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=value) for value in marks.values]
-    handles.append(Line2D([], [], **_HOLLOW, markersize=4.5, label="first result, by which it was chosen"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
-    labels = [Label(f"trial {e.point.trial}", e.train_seconds, 100 * e.accuracy) for e in front]
-    place(axes, labels, np.array([(e.train_seconds, 100 * e.accuracy) for e in shown]))
+    draw_signs(axes, [(e.point, e.train_seconds, 100 * e.accuracy) for e in front], marks, changes)
+    legend(figure, _handles(marks, [changes.get(e.point.trial, "") for e in front], look))
+    labels = [
+        Label(look.say("trial {number}", number=e.point.trial), e.train_seconds, 100 * e.accuracy)
+        for e in evenly(front, _MOST_LABELS)
+    ]
+    place(axes, labels, np.concatenate([_crosses(shown), along_stairs([*x, axes.get_xlim()[1]], [*y, y[-1]])]))
     return figure
+
+
+def _handles(marks: Marks, changes: Collection[str], look: Look) -> list[Line2D]:
+    handles = [Line2D([], [], color=INK, linewidth=1.1, label=look.say("front of the means"))]
+    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=look.say(value)) for value in marks.values]
+    handles += sign_handles(changes, look)
+    handles.append(Line2D([], [], **_INTERVAL, label=look.say("mean, 95 % interval")))
+    handles.append(Line2D([], [], **_HOLLOW, markersize=4.5, label=look.say("first result")))
+    return handles
+
+
+def _crosses(shown: Sequence[Estimate]) -> Points:
+    """Give marks and intervals as points (N, 2), to be kept clear of labels."""
+    along = np.linspace(-1, 1, 15)
+    level, still = np.ones_like(along), np.zeros_like(along)
+    crosses = []
+    for e in shown:
+        for dx, dy in ((along * e.seconds_interval, still), (still, along * 100 * e.accuracy_interval)):
+            crosses.append(np.stack([e.train_seconds * level + dx, 100 * e.accuracy * level + dy], axis=1))
+    return np.concatenate(crosses)
 
 
 def _draw(axes: Axes, estimate: Estimate, marks: Marks) -> None:
     x, y = estimate.train_seconds, 100 * estimate.accuracy
     first = estimate.point.train_seconds, 100 * estimate.point.accuracy
-    look = marks.solid(marks.value(estimate.point)) if estimate.on_front else marks.faint(marks.value(estimate.point))
+    shape = marks.solid(marks.value(estimate.point)) if estimate.on_front else marks.faint(marks.value(estimate.point))
     colour = INK if estimate.on_front else FAINT
     halves: dict[str, Any] = {"xerr": estimate.seconds_interval, "yerr": 100 * estimate.accuracy_interval}
     axes.errorbar(x, y, **halves, color=colour, linewidth=0.8, capsize=2)
     if estimate.repeats:
         axes.plot(*zip(first, (x, y), strict=True), color=FAINT, linewidth=0.6, linestyle=":", zorder=1)
         axes.plot(*first, **_HOLLOW, markersize=4.5, zorder=1)
-    axes.plot(x, y, **look, markersize=6, zorder=4)
+    axes.plot(x, y, **shape, markersize=6.5, zorder=4)
 
 
 def confirmed_rows(estimates: Sequence[Estimate], axes: Collection[str]) -> list[dict[str, Any]]:

@@ -8,25 +8,32 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from paretosearch.errors import UsageError
 from paretosearch.files import replacing
+from paretosearch.report.booktabs import confirmed_tabular, front_tabular
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.html import page
+from paretosearch.report.latex import PREAMBLE, framed, preamble
+from paretosearch.report.look import PAPER, Look
+from paretosearch.report.networks import Shaped, channels_figure
 from paretosearch.report.panels import axes_figure
+from paretosearch.report.pgf import picture
+from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
-from paretosearch.report.reading import evenly
+from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
 from paretosearch.report.tables import front_csv
-from paretosearch.store import AttemptRecord, Store
-
-#: More curves behind a front are a grey cloud.
-MOST_CURVES = 80
+from paretosearch.store import AttemptRecord, Point, Store
 
 
-def export(store: Store, study: str, out: Path, device_class: str | None = None) -> tuple[Path, ...]:
+def export(
+    store: Store, study: str, out: Path, device_class: str | None = None, look: Look = PAPER
+) -> tuple[Path, ...]:
     """Write the plots and tables of a study.
 
     Args:
@@ -34,6 +41,7 @@ def export(store: Store, study: str, out: Path, device_class: str | None = None)
         study: Its name.
         out: The folder, made if it is missing; files of the same names are replaced, each as a whole.
         device_class: Whose times to show; the study's own if None.
+        look: What the figures are made for.
 
     Returns:
         The files.
@@ -45,26 +53,42 @@ def export(store: Store, study: str, out: Path, device_class: str | None = None)
     found = findings(store, study, device_class)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return (*_figures(found, out), *_tables(found, out), _page(found, out / "front.html"))
+        return (*_drawn(found, out, look), *_tables(found, out), *_texts(found, out, look))
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}; name another folder by --out") from None
 
 
-def _figures(found: Findings, out: Path) -> Iterator[Path]:
-    note = "first results; for their repeats see confirmed" if found.is_confirmed else "single trainings, not confirmed"
-    yield from save(front_figure(found.front, evenly(list(found.curves.values()), MOST_CURVES), note), out / "front")
+def _drawn(found: Findings, out: Path, look: Look) -> Iterator[Path]:
+    yield _written(out / PREAMBLE, preamble(declarations(), look))
+    for name, figure in _figures(found, look):
+        yield from save(figure, out / name, look)
+        drawn = picture(figure, name)
+        yield _written(out / f"{name}.tex", framed(drawn.tex, name, look))
+        for table, text in drawn.data.items():
+            yield _written(out / table, text)
+
+
+def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
+    """Draw what there is to draw, under the name of its files."""
+    note = "first results, before repeats" if found.is_confirmed else "single trainings, not confirmed"
+    yield "front", front_figure(found.front, found.changes, note, look=look)
     if found.is_confirmed:
-        yield from save(confirmed_figure(found.estimates), out / "confirmed")
+        yield "confirmed", confirmed_figure(found.estimates, found.changes, look=look)
     if found.growth:
-        drawn = hypervolume_figure(found.growth, found.device_seconds, found.front.reference)
-        yield from save(drawn, out / "hypervolume")
+        yield "hypervolume", hypervolume_figure(found.growth, found.device_seconds, found.front.reference, look=look)
     curves = [Curve(point, found.epochs[point.trial]) for point in found.front.points if found.epochs[point.trial]]
     if curves:
-        yield from save(curves_figure(curves), out / "learning_curves")
+        yield "learning_curves", curves_figure(curves, look=look)
+    if shaped := [_shape(found, point) for point in found.shaped if found.epochs[point.trial]]:
+        yield "channels", channels_figure(shaped, look=look)
     if found.axes:
-        yield from save(axes_figure(found.front, found.axes), out / "axes")
+        yield "axes", axes_figure(found.front, found.axes, look=look)
     if groups := replicates(found.front):
-        yield from save(replicates_figure(groups, found.axes), out / "replicates")
+        yield "replicates", replicates_figure(groups, found.axes, look=look)
+
+
+def _shape(found: Findings, point: Point) -> Shaped:
+    return Shaped(point, found.surgeries[point.trial], found.epochs[point.trial])
 
 
 def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
@@ -82,13 +106,21 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     return front, trials, *more
 
 
+def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
+    yield _written(out / "front_table.tex", framed(front_tabular(found, look), "front_table", look))
+    if found.is_confirmed:
+        yield _written(out / "confirmed_table.tex", framed(confirmed_tabular(found, look), "confirmed_table", look))
+    yield _written(out / "front.html", page(found, look))
+    yield _written(out / "PROVENANCE.md", provenance(found, look))
+
+
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:
     values = {f.name: getattr(attempt, f.name) for f in fields(attempt) if f.name not in ("study", "recipe", "detail")}
     moments = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
     return {"trial": attempt.trial, "on_front": on_front, **values, **moments, **flat_recipe(attempt.recipe)}
 
 
-def _page(found: Findings, path: Path) -> Path:
+def _written(path: Path, text: str) -> Path:
     with replacing(path) as file:
-        file.write(page(found).encode())
+        file.write(text.encode())
     return path

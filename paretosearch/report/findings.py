@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from paretosearch.device import Device
 from paretosearch.errors import UsageError
-from paretosearch.outcome import EpochResult
+from paretosearch.outcome import EpochResult, SurgeryResult
 from paretosearch.report.history import growth
-from paretosearch.store import AttemptRecord, Estimate, Front, Store, StudyRecord
+from paretosearch.report.shapes import change_of
+from paretosearch.store import AttemptRecord, Counts, Estimate, Front, Point, Store, StudyRecord
+
+#: Networks in one figure of shapes that a reader can tell apart.
+MOST_SHAPED = 5
 
 
 @dataclass(frozen=True)
@@ -20,10 +25,14 @@ class Findings:
         device_class: The class.
         front: Its front; at least one point.
         attempts: Every attempt of the study, on any class.
-        epochs: Epochs of the trials on the front, by trial.
+        epochs: Epochs of the trials on the front and of `shaped`, by trial.
         growth: Device-seconds and hypervolume in seconds after each change of the front.
         device_seconds: What the whole study has spent.
-        curves: Seconds and accuracy after each epoch, by trial, of the study's own class of device.
+        surgeries: What was done to the shapes of networks, by trial, where something was.
+        changes: What became of the networks that changed their shape, by trial.
+        shaped: Results whose network changed its shape, to be looked at first.
+        counts: How many trials ended how.
+        devices: Where it was trained.
         estimates: What results and their repeats say, by mean seconds.
     """
 
@@ -34,7 +43,11 @@ class Findings:
     epochs: Mapping[int, Sequence[EpochResult]]
     growth: Sequence[tuple[float, float]]
     device_seconds: float
-    curves: Mapping[int, Sequence[tuple[float, float]]]
+    surgeries: Mapping[int, Sequence[SurgeryResult]]
+    changes: Mapping[int, str]
+    shaped: Sequence[Point]
+    counts: Counts
+    devices: Sequence[Device]
     estimates: Sequence[Estimate]
 
     @property
@@ -69,7 +82,10 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
     device_class = device_class or record.device_class
     if not front.points:
         raise UsageError(_nothing(study, device_class, attempts))
-    epochs = {point.trial: store.epochs(point.attempt) for point in front.points}
+    surgeries = store.surgeries_of(study, device_class)
+    changes = {trial: change for trial, done in surgeries.items() if (change := change_of(done))}
+    shaped = _shaped(front, changes)
+    epochs = {point.trial: store.epochs(point.attempt) for point in (*front.points, *shaped)}
     grown = growth(front, store.front_events(study))
     return Findings(
         record=record,
@@ -79,9 +95,21 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
         epochs=epochs,
         growth=grown,
         device_seconds=store.device_seconds(study),
-        curves=store.curves(study, device_class),
+        surgeries=surgeries,
+        changes=changes,
+        shaped=shaped,
+        counts=store.counts(study),
+        devices=store.devices(study),
         estimates=store.estimates(study, device_class),
     )
+
+
+def _shaped(front: Front, changes: Mapping[int, str]) -> list[Point]:
+    """Choose networks that changed: pruned ones before those that only grew, the front before others."""
+    best_first = (*front.points[::-1], *sorted(front.dominated, key=lambda point: -point.accuracy))
+    changed = [point for point in best_first if point.trial in changes]
+    chosen = sorted(changed, key=lambda point: "pruned" not in changes[point.trial])[:MOST_SHAPED]
+    return sorted(chosen, key=lambda point: point.train_seconds)
 
 
 def _nothing(study: str, device_class: str, attempts: Sequence[AttemptRecord]) -> str:

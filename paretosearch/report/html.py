@@ -8,8 +8,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from paretosearch.report.charts import FONT, front_chart, growth_chart
+from paretosearch.report.charts import FONT, front_chart, growth_chart, percent
 from paretosearch.report.findings import Findings
+from paretosearch.report.look import PAPER, Look
 from paretosearch.report.style import INK
 from paretosearch.report.words import axis_value, duration_text, seconds_text, titles, value_text
 from paretosearch.store import Point
@@ -24,7 +25,7 @@ _CONFIG: dict[str, Any] = {
 
 #: The policy lets the page's own script run, and nothing come from or go to anywhere else.
 _PAGE = """<!DOCTYPE html>
-<html lang="en">
+<html lang="{lang}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -47,31 +48,44 @@ td {{ border-bottom: 1px solid #e4e4e4; padding: .3rem 1.1rem .3rem 0; }}
 <h1>{title}</h1>
 <p>{summary}</p>
 {front}
-<h2>The front</h2>
+<h2>{heading}</h2>
 <div class="scroll">{table}</div>
 {growth}
 </body>
 </html>
 """
 
+_COUNTS = (
+    "{front} of {trials} complete trials are on the Pareto front of training time against validation accuracy; "
+    "{spent} of device time; times on {times}."
+)
+_SINGLE = "Each point is a single training, not confirmed: the best of many look a little better than they are."
+_REPEATED = (
+    "The points are first results; {repeated} were trained again with other seeds, and by their means {confirmed} are "
+    "on the front: see confirmed.csv."
+)
 
-def page(found: Findings) -> str:
+
+def page(found: Findings, look: Look = PAPER) -> str:
     """Make the page of a study.
 
     Args:
         found: What the study has found.
+        look: Whose language to use.
 
     Returns:
         HTML with its script inline; the same findings give the same text.
     """
     return _PAGE.format(
+        lang=look.lang,
         title=escape(found.record.name),
+        heading=look.say("The front"),
         font=FONT,
         ink=INK,
-        summary=_summary(found),
-        front=_embed(front_chart(found, 520), "front", script=True),
-        table=_table(found),
-        growth=_growth_section(found) if found.growth else "",
+        summary=_summary(found, look),
+        front=_embed(front_chart(found, 520, look=look), "front", script=True),
+        table=_table(found, look),
+        growth=_growth_section(found, look) if found.growth else "",
     )
 
 
@@ -80,46 +94,42 @@ def _embed(figure: go.Figure, name: str, script: bool) -> str:
     return html
 
 
-def _growth_section(found: Findings) -> str:
-    return "<h2>Hypervolume over device time</h2>\n" + _embed(growth_chart(found, 300), "growth", script=False)
+def _growth_section(found: Findings, look: Look) -> str:
+    heading = look.say("Hypervolume over device time")
+    return f"<h2>{heading}</h2>\n" + _embed(growth_chart(found, 300, look), "growth", script=False)
 
 
-def _summary(found: Findings) -> str:
-    front = found.front
-    trials = len(front.points) + len(front.dominated)
-    text = (
-        f"{len(front.points)} of {trials} complete trials are on the Pareto front of training time against validation "
-        f"accuracy; {duration_text(found.device_seconds)} of device time; times on {found.device_class}. "
-    )
-    text += _confirmed(found)
-    return escape(text)
+def _summary(found: Findings, look: Look) -> str:
+    front, values = found.front, {}
+    values["trials"] = len(front.points) + len(front.dominated)
+    values["front"] = len(front.points)
+    text = look.say(_COUNTS, spent=duration_text(found.device_seconds), times=found.device_class, **values)
+    return escape(f"{text} {_confirmed(found, look)}")
 
 
-def _confirmed(found: Findings) -> str:
+def _confirmed(found: Findings, look: Look) -> str:
     """Say what the points are worth."""
     if not found.is_confirmed:
-        return "Each point is a single training, not confirmed: the best of many look a little better than they are."
+        return look.say(_SINGLE)
     repeated = [estimate for estimate in found.estimates if estimate.repeats]
-    confirmed = sum(estimate.on_front for estimate in repeated)
-    return (
-        f"The points are first results; {len(repeated)} were trained again with other seeds, and by their means "
-        f"{confirmed} are on the front: see confirmed.csv."
-    )
+    return look.say(_REPEATED, repeated=len(repeated), confirmed=sum(estimate.on_front for estimate in repeated))
 
 
-def _table(found: Findings) -> str:
+def _table(found: Findings, look: Look) -> str:
     named = titles(found.axes, short=False)
-    heads = ["trial", "seconds", "accuracy", *(escape(named[axis]) for axis in found.axes)]
-    rows = [_cells(point, found.axes) for point in found.front.points]
-    numeric = [all(cell[:1].isdigit() or cell == "off" for cell in column) for column in zip(*rows, strict=True)]
+    heads = [look.say(head) for head in ("trial", "seconds", "accuracy", *(named[axis] for axis in found.axes))]
+    rows = [_cells(point, found.axes, look) for point in found.front.points]
+    numeric = [
+        all(cell[:1].isdigit() or cell == look.say("off") for cell in column) for column in zip(*rows, strict=True)
+    ]
     return f"<table>{_row('th', heads, numeric)}{''.join(_row('td', row, numeric) for row in rows)}</table>"
 
 
-def _cells(point: Point, axes: Sequence[str]) -> list[str]:
-    numbers = [str(point.trial), seconds_text(point.train_seconds), f"{100 * point.accuracy:.2f} %"]
-    return [*numbers, *(escape(value_text(axis_value(point.recipe, axis))) for axis in axes)]
+def _cells(point: Point, axes: Sequence[str], look: Look) -> list[str]:
+    numbers = [str(point.trial), look.number(seconds_text(point.train_seconds)), percent(point.accuracy, look)]
+    return [*numbers, *(look.number(look.say(value_text(axis_value(point.recipe, axis)))) for axis in axes)]
 
 
 def _row(tag: str, cells: Sequence[str], numeric: Sequence[bool]) -> str:
     marked = zip(cells, (' class="number"' if number else "" for number in numeric), strict=True)
-    return f"<tr>{''.join(f'<{tag}{kind}>{cell}</{tag}>' for cell, kind in marked)}</tr>"
+    return f"<tr>{''.join(f'<{tag}{kind}>{escape(cell)}</{tag}>' for cell, kind in marked)}</tr>"

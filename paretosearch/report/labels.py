@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from paretosearch.report.style import INK, settle
 
 Points = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 _DISTANCES = (8, 11, 15, 20, 27, 36)  # typographic points; beyond these a reader loses the thread
 _ANGLES = np.deg2rad([135, *range(0, 360, 15)])  # above a rising curve is free: of equal places that one
@@ -51,19 +52,21 @@ def place(axes: Axes, labels: Sequence[Label], obstacles: Points) -> list[Annota
         The annotations, which a later layout leaves where they are.
     """
     settle(cast(Figure, axes.figure))  # places must be final before pixels are counted
-    seen = axes.transData.transform(obstacles)
+    points, weights = np.unique(obstacles, axis=0, return_counts=True)
+    seen = axes.transData.transform(points)
     taken: list[Bbox] = []
     notes = []
     for label in labels:
         note = _write(axes, label)
         at = axes.transData.transform((label.x, label.y))
         boxes = _boxes(note, at)
-        near = seen[np.abs(seen - at).max(axis=1) < _REACH]
-        costs = [_cost(box, at, axes.bbox, near, taken) + i * 1e-6 for i, box in enumerate(boxes)]
-        best = int(np.argmin(costs))
+        close = np.abs(seen - at).max(axis=1) < _REACH
+        costs = [_cost(box, at, axes.bbox, (seen[close], weights[close]), taken) for box in boxes]
+        best = int(np.argmin(costs))  # of equal ones the first
         _move(note, _SPOTS[best])
         taken.append(boxes[best])
-        seen = np.concatenate([seen, _leader(at, boxes[best])])
+        line = _leader(at, boxes[best])
+        seen, weights = np.concatenate([seen, line]), np.concatenate([weights, np.ones(len(line), weights.dtype)])
         notes.append(note)
     return notes
 
@@ -107,12 +110,13 @@ def _boxes(note: Annotation, at: Points) -> list[Bbox]:
     return boxes
 
 
-def _cost(box: Bbox, at: Points, frame: Bbox, near: Points, taken: Sequence[Bbox]) -> float:
+def _cost(box: Bbox, at: Points, frame: Bbox, near: tuple[Points, Counts], taken: Sequence[Bbox]) -> float:
     inside = frame.x0 <= box.x0 and frame.y0 <= box.y0 and box.x1 <= frame.x1 and box.y1 <= frame.y1
     clashes = sum(box.overlaps(other) for other in taken)
-    within = (near >= box.min) & (near <= box.max)
-    covered = np.count_nonzero(within[:, 0] & within[:, 1])
-    gaps = np.hypot(*(_leader(at, box)[:, None] - near).T).min(axis=0, initial=np.inf)
+    points, weights = near
+    within = (points >= box.min) & (points <= box.max)
+    covered = weights[within[:, 0] & within[:, 1]].sum()
+    gaps = np.hypot(*(_leader(at, box)[:, None] - points).T).min(axis=0, initial=np.inf)
     crossed = np.count_nonzero(gaps < 2)
     return float(1000 * clashes + 500 * (not inside) + covered + 3 * crossed)
 

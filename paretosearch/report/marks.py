@@ -17,6 +17,10 @@ KNOWN_ORDER = {"number_format": NUMBER_FORMATS, "pooling": ("max", "avg", "stoch
 #: A point that is too low to show, at the edge: 7 is a caret that points down.
 BELOW: dict[str, Any] = {"marker": 7, "color": FAINT, "markersize": 4, "linestyle": "none"}
 
+#: What became of a network, and the sign for it inside its mark, where it is seen without colours too.
+SIGNS = {"grown": "+", "pruned": "_", "grown and pruned": "x"}
+_SIGN: dict[str, Any] = {"linestyle": "none", "markersize": 3.4, "markeredgewidth": 0.9}
+
 
 @dataclass(frozen=True)
 class Marks:
@@ -59,6 +63,11 @@ class Marks:
         """How to plot a point of the front."""
         return {**self._outline(value), "color": self.colour(value), "markeredgecolor": INK, "markeredgewidth": 0.6}
 
+    def sign(self, value: str, change: str) -> dict[str, Any]:
+        """How to plot, over a point of the front, what became of its network."""
+        dark = _brightness(self.colour(value)) < 0.6
+        return {**sign_of(change), "color": "white" if dark else INK}
+
     def faint(self, value: str) -> dict[str, Any]:
         """How to plot a dominated point."""
         return {**self._outline(value), "color": "none", "markeredgecolor": "#b0b0b0", "markeredgewidth": 0.7}
@@ -81,3 +90,14 @@ def marks_of(points: Sequence[Point]) -> Marks:
         if len(found) > 1:
             return Marks(axis, (*(v for v in known if v in found), *sorted(found.difference(known))))
     return Marks(None)
+
+
+def sign_of(change: str) -> dict[str, Any]:
+    """How to plot the sign of a change alone, in a legend."""
+    return {**_SIGN, "marker": SIGNS[change], "color": INK}
+
+
+def _brightness(colour: str) -> float:
+    """Luma of ``#rrggbb`` in [0, 1], by ITU-R BT.601."""
+    red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    return 0.299 * red + 0.587 * green + 0.114 * blue

@@ -10,14 +10,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import BELOW, KNOWN_ORDER
 from paretosearch.report.reading import accuracy_floor
 from paretosearch.report.rulers import Ruler, ruler_of
-from paretosearch.report.style import INK, PALETTE, new_figure, seconds_axis, styled
+from paretosearch.report.style import INK, PALETTE, legend, new_figure, seconds_axis, styled
 from paretosearch.report.words import axis_value, titles
 from paretosearch.store import Front, Point
 
-_MOST_ACROSS = 4
+#: Panels that fit the width of a page, and of slides.
+_MOST_ACROSS = {"thesis": 4, "slides": 3}
+#: What the rows of panels are called; those of slides are too low for more.
+_NAMES = {
+    "thesis": ("validation\naccuracy (%)", "training\ntime (s)"),
+    "slides": ("accuracy\n(%)", "time\n(s)"),
+}
+#: Letters of a tick that fit into the panels of a row.
+_LETTERS = {"thesis": 92, "slides": 54}
+#: Trials beyond which those that are dominated are drawn as dots.
+_MANY = 150
 _REST: dict[str, Any] = {
     "marker": "o",
     "linestyle": "none",
@@ -26,31 +37,38 @@ _REST: dict[str, Any] = {
     "markersize": 3.2,
     "markeredgewidth": 0.6,
 }
+_DOT = {**_REST, "marker": ".", "color": "#b0b0b0", "markersize": 2.2, "markeredgewidth": 0.0}
 _FRONT = {**_REST, "color": PALETTE[0], "markeredgecolor": INK, "markersize": 4.2, "zorder": 3}
 
 
 @styled
-def axes_figure(front: Front, axes: Collection[str]) -> Figure:
+def axes_figure(front: Front, axes: Collection[str], look: Look = PAPER) -> Figure:
     """Draw, for each searched axis that varies, all trials against accuracy and against seconds.
 
     Args:
         front: The trials; at least one point.
         axes: The searched fields and ``method.parameter`` names; at least one.
+        look: What it is made for.
 
     Returns:
         The figure: two panels an axis, up to four axes across.
     """
     named = [(axis, title) for axis, title in titles(axes, short=False).items() if axis in varying(front, axes)]
-    bands = math.ceil(len(named) / _MOST_ACROSS)
+    bands = math.ceil(len(named) / _MOST_ACROSS[look.style])
     across = math.ceil(len(named) / bands)
-    figure = new_figure(0.3 + 2.9 * bands)
+    figure = new_figure(0.3 + 2.9 * bands, look)
     for band, part in enumerate(figure.subfigures(bands, 1, squeeze=False)[:, 0]):
-        _band(part, front, named[band * across : (band + 1) * across], across)
-    handles = [Line2D([], [], **_FRONT, label="on the front"), Line2D([], [], **_REST, label="dominated")]
+        _band(part, front, named[band * across : (band + 1) * across], across, look)
+    handles = [Line2D([], [], **_FRONT, label=look.say("on the front"))]
+    handles.append(Line2D([], [], **_rest(front), label=look.say("dominated")))
     if below := sum(point.accuracy < accuracy_floor(front) for point in front.dominated):
-        handles.append(Line2D([], [], **BELOW, label=f"{below} below the axis"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+        handles.append(Line2D([], [], **BELOW, label=look.say("{count} below the axis", count=below)))
+    legend(figure, handles)
     return figure
+
+
+def _rest(front: Front) -> dict[str, Any]:
+    return _DOT if len(front.dominated) > _MANY else _REST
 
 
 def varying(front: Front, axes: Collection[str]) -> Collection[str]:
@@ -59,20 +77,22 @@ def varying(front: Front, axes: Collection[str]) -> Collection[str]:
     return [axis for axis in axes if len({axis_value(trial.recipe, axis) for trial in trials}) > 1] or axes
 
 
-def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int) -> None:
+def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int, look: Look) -> None:
     grid = part.subplots(2, across, sharey="row", squeeze=False)
     for column, (axis, title) in enumerate(named):
         values = [axis_value(point.recipe, axis) for point in (*front.points, *front.dominated)]
-        ruler = ruler_of(values, KNOWN_ORDER.get(axis, ()))
+        ruler = ruler_of(values, KNOWN_ORDER.get(axis, ()), _LETTERS[look.style] // across)
         _accuracies(grid[0, column], front, axis, ruler)
         _seconds(grid[1, column], front, axis, ruler)
         grid[0, column].tick_params(labelbottom=False)
-        grid[1, column].set_xlabel(title)
+        grid[1, column].set_xlabel(look.say(title))
     for panel in grid[:, len(named) :].ravel():
         panel.set_visible(False)
     seconds_axis(grid[1, 0], [point.train_seconds for point in (*front.points, *front.dominated)], "y")
-    grid[0, 0].set_ylabel("validation\naccuracy (%)")
-    grid[1, 0].set_ylabel("training\ntime (s)")
+    accuracy, time = _NAMES[look.style]
+    grid[0, 0].set_ylabel(look.say(accuracy))
+    grid[1, 0].set_ylabel(look.say(time))
+    part.align_xlabels(grid[1])
 
 
 def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
@@ -80,7 +100,7 @@ def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
     room = 0.07 * max(high - floor, 1.0)
     shown = [point for point in front.dominated if 100 * point.accuracy >= floor]
     below = [spread(point, axis, ruler) for point in front.dominated if 100 * point.accuracy < floor]
-    for points, look in ((shown, _REST), (front.points, _FRONT)):
+    for points, look in ((shown, _rest(front)), (front.points, _FRONT)):
         panel.plot([spread(p, axis, ruler) for p in points], [100 * p.accuracy for p in points], **look)
     panel.plot(below, [floor - 0.6 * room] * len(below), **BELOW)
     panel.set_ylim(floor - room, high + room)
@@ -88,7 +108,7 @@ def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
 
 
 def _seconds(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
-    for points, look in ((front.dominated, _REST), (front.points, _FRONT)):
+    for points, look in ((front.dominated, _rest(front)), (front.points, _FRONT)):
         panel.plot([spread(p, axis, ruler) for p in points], [p.train_seconds for p in points], **look)
     ruler.draw(panel)
 

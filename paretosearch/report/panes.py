@@ -90,17 +90,15 @@ def _curves(found: Findings) -> go.Scatter:
     x: list[float | None] = []
     y: list[float | None] = []
     for point in evenly(found.front.points, _MOST_CURVES):
-        curve = found.curves.get(point.trial, ())
-        x += [*(round(seconds, 4) for seconds, _ in curve), None]
-        y += [*(round(100 * accuracy, 2) for _, accuracy in curve), None]
+        epochs = found.epochs.get(point.trial, ())
+        x += [*(round(epoch.train_seconds, 4) for epoch in epochs), None]
+        y += [*(round(100 * epoch.accuracy, 2) for epoch in epochs), None]
     line = {"color": "#c4c4c4", "width": 1}
     return go.Scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name="on the way")
 
 
 def _growth(found: Findings) -> go.Figure:
-    hours = found.device_seconds >= 2 * 3600
-    figure = growth_chart(found, unit="h" if hours else "min", seconds=3600 if hours else 60)
-    return _titled(figure, "Hypervolume over device time")
+    return _titled(growth_chart(found), "Hypervolume over device time")
 
 
 def _axes(found: Findings) -> go.Figure:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,9 +15,10 @@ from matplotlib.ticker import FixedLocator
 from paretosearch.outcome import EpochResult
 from paretosearch.report.history import area_range
 from paretosearch.report.labels import Label, Points, place
-from paretosearch.report.marks import BELOW, Marks, marks_of
+from paretosearch.report.look import PAPER, Look
+from paretosearch.report.marks import BELOW, SIGNS, Marks, marks_of, sign_of
 from paretosearch.report.reading import evenly, notable, percent_range
-from paretosearch.report.style import FAINT, INK, PALETTE, new_figure, seconds_axis, styled
+from paretosearch.report.style import FAINT, INK, PALETTE, legend, new_figure, seconds_axis, shades, styled
 from paretosearch.report.words import seconds_text
 from paretosearch.store import Front, Point
 
@@ -26,40 +26,63 @@ SECONDS = "training time (s)"
 ACCURACY = "validation accuracy (%)"
 _MOST_CURVES = 8
 _MOST_DOTS = 40
-
-
-#: What a training had on its way is no result: where the learning rate falls, a shorter training ends higher.
-_ON_THE_WAY: dict[str, Any] = {"color": "#c4c4c4", "linewidth": 0.5}
+_HOUR = 3600.0
+_NONE: Mapping[int, str] = MappingProxyType({})
 
 
 @styled
-def front_figure(front: Front, on_the_way: Collection[Sequence[tuple[float, float]]] = (), note: str = "") -> Figure:
+def front_figure(front: Front, changes: Mapping[int, str] = _NONE, note: str = "", look: Look = PAPER) -> Figure:
     """Draw the front as the staircase it is, over the dominated trials.
 
     Args:
         front: What to draw; at least one point.
-        on_the_way: Seconds and accuracy after each epoch of trainings, to be drawn thin behind it.
+        changes: What became of the network, by trial, where it changed its shape.
         note: What to know of the points, at the edge of the figure.
+        look: What it is made for.
 
     Returns:
         The figure.
     """
-    figure = new_figure(3.6)
-    axes = figure.add_subplot(xlabel=SECONDS, ylabel=ACCURACY)
+    figure = new_figure(3.6, look)
+    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     marks = marks_of([*front.points, *front.dominated])
     _scales(axes, front)
-    axes.set_title(note, loc="right", color=FAINT, fontsize=7)
-    for curve in on_the_way:
-        x, y = [seconds for seconds, _ in curve], [100 * accuracy for _, accuracy in curve]
-        axes.plot(x, y, **_ON_THE_WAY, scalex=False, scaley=False, zorder=1)
+    axes.set_title(look.say(note), loc="right", color=FAINT, fontsize=7)
     below = _draw_dominated(axes, front, marks)
     x, y = _stairs(axes, front)
-    axes.step(x, y, where="post", color=INK, linewidth=1.1, zorder=3)
+    axes.step(x, y, where="post", color=INK, linewidth=1.1, zorder=3, label="front")
     for value, points in marks.sorted(front.points).items():
-        axes.plot(*_columns(points), **marks.solid(value), markersize=6, zorder=4)
-    _legend(figure, marks, bool(front.dominated), below, bool(on_the_way))
-    place(axes, [_label(name, point) for name, point in notable(front.points).items()], _visible(axes, front))
+        axes.plot(*_columns(points), **marks.solid(value), markersize=6.5, zorder=4, label=value)
+    draw_signs(axes, [(point, *_xy(point)) for point in front.points], marks, changes)
+    seen = [changes[point.trial] for point in front.points if point.trial in changes]
+    legend(figure, _handles(marks, bool(front.dominated), below, seen, look))
+    labels = [_label(name, point, look) for name, point in notable(front.points).items()]
+    place(axes, labels, _visible(axes, front))
     return figure
+
+
+def draw_signs(
+    axes: Axes, places: Sequence[tuple[Point, float, float]], marks: Marks, changes: Mapping[int, str]
+) -> None:
+    """Write into the marks of points what became of their networks.
+
+    Args:
+        axes: Where.
+        places: Points, each with its seconds and percent.
+        marks: Their shapes.
+        changes: What became of the network, by trial.
+    """
+    alike: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for point, x, y in places:
+        if change := changes.get(point.trial):
+            alike.setdefault((marks.value(point), change), []).append((x, y))
+    for (value, change), at in alike.items():
+        axes.plot(*zip(*at, strict=True), **marks.sign(value, change), zorder=5, label=change)
+
+
+def accuracy_label(look: Look) -> str:
+    """Name the axis of accuracy, on two lines where a figure is low."""
+    return look.say(ACCURACY if look.style == "thesis" else "validation\naccuracy (%)")
 
 
 def _xy(point: Point) -> tuple[float, float]:
@@ -70,9 +93,11 @@ def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [point.train_seconds for point in points], [100 * point.accuracy for point in points]
 
 
-def _label(name: str, point: Point) -> Label:
+def _label(name: str, point: Point, look: Look) -> Label:
     x, y = _xy(point)
-    return Label(f"{name} (trial {point.trial})\n{seconds_text(x)} s, {y:.1f} %", x, y)
+    numbers = {"seconds": look.number(seconds_text(x)), "accuracy": look.number(f"{y:.1f}")}
+    text = "{name} (trial {trial})\n{seconds} s, {accuracy} %"
+    return Label(look.say(text, name=look.say(name), trial=point.trial, **numbers), x, y)
 
 
 def _stairs(axes: Axes, front: Front) -> tuple[list[float], list[float]]:
@@ -105,34 +130,41 @@ def _draw_dominated(axes: Axes, front: Front, marks: Marks) -> int:
     return len(below)
 
 
-def _legend(figure: Figure, marks: Marks, dominated: bool, below: int, on_the_way: bool) -> None:
-    handles = [Line2D([], [], color=INK, linewidth=1.1, label="Pareto front")]
-    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=value) for value in marks.values]
+def _handles(marks: Marks, dominated: bool, below: int, changes: Collection[str], look: Look) -> list[Line2D]:
+    handles = [Line2D([], [], color=INK, linewidth=1.1, label=look.say("Pareto front"))]
+    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=look.say(value)) for value in marks.values]
+    handles += sign_handles(changes, look)
     if dominated:
-        handles.append(Line2D([], [], **marks.faint(""), markersize=4.5, label="dominated"))
+        handles.append(Line2D([], [], **marks.faint(""), markersize=4.5, label=look.say("dominated")))
     if below:
-        handles.append(Line2D([], [], **BELOW, label=f"{below} below the axis"))
-    if on_the_way:
-        handles.append(Line2D([], [], **_ON_THE_WAY, label="on the way"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+        handles.append(Line2D([], [], **BELOW, label=look.say("{count} below the axis", count=below)))
+    return handles
+
+
+def sign_handles(changes: Collection[str], look: Look) -> list[Line2D]:
+    """Explain, in a legend, the signs of the changes that occur."""
+    return [Line2D([], [], **sign_of(change), label=look.say(change)) for change in SIGNS if change in changes]
 
 
 def _visible(axes: Axes, front: Front) -> Points:
     """Give what labels should not cover as points (N, 2): markers, and the staircase in small steps."""
-    x, y = map(np.asarray, _stairs(axes, front))
-    along = np.linspace(0, 1, 60)[:, None]
-    treads = np.stack(
-        [(x[:-1] ** (1 - along) * x[1:] ** along).ravel(), np.broadcast_to(y[:-1], (60, len(y) - 1)).ravel()], 1
-    )
-    rises = np.stack([np.broadcast_to(x[1:], (60, len(x) - 1)).ravel(), (y[:-1] + along * (y[1:] - y[:-1])).ravel()], 1)
     own = np.repeat([_xy(point) for point in front.points], 20, axis=0)  # worse to cover than a piece of the line
     others = np.repeat(np.reshape([_xy(point) for point in front.dominated], (-1, 2)), 5, axis=0)
-    return np.concatenate([treads, rises, own, others])
+    return np.concatenate([along_stairs(*_stairs(axes, front)), own, others])
+
+
+def along_stairs(x: Sequence[float], y: Sequence[float]) -> Points:
+    """Give a staircase, by its corners at positive x, in small steps: points (N, 2)."""
+    right, up = np.asarray(x), np.asarray(y)
+    along = np.linspace(0, 1, 60)[:, None]
+    treads = [(right[:-1] ** (1 - along) * right[1:] ** along).ravel(), np.tile(up[:-1], 60)]
+    rises = [np.tile(right[1:], 60), (up[:-1] + along * (up[1:] - up[:-1])).ravel()]
+    return np.concatenate([np.stack(treads, axis=1), np.stack(rises, axis=1)])
 
 
 @styled
 def hypervolume_figure(
-    events: Sequence[tuple[float, float]], total_seconds: float, reference: tuple[float, float]
+    events: Sequence[tuple[float, float]], total_seconds: float, reference: tuple[float, float], look: Look = PAPER
 ) -> Figure:
     """Draw how the hypervolume grew with the device time spent.
 
@@ -140,20 +172,29 @@ def hypervolume_figure(
         events: Device-seconds and hypervolume after each change of the front, by time; at least one.
         total_seconds: Device-seconds of the whole study.
         reference: Seconds and accuracy of the reference point.
+        look: What it is made for.
 
     Returns:
         The figure.
     """
-    figure = new_figure(2.6)
-    label = f"hypervolume (s)\nfrom ({seconds_text(reference[0])} s, {100 * reference[1]:g} %)"
-    axes = figure.add_subplot(xlabel="device time spent (s)", ylabel=label)
-    x, y = zip(*events, (max(total_seconds, events[-1][0]), events[-1][1]), strict=True)
+    figure = new_figure(2.6, look)
+    seconds = look.number(seconds_text(reference[0]))
+    label = look.say("hypervolume (s)\nfrom ({seconds} s, 0 %)", seconds=seconds)
+    end = max(total_seconds, events[-1][0])
+    unit, name = device_time(end)
+    axes = figure.add_subplot(xlabel=look.say(name), ylabel=label)
+    x, y = zip(*((at / unit, area) for at, area in (*events, (end, events[-1][1]))), strict=True)
     axes.step([0.0, *x], [0.0, *y], where="post", color=PALETTE[0])
     if len(events) <= _MOST_DOTS:
         axes.plot(x[:-1], y[:-1], "o", color=PALETTE[0], markersize=3.2)
-    axes.set_ylim(area_range(events, x[-1]))
+    axes.set_ylim(area_range(events, end))
     axes.set_xlim(0, 1.015 * x[-1])  # or the last dot would be half a dot
     return figure
+
+
+def device_time(total_seconds: float) -> tuple[float, str]:
+    """Choose how to count device time: the seconds of a unit, and the name of an axis in it."""
+    return (_HOUR, "device-hours spent") if total_seconds >= _HOUR else (60.0, "device-minutes spent")
 
 
 @dataclass(frozen=True)
@@ -170,31 +211,35 @@ class Curve:
 
 
 @styled
-def curves_figure(curves: Sequence[Curve]) -> Figure:
+def curves_figure(curves: Sequence[Curve], look: Look = PAPER) -> Figure:
     """Draw the learning curves of the front, each up to its point of the front.
 
     Args:
         curves: By training time; of many, eight are drawn, evenly spread and with both ends.
+        look: What it is made for.
 
     Returns:
         The figure.
     """
-    figure = new_figure(3.2)
-    axes = figure.add_subplot(xlabel=SECONDS, ylabel=ACCURACY)
+    figure = new_figure(3.2, look)
+    axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     chosen = evenly(curves, _MOST_CURVES)
-    shades = mpl.colormaps["viridis"](np.linspace(0.0, 0.82, len(chosen)))
     lines = [[(epoch.train_seconds, 100 * epoch.accuracy) for epoch in curve.epochs] for curve in chosen]
     seconds_axis(axes, [x for line in lines for x, _ in line])
-    for line, shade, style in zip(lines, shades, ("-", "--", "-.", ":") * 2, strict=False):
-        axes.plot(*zip(*line, strict=True), color=shade, linestyle=style)
-        axes.plot(*line[-1], "o", color=shade, markeredgecolor=INK, markeredgewidth=0.6, markersize=5)
+    for line, shade in zip(lines, shades(len(lines)), strict=True):
+        axes.plot(*zip(*line, strict=True), **shade)
+        axes.plot(*line[-1], "o", color=shade["color"], markeredgecolor=INK, markeredgewidth=0.6, markersize=5)
     axes.margins(0.06, 0.14)
-    ends = [Label(f"trial {curve.point.trial}", *line[-1]) for curve, line in zip(chosen, lines, strict=True)]
-    place(axes, ends, np.concatenate([_dense(line) for line in lines]))
+    ends = [
+        Label(look.say("trial {number}", number=curve.point.trial), *line[-1])
+        for curve, line in zip(chosen, lines, strict=True)
+    ]
+    place(axes, ends, np.concatenate([dense(line) for line in lines]))
     return figure
 
 
-def _dense(line: Sequence[tuple[float, float]]) -> Points:
+def dense(line: Sequence[tuple[float, float]]) -> Points:
+    """Give a line, by its corners, in small steps: points (N, 2)."""
     corners = np.asarray(line)
     at = np.linspace(0, len(line) - 1, 30 * len(line))
     return np.stack([np.interp(at, np.arange(len(line)), corners[:, i]) for i in (0, 1)], axis=1)

@@ -14,9 +14,10 @@ from matplotlib.lines import Line2D
 from scipy.stats import t
 
 from paretosearch.recipe import Recipe
+from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import Marks, marks_of
 from paretosearch.report.plots import ACCURACY, SECONDS
-from paretosearch.report.style import INK, new_figure, seconds_axis, styled
+from paretosearch.report.style import INK, legend, new_figure, seconds_axis, styled
 from paretosearch.report.words import axis_value, words
 from paretosearch.store import Front, Point
 
@@ -106,30 +107,33 @@ def replicates_rows(groups: Sequence[Replicates], axes: Collection[str]) -> list
 
 
 @styled
-def replicates_figure(groups: Sequence[Replicates], axes: Collection[str]) -> Figure:
+def replicates_figure(groups: Sequence[Replicates], axes: Collection[str], look: Look = PAPER) -> Figure:
     """Draw mean and interval of accuracy and of time, a row a Recipe.
 
     Args:
         groups: What was trained more than once; of many, the most accurate ones are drawn.
         axes: The searched fields and ``method.parameter`` names.
+        look: What it is made for.
 
     Returns:
         The figure.
     """
     kept = sorted(groups, key=lambda group: group.accuracy.mean, reverse=True)[:_HIGH_ENOUGH]
     rows = [group for group in groups if group in kept]
-    figure = new_figure(0.9 + 0.19 * len(rows))
+    figure = new_figure((0.9 + 0.19 * len(rows)) / look.height(1.0), look)  # rows are as high on slides as on a page
     accuracy, seconds = figure.subplots(1, 2, sharey=True)
     marks = marks_of([group.points[0] for group in rows])
     _panel(accuracy, rows, marks, [[100 * point.accuracy for point in row.points] for row in rows])
     _panel(seconds, rows, marks, [[point.train_seconds for point in row.points] for row in rows])
     seconds_axis(seconds, [point.train_seconds for row in rows for point in row.points])
-    accuracy.set(xlabel=ACCURACY, ylim=(len(rows) - 0.4, -0.6))
-    accuracy.set_yticks(range(len(rows)), [words(row.recipe, axes, ("seed",)) for row in rows])
-    seconds.set(xlabel=SECONDS, xlim=(max(0.0, seconds.get_xlim()[0]), None))  # an interval of two may begin below
-    handles = [Line2D([], [], color=INK, label=f"mean with {100 * CONFIDENCE:.0f} % interval")]
-    handles.append(Line2D([], [], **_one_training(), label="one training"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=2)
+    accuracy.set(xlabel=look.say(ACCURACY), ylim=(len(rows) - 0.4, -0.6))
+    accuracy.set_yticks(range(len(rows)), [look.words(words(row.recipe, axes, ("seed",))) for row in rows])
+    seconds.set(
+        xlabel=look.say(SECONDS), xlim=(max(0.0, seconds.get_xlim()[0]), None)
+    )  # an interval of two may begin below
+    interval = look.say("mean with {share} % interval", share=f"{100 * CONFIDENCE:.0f}")
+    handles = [Line2D([], [], color=INK, label=interval)]
+    legend(figure, [*handles, Line2D([], [], **_one_training(), label=look.say("one training"))])
     return figure
 
 

@@ -13,7 +13,6 @@ from paretosearch.axis import Value
 from paretosearch.report.words import value_text
 
 _MOST_TICKS = 4
-_LETTERS = 24  # in the width of a panel
 _OFF = -0.22  # clear of the number line's own start at 0
 
 
@@ -29,6 +28,7 @@ class Ruler:
         ticks: Numbers to write.
         has_off: Whether ``off`` occurs beside numbers.
         repeats: Whether most trials share their value with others.
+        letters: How many fit into its width.
     """
 
     names: tuple[str, ...] = ()
@@ -38,6 +38,7 @@ class Ruler:
     ticks: tuple[float, ...] = ()
     has_off: bool = False
     repeats: bool = True
+    letters: int = 24
 
     def at(self, value: Value | None) -> float:
         """Give the place of a value."""
@@ -54,8 +55,8 @@ class Ruler:
     def marks(self) -> list[tuple[float, str]]:
         """Places with what to write there."""
         off = [(_OFF, "off")] if self.has_off else []
-        numbers = [(self.at(tick), value_text(tick)) for tick in self.ticks]
-        return [*off, *numbers, *((float(i), name) for i, name in enumerate(self.names))]
+        numbers = self._apart([(self.at(tick), value_text(tick)) for tick in self.ticks])
+        return [*off, *numbers, *self._named]
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -68,22 +69,40 @@ class Ruler:
         axes.xaxis.set_major_locator(FixedLocator(places))
         axes.xaxis.set_major_formatter(FixedFormatter(texts))
         axes.set_xlim(*self.ends)
-        if self._crowded:
+        if self._crowded(2):
             for label in axes.get_xticklabels():
                 label.set(rotation=30, ha="right", rotation_mode="anchor")
 
+    def _apart(self, numbers: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+        """Leave out numbers that would touch the one before, or ``off``."""
+        kept: list[tuple[float, str]] = []
+        end = _OFF + 2.5 / self.letters if self.has_off else -1.0
+        for place, text in numbers:
+            half = (len(text) / 2 + 0.7) * 1.2 / self.letters  # the line is a little longer than from 0 to 1
+            if place - half >= end:
+                kept.append((place, text))
+                end = place + half
+        return kept
+
     @property
-    def _crowded(self) -> bool:
-        neighbours = zip(self.names, self.names[1:], strict=False)
-        return any((len(a) + len(b)) / 2 + 1 > _LETTERS / len(self.names) for a, b in neighbours)
+    def _named(self) -> list[tuple[float, str]]:
+        """Write every second name a line lower, where that makes room enough and is needed."""
+        lower = "\n" if self._crowded(1) and not self._crowded(2) else ""
+        return [(float(i), (lower if i % 2 else "") + name) for i, name in enumerate(self.names)]
+
+    def _crowded(self, step: int) -> bool:
+        """Say whether names so many places apart would touch."""
+        neighbours = zip(self.names, self.names[step:], strict=False)
+        return any((len(a) + len(b)) / 2 + 1 > step * self.letters / len(self.names) for a, b in neighbours)
 
 
-def ruler_of(values: Sequence[Value | None], order: Sequence[str] = ()) -> Ruler:
+def ruler_of(values: Sequence[Value | None], order: Sequence[str] = (), letters: int = 24) -> Ruler:
     """Find a ruler for what occurs.
 
     Args:
         values: The values of all trials on one axis; None where the Method is off.
         order: Names to list first, in this order, where they occur.
+        letters: How many fit into its width.
 
     Returns:
         A line of numbers, logarithmic where they are doublings, or span more than a factor of 20 and bunch at its
@@ -93,10 +112,12 @@ def ruler_of(values: Sequence[Value | None], order: Sequence[str] = ()) -> Ruler
     numbers = sorted({float(v) for v in present if isinstance(v, int | float) and not isinstance(v, bool)})
     if not numbers or len(numbers) < len(set(present)):
         found = {value_text(value) for value in values}
-        return Ruler((*(name for name in ("off", *order) if name in found), *sorted(found.difference(order, ["off"]))))
+        names = *(n for n in ("off", *order) if n in found), *sorted(found.difference(order, ["off"]))
+        return Ruler(names, letters=letters)
     log = numbers[0] > 0 and (_bunched(numbers) or _doublings(numbers))
     repeats = 2 * len(numbers) < len(present)
-    return Ruler((), numbers[0], numbers[-1], log, _ticks(numbers, log), len(present) < len(values), repeats)
+    has_off = len(present) < len(values)
+    return Ruler((), numbers[0], numbers[-1], log, _ticks(numbers, log), has_off, repeats, letters)
 
 
 def _bunched(numbers: Sequence[float]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 
 from paretosearch.outcome import Outcome, SurgeryResult
@@ -14,6 +15,37 @@ _NAMES = {
     "widen": ("widening", "widenings"),
     "deepen": ("deepening", "deepenings"),
 }
+
+#: Which of them make a network smaller.
+_SMALLER = ("prune", "remove")
+
+
+def change_of(surgeries: Sequence[SurgeryResult]) -> str:
+    """Name what a training made of its network.
+
+    Args:
+        surgeries: Its changes of shape, in order.
+
+    Returns:
+        ``grown``, ``pruned``, ``grown and pruned``, or nothing for a network that kept its shape.
+    """
+    kinds = {surgery.kind in _SMALLER for surgery in surgeries if _changed(surgery)}
+    return " and ".join(name for smaller, name in ((False, "grown"), (True, "pruned")) if smaller in kinds)
+
+
+def channels_over_epochs(surgeries: Sequence[SurgeryResult], epochs: int) -> list[tuple[int, int]]:
+    """Follow the channels of a network that changed its shape.
+
+    Args:
+        surgeries: Its changes of shape, in order; one of them at least changed it.
+        epochs: Epochs of the training.
+
+    Returns:
+        Epochs done and channels of all spaces from then on, from epoch 0 to the last one.
+    """
+    changes = [surgery for surgery in surgeries if _changed(surgery)]
+    line = {0: changes[0].channels_before, **{surgery.epoch: surgery.channels_after for surgery in changes}}
+    return [*line.items(), (epochs, changes[-1].channels_after)]
 
 
 def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
@@ -61,7 +93,7 @@ def _changed(surgery: SurgeryResult) -> bool:
 
 def _idle_pruning(recipe: Recipe, surgeries: tuple[SurgeryResult, ...]) -> list[str]:
     prunings = [surgery for surgery in surgeries if surgery.kind == "prune"]
-    if not prunings or any(_changed(surgery) for surgery in surgeries if surgery.kind in ("prune", "remove")):
+    if not prunings or any(_changed(surgery) for surgery in surgeries if surgery.kind in _SMALLER):
         return []
     last = prunings[-1].figures
     if last["dead"]:

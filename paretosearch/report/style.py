@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatter
 
 from paretosearch.files import replacing
+from paretosearch.report.look import PAPER, Look
 from paretosearch.report.reading import spans_decades
-
-#: Inches: the text of a thesis on A4 is about 150 mm wide.
-WIDTH = 5.9
 
 #: Okabe and Ito's colours, told apart by colour-blind readers; the order keeps neighbours apart in grey too.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#000000", "#999999", "#8B5A2B")
@@ -57,9 +58,9 @@ _RC: Any = {
     "lines.linewidth": 1.3,
     "legend.frameon": False,
     "legend.handletextpad": 0.4,
-    "legend.columnspacing": 1.4,
+    "legend.columnspacing": 1.2,
     "figure.dpi": 100,
-    "savefig.dpi": 200,
+    "axes.formatter.useoffset": False,  # an offset in a corner is overlooked
     "pdf.fonttype": 42,  # TrueType: printers and journals refuse Type 3
     "ps.fonttype": 42,
     "svg.fonttype": "path",
@@ -87,18 +88,44 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def new_figure(height: float) -> Figure:
+def new_figure(height: float, look: Look = PAPER) -> Figure:
     """Make an empty figure as wide as the text.
 
     Args:
-        height: Inches.
+        height: Inches on a page.
+        look: What it is made for.
 
     Returns:
         A figure that lays itself out, outside pyplot's list of figures.
     """
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(look.width, look.height(height)), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Put a legend above a figure, row by row, in as few rows as its width allows.
+
+    Args:
+        figure: Where.
+        handles: What it shows, with their labels.
+    """
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]  # drawn by Agg
+    for rows in range(1, len(handles) + 1):
+        columns = -(-len(handles) // rows)
+        by_rows = [handles[i] for column in range(columns) for i in range(column, len(handles), columns)]
+        made = figure.legend(handles=by_rows, loc="outside upper left", ncols=columns)
+        if made.get_window_extent(renderer).width <= figure.bbox.width:
+            return
+        if columns > 1:
+            made.remove()
+
+
+def shades(count: int) -> list[dict[str, Any]]:
+    """Give colour and pattern of so many lines in an order: from dark to light, told apart in grey as well."""
+    colours = mpl.colormaps["viridis"](np.linspace(0.0, 0.82, count))
+    patterns = ("-", "--", "-.", ":")
+    return [{"color": to_hex(c), "linestyle": patterns[i % len(patterns)]} for i, c in enumerate(colours)]
 
 
 def settle(figure: Figure) -> None:
@@ -109,22 +136,50 @@ def settle(figure: Figure) -> None:
 
 
 @styled
-def save(figure: Figure, stem: Path) -> tuple[Path, ...]:
+def save(figure: Figure, stem: Path, look: Look = PAPER) -> tuple[Path, ...]:
     """Write a figure in every format; the same figure gives the same bytes.
 
     Args:
         figure: What to write.
         stem: Path without its suffix.
+        look: What it is made for.
 
     Returns:
         The files, in the order of `SUFFIXES`.
     """
+    localise(figure, look)
     settle(figure)
     paths = tuple(stem.with_name(stem.name + suffix) for suffix in SUFFIXES)
     for path in paths:
         with replacing(path) as file:
-            figure.savefig(file, format=path.suffix[1:], metadata=_NO_DATE[path.suffix])
+            figure.savefig(file, format=path.suffix[1:], metadata=_NO_DATE[path.suffix], dpi=look.dots)
     return paths
+
+
+class _Localised(Formatter):
+    """Writes ticks as another Formatter does, in a language."""
+
+    def __init__(self, inner: Formatter, look: Look) -> None:
+        self._inner, self._look = inner, look
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        text = self._inner(x, pos)
+        word = text.lstrip("\n")
+        return text[: len(text) - len(word)] + self._look.number(self._look.say(word))
+
+    def set_locs(self, locs: Any) -> None:
+        self._inner.set_locs(locs)
+
+
+def localise(figure: Figure, look: Look) -> None:
+    """Give the ticks of a figure the words and the decimal comma of a language."""
+    if look.lang == "en":
+        return
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            inner = axis.get_major_formatter()
+            if not isinstance(inner, _Localised):
+                axis.set_major_formatter(_Localised(inner, look))
 
 
 def seconds_axis(axes: Axes, seconds: Sequence[float], which: str = "x") -> None:

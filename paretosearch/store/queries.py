@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, inspect, select
 from sqlalchemy.orm import Session
 
 from paretosearch.errors import StoreError, suggest
-from paretosearch.outcome import FailureClass, Status
+from paretosearch.outcome import FailureClass, Status, SurgeryResult
 from paretosearch.store.records import Counts, StopDecision
 from paretosearch.store.settled import is_given_up
 from paretosearch.store.tables import AttemptRow, Base, EpochRow, PhaseRow, StopDecisionRow, StudyRow, SurgeryRow
@@ -133,6 +133,16 @@ def curves(session: Session, study: str, device_class: str) -> dict[int, list[tu
     found: dict[int, list[tuple[float, float]]] = {}
     for trial, seconds, accuracy in session.execute(joined.order_by(AttemptRow.trial, EpochRow.epoch)):
         found.setdefault(trial, []).append((seconds, accuracy))
+    return found
+
+
+def surgeries_of(session: Session, study: str, device_class: str) -> dict[int, list[SurgeryResult]]:
+    """Give the changes of shape, by trial, of all that have a result and changed."""
+    columns = AttemptRow.trial, *columns_of(SurgeryResult, SurgeryRow)
+    joined = select(*columns).join(SurgeryRow, SurgeryRow.attempt == AttemptRow.id).where(*results(study, device_class))
+    found: dict[int, list[SurgeryResult]] = {}
+    for trial, *values in session.execute(joined.order_by(AttemptRow.trial, SurgeryRow.number)):
+        found.setdefault(trial, []).append(SurgeryResult(*values))
     return found
 
 

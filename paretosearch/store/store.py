@@ -307,6 +307,12 @@ class Store:
             of_study = queries.require_study(session, study).device_class
             return queries.curves(session, study, device_class or of_study)
 
+    def surgeries_of(self, study: str, device_class: str | None = None) -> Mapping[int, Sequence[SurgeryResult]]:
+        """Give the changes of shape of all results on a class of device, its own if None, by trial."""
+        with self._reading() as session:
+            of_study = queries.require_study(session, study).device_class
+            return queries.surgeries_of(session, study, device_class or of_study)
+
     def completed(self, study: str, device_class: str | None = None) -> tuple[Point, ...]:
         """List the results of a study on a class of device, its own if None, by trial number."""
         with self._reading() as session:

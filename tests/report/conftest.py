@@ -14,7 +14,7 @@ import pytest
 
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome, failed
+from paretosearch.outcome import EpochResult, Outcome, SurgeryResult, failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.export import export
 from paretosearch.search import open_search
@@ -31,6 +31,11 @@ AXES = {
     "epochs": Int(1, 12),
     "label_smoothing.alpha": Real(0.0, 0.3),
 }
+SHAPE_AXES = {
+    "prunetrain.penalty_ratio": Choice((0.0, 0.2)),
+    "net2net.schedule": Choice(("none", "widen")),
+}
+TEXT = 'name = "fashion-mnist"\ndataset = "fashion-mnist"\nnetwork = "resnet8"\nseed = 7\n'
 DEVICES = tuple(Device("cpu", f"cpu-box-{i}", "Ryzen 7", 2**34, "box", i, (i,)) for i in range(2))
 
 _EPOCH_SECONDS = {"fp32": 6.0, "tf32": 4.2, "bf16": 3.1, "fp16": 2.9}
@@ -89,6 +94,31 @@ def train(rng: random.Random, recipe: Recipe) -> Outcome:
     )
 
 
+def reshape(rng: random.Random, recipe: Recipe, outcome: Outcome) -> tuple[Recipe, Outcome]:
+    """Invent that every third network was pruned, every third grew, and every ninth did both."""
+    pruned, grown = recipe.seed % 3 == 0, recipe.seed % 9 in (0, 1, 4, 7)
+    channels, changes = 168, []
+    for epoch in range(1, recipe.epochs):
+        before = channels
+        if grown and epoch == math.ceil(0.3 * recipe.epochs):
+            channels = round(1.5 * channels)
+            changes.append(SurgeryResult(epoch, "widen", before, channels, 0.05))
+        elif pruned:
+            channels = round(channels * rng.uniform(0.82, 1.0))
+            changes.append(SurgeryResult(epoch, "prune", before, channels, 0.03, {"dead": 3.0, "weakest": 1e-5}))
+    widths = {change.epoch: change.channels_after for change in changes}
+    epochs, width = [], 168
+    for epoch in outcome.epochs:
+        epochs.append(replace(epoch, flops_per_image=round(25e6 * (width / 168) ** 2)))
+        width = widths.get(epoch.epoch, width)
+    methods = {
+        **recipe.methods,
+        **({"prunetrain": {"penalty_ratio": 0.2, "interval": 1}} if pruned else {}),
+        **({"net2net": {"schedule": "widen"}} if grown else {}),
+    }
+    return replace(recipe, methods=methods), replace(outcome, epochs=tuple(epochs), surgeries=tuple(changes))
+
+
 @dataclass
 class StepClock:
     """A clock that moves when it is told to."""
@@ -99,25 +129,28 @@ class StepClock:
         return self.now
 
 
-def make_study(url: str, trials: int, seed: int = 3) -> Store:
+def make_study(url: str, trials: int, seed: int = 3, name: str = STUDY, shapes: bool = False) -> Store:
     """Fill a store with a study, every 15th trial of which fails."""
     open_store(url).close()
     clock, rng = StepClock(), random.Random(seed)
     store = Store(open_engine(url), clock)
-    space = {"declared": Space({"dataset": "fashion-mnist", "network": "resnet8"}, AXES).to_plain()}
+    axes = {**AXES, **(SHAPE_AXES if shapes else {})}
+    space = {"declared": Space({"dataset": "fashion-mnist", "network": "resnet8"}, axes).to_plain()}
     created = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
     versions = {"torch": "2.14.1"}
-    store.add_study(StudyRecord(STUDY, "", "0" * 16, space, "nsga2", 7, DEVICES[0].device_class, versions, created))
+    store.add_study(StudyRecord(name, TEXT, "0" * 16, space, "nsga2", 7, DEVICES[0].device_class, versions, created))
     for device in DEVICES:
         store.add_device(device)
     for trial in range(trials):
         device, recipe = DEVICES[trial % 2], draw_recipe(rng, trial)
         outcome = train(rng, recipe) if trial % 15 != 14 else failed("diverged", f"=loss is nan in epoch {trial}")
-        attempt = store.start_attempt(STUDY, trial, device, recipe)
+        if shapes and outcome.status == "complete":
+            recipe, outcome = reshape(rng, recipe, outcome)
+        attempt = store.start_attempt(name, trial, device, recipe)
         clock.now += outcome.wall_seconds or 1.0
         store.finish_attempt(attempt, outcome)
         if outcome.status == "complete":
-            store.record_front(STUDY, trial, device.device_class)
+            store.record_front(name, trial, device.device_class)
     return store
 
 
@@ -137,6 +170,20 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> str:
     with closing(make_study(url, 20)) as store:
         search_too(store)
     return url
+
+
+def confirm(store: Store, name: str = STUDY, repeats: int = 2) -> None:
+    """Repeat every member of a front, with a little chance and a look at the test split."""
+    rng, device = random.Random(1), DEVICES[0]
+    for point in store.front(name).points:
+        for seed in range(1, repeats + 1):
+            attempt = store.start_attempt(name, point.trial, device, replace(point.recipe, seed=1000 + seed), "confirm")
+            seconds, accuracy = (
+                point.train_seconds * rng.uniform(0.97, 1.03),
+                point.accuracy - 0.003 + rng.gauss(0, 0.003),
+            )
+            measured = {"train_seconds": seconds, "wall_seconds": seconds, "accuracy": accuracy}
+            store.finish_attempt(attempt, Outcome("complete", **measured, test_accuracy=accuracy - 0.004))
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,12 @@ from matplotlib.text import Annotation
 
 from paretosearch.recipe import NUMBER_FORMATS, Recipe
 from paretosearch.report.labels import Label, place
+from paretosearch.report.look import PAPER
 from paretosearch.report.marks import marks_of
 from paretosearch.report.panels import axes_figure
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
 from paretosearch.report.rulers import ruler_of
-from paretosearch.report.style import WIDTH, new_figure, save
+from paretosearch.report.style import new_figure, save
 from paretosearch.store import Front, Point, Store, front_of
 
 
@@ -138,9 +139,10 @@ def test_labels_of_learning_curves_do_not_overlap(store: Store, front: Front) ->
 
 
 def test_hypervolume_runs_from_nothing_to_the_device_time_of_the_study() -> None:
-    axes = hypervolume_figure([(10.0, 5.0), (20.0, 6.0)], 50.0, (7.0, 0.0)).axes[0]
+    axes = hypervolume_figure([(600.0, 5.0), (1200.0, 6.0)], 3000.0, (7.0, 0.0)).axes[0]
     assert [tuple(at) for at in axes.lines[0].get_xydata()] == [(0, 0), (10, 5), (20, 6), (50, 6)]
-    assert "device time" in axes.get_xlabel()
+    assert axes.get_xlabel() == "device-minutes spent"
+    assert hypervolume_figure([(600.0, 5.0)], 7200.0, (7.0, 0.0)).axes[0].get_xlabel() == "device-hours spent"
     assert "7.00 s" in axes.get_ylabel()
 
 
@@ -198,7 +200,7 @@ def test_a_figure_is_as_wide_as_the_text_and_leaves_the_settings_of_the_caller(f
     before = dict(mpl.rcParams)
     figure = front_figure(front)
     save(figure, tmp_path / "front")
-    assert figure.get_size_inches()[0] == WIDTH
+    assert figure.get_size_inches()[0] == PAPER.width
     assert dict(mpl.rcParams) == before
 
 

@@ -1,0 +1,125 @@
+"""The front as a table for LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from paretosearch.report.findings import Findings
+from paretosearch.report.latex import commented, escaped
+from paretosearch.report.look import Look
+from paretosearch.report.reading import evenly
+from paretosearch.report.words import axis_value, titles, value_text, words
+from paretosearch.store import Estimate, Point
+
+#: Rows that fit a page.
+MOST_ROWS = 40
+
+
+def front_tabular(found: Findings, look: Look) -> str:
+    """Make the table of the first results.
+
+    Args:
+        found: What the study has found.
+        look: Whose language to use.
+
+    Returns:
+        A ``tabular`` no wider than the text, with hints for its caption as comments.
+    """
+    points = found.front.points
+    rows = evenly(points, MOST_ROWS)
+    digits = 2 if points[0].train_seconds < 100 else 1
+    heads = [look.say(head) for head in ("trial", "time (s)", "accuracy (%)")]
+    seconds = [_seconds(point.train_seconds, digits, look) + _STAR * point.noisy for point in rows]
+    numbers = [[str(p.trial), time, _percent(p.accuracy, look)] for p, time in zip(rows, seconds, strict=True)]
+    notes = ["single trainings, not confirmed" if not found.is_confirmed else "first results; see confirmed_table.tex"]
+    notes += ["* disturbed while it was timed"] * any(point.noisy for point in rows)
+    return _tabular(found, look, heads, numbers, rows, len(points), notes)
+
+
+def confirmed_tabular(found: Findings, look: Look) -> str:
+    """Make the table of the front of the means, with half of their 95 % intervals.
+
+    Args:
+        found: What the study has found; something was repeated.
+        look: Whose language to use.
+
+    Returns:
+        A ``tabular`` like that of `front_tabular`.
+    """
+    front = [estimate for estimate in found.estimates if estimate.on_front]
+    rows = evenly(front, MOST_ROWS)
+    digits = 2 if front[0].train_seconds < 100 else 1
+    heads = ["trial", "n", "time (s)", "accuracy (%)", "test (%)"]
+    numbers = [_means(estimate, digits, look) for estimate in rows]
+    notes = ["n repeats with other seeds; means, with half of their 95 % intervals; n = 0: one training, not repeated"]
+    points = [estimate.point for estimate in rows]
+    return _tabular(found, look, [look.say(head) for head in heads], numbers, points, len(front), notes)
+
+
+def _means(estimate: Estimate, digits: int, look: Look) -> list[str]:
+    seconds = _seconds(estimate.train_seconds, digits, look), _seconds(estimate.seconds_interval, digits, look)
+    accuracy = _percent(estimate.accuracy, look), _percent(estimate.accuracy_interval, look)
+    test = _percent(estimate.test_accuracy, look) if estimate.test_accuracy is not None else "--"
+    both = [f"{mean} $\\pm$ {half}" for mean, half in (seconds, accuracy)]
+    return [str(estimate.point.trial), str(estimate.repeats), *both, test]
+
+
+_BOX = r"\begin{lrbox}{\paretosearchtable}\paretosearchfont\setlength{\tabcolsep}{4pt}%"
+_STAR = r"\rlap{*}"
+
+
+def _seconds(seconds: float, digits: int, look: Look) -> str:
+    return escaped(look.number(f"{seconds:.{digits}f}"))
+
+
+def _percent(share: float, look: Look) -> str:
+    return escaped(look.number(f"{100 * share:.2f}"))
+
+
+def _tabular(
+    found: Findings,
+    look: Look,
+    heads: Sequence[str],
+    numbers: Sequence[Sequence[str]],
+    points: Sequence[Point],
+    all_rows: int,
+    notes: Sequence[str],
+) -> str:
+    """Set the columns of the searched axes that vary beside those of the numbers."""
+    varying = [a for a in found.axes if len(points) == 1 or len({axis_value(p.recipe, a) for p in points}) > 1]
+    named = titles(found.axes)
+    columns = [[_value(point, axis, look) for point in points] for axis in varying]
+    sides = "".join("r" if _is_number(axis, points) else "l" for axis in varying)
+    rows = [[*row, *(column[number] for column in columns)] for number, row in enumerate(numbers)]
+    sides = "r" * len(heads) + sides
+    titled = [*heads, *(look.say(named[axis]) for axis in varying)]
+    cells = [[_head(text, side) for text, side in zip(titled, sides, strict=True)], *rows]
+    lines = [" & ".join(row) + r" \\" for row in cells]
+    begin = rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
+    body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule"]
+    hints = [f"% {commented(note)}" for note in (*notes, *_hints(found, points, varying, all_rows))]
+    inside = [begin, *body, r"\end{tabular}"]
+    return "\n".join([*hints, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
+
+
+def _head(text: str, side: str) -> str:
+    """Set a heading on as many lines as it has words, or it alone would make its column wide."""
+    lines = escaped(text.replace(" ", "\n"))
+    return rf"\shortstack[{side}]{{{lines}}}" if " " in text else lines
+
+
+def _hints(found: Findings, points: Sequence[Point], varying: Sequence[str], all_rows: int) -> Iterator[str]:
+    yield f"times on {found.device_class}; accuracy on the validation split"
+    if len(varying) < len(found.axes):
+        yield "all: " + words(points[0].recipe, found.axes, varying)
+    if all_rows > len(points):
+        yield f"{all_rows - len(points)} more between these: front.csv has all"
+
+
+def _value(point: Point, axis: str, look: Look) -> str:
+    return escaped(look.number(look.say(value_text(axis_value(point.recipe, axis)))))
+
+
+def _is_number(axis: str, points: Sequence[Point]) -> bool:
+    values = [axis_value(point.recipe, axis) for point in points]
+    return not any(isinstance(value, str | bool) for value in values)

@@ -1,0 +1,244 @@
+"""Turns a figure into a picture of PGFPlots, with its numbers in files of their own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+from matplotlib.transforms import Bbox
+
+from paretosearch.report.labels import Points
+from paretosearch.report.latex import commented, escaped
+from paretosearch.report.pgfmarks import mark_of
+from paretosearch.report.style import settle
+
+_DASHES = {"-": "solid", "--": "dashed", "-.": "dashdotted", ":": "densely dotted"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure for LaTeX.
+
+    Args:
+        tex: The ``tikzpicture``.
+        data: Texts of the tables that it reads, by the name of their file.
+    """
+
+    tex: str
+    data: dict[str, str]
+
+
+def picture(figure: Figure, name: str) -> Picture:
+    r"""Turn a figure into LaTeX: what `plots` and its neighbours draw with, not all that matplotlib can.
+
+    Args:
+        figure: What to turn; lines, marks, intervals, labels and legend keep their places.
+        name: What its tables are called, without suffix.
+
+    Returns:
+        The picture, as wide as ``\paretosearchwidth``.
+    """
+    settle(figure)
+    figure.draw_without_rendering()  # a file of another resolution has left other places of labels behind
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    names = [f"{name}.dat" if len(panels) == 1 else f"{name}-{i}.dat" for i in range(1, len(panels) + 1)]
+    drawn = [_Panel(axes, figure, table) for axes, table in zip(panels, names, strict=True)]
+    first = figure.legends[0] if figure.legends else None
+    bodies = [panel.tex(None if i else first) for i, panel in enumerate(drawn)]
+    size = f"\\useasboundingbox (0,0) rectangle (\\paretosearchwidth,{_share(figure.bbox.height, figure)});"
+    lines = ["\\begin{tikzpicture}", "\\pgfplotsset{table/search path={.,\\CurrentFilePath}}", size]
+    colours = sorted({colour for body in bodies for colour in _colours(body)})
+    lines += [f"\\definecolor{{ps{colour}}}{{HTML}}{{{colour}}}" for colour in colours]
+    tex = "\n".join([*lines, *bodies, "\\end{tikzpicture}"])
+    return Picture(tex, {panel.table: panel.data() for panel in drawn})
+
+
+def _share(pixels: float, figure: Figure) -> str:
+    return f"{pixels / figure.bbox.width:.4f}\\paretosearchwidth"
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One pair of axes, and the table that its plots read."""
+
+    axes: Axes
+    figure: Figure
+    table: str
+
+    def tex(self, legend: Legend | None) -> str:
+        box = self.axes.bbox
+        at = f"at={{({_share(box.x0, self.figure)},{_share(box.y0, self.figure)})}}, anchor=south west"
+        size = f"width={_share(box.width, self.figure)}, height={_share(box.height, self.figure)}"
+        options = [at, size, *_scale(self.axes.xaxis, "x"), *_scale(self.axes.yaxis, "y")]
+        options += [_legend(legend, self.axes)] if legend else []
+        plots = [self._plot(number, series) for number, series in enumerate(self._series, 1)]
+        entries = _entries(legend) if legend else []
+        body = [*plots, *entries, *_labels(self.axes), *_title(self.axes)]
+        head = ",\n  ".join(["paretosearch", *options])
+        return "\n".join([f"\\begin{{axis}}[{head}]", *body, "\\end{axis}"])
+
+    def data(self) -> str:
+        """Write all that the plots show: a row a point, and behind intervals half of their widths."""
+        x, y = (label.replace("\n", " ") for label in (self.axes.get_xlabel(), self.axes.get_ylabel()))
+        lines = [f"# x: {commented(x)}; y: {commented(y)}", "series x y dx dy"]
+        for number, series in enumerate(self._series, 1):
+            if series.name:
+                lines.append(f"# series {number}: {commented(series.name)}")
+            lines += [f"{number} " + " ".join(f"{value:.10g}" for value in row) for row in series.rows]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def _series(self) -> list[_Series]:
+        bars = [container for container in self.axes.containers if isinstance(container, ErrorbarContainer)]
+        parts = {id(line) for data, caps, _ in bars for line in (data, *caps)}
+        lines = [line for line in self.axes.lines if id(line) not in parts and np.size(line.get_xdata())]
+        return [*_intervals(bars), *(_Series.of(line) for line in sorted(lines, key=lambda line: line.zorder))]
+
+    def _plot(self, number: int, series: _Series) -> str:
+        chosen = f"restrict expr to domain={{\\thisrow{{series}}}}{{{number}:{number}}}"
+        source = f"table[x=x, y=y{series.columns}] {{{self.table}}};"
+        return f"\\addplot[forget plot, {series.look}, {chosen}] {source}" + f" % {commented(series.name)}" * bool(
+            series.name
+        )
+
+
+@dataclass(frozen=True)
+class _Series:
+    r"""What one ``\addplot`` draws.
+
+    Args:
+        look: Its options.
+        rows: Coordinates, and half widths of intervals (N, 4).
+        name: What it shows.
+        columns: More columns to read.
+    """
+
+    look: str
+    rows: Points
+    name: str = ""
+    columns: str = ""
+
+    @classmethod
+    def of(cls, line: Line2D) -> _Series:
+        points = np.asarray(line.get_xydata(), dtype=float)
+        name = str(line.get_label())
+        rows = np.concatenate([points, np.zeros_like(points)], axis=1)
+        return cls(_look(line), rows, "" if name.startswith("_") else name)
+
+
+def _look(line: Line2D) -> str:
+    style = line.get_linestyle()
+    if style in ("None", "none", ""):
+        return f"only marks, {mark_of(line)}"
+    colour = f"ps{to_hex(line.get_color())[1:].upper()}"
+    drawn = f"{colour}, {_DASHES[str(style)]}, line width={line.get_linewidth():g}pt"
+    corners = ["const plot mark left"] * (line.get_drawstyle() == "steps-post")
+    return ", ".join([*corners, drawn, mark_of(line)])
+
+
+def _intervals(bars: Sequence[ErrorbarContainer]) -> list[_Series]:
+    """Gather crosses of intervals by their colour."""
+    by_colour: dict[str, list[list[float]]] = {}
+    for _, _, spans in bars:
+        ends = np.concatenate([segment for span in spans for segment in span.get_segments()])
+        low, high = ends.min(axis=0), ends.max(axis=0)
+        colour = f"ps{to_hex(spans[0].get_color()[0])[1:].upper()}"
+        by_colour.setdefault(colour, []).append([*((low + high) / 2), *((high - low) / 2)])
+    columns = ", x error=dx, y error=dy"
+    return [_Series(_crosses(colour), np.array(rows), "intervals", columns) for colour, rows in by_colour.items()]
+
+
+def _crosses(colour: str) -> str:
+    bars = (
+        f"error bar style={{{colour}, line width=0.6pt}}, error mark options={{{colour}, rotate=90, mark size=1.5pt}}"
+    )
+    both = "x dir=both, x explicit, y dir=both, y explicit"
+    return f"only marks, mark=|, mark size=0pt, {colour}, error bars/.cd, {both}, {bars}, /pgfplots/.cd"
+
+
+def _scale(axis: Axis, which: str) -> Iterator[str]:
+    low, high = axis.get_view_interval()
+    if axis.get_scale() == "log":
+        yield f"{which}mode=log"
+    if low > high:
+        yield f"{which} dir=reverse"
+    yield f"{which}min={min(low, high):.8g}, {which}max={max(low, high):.8g}"
+    within = [tick for tick in axis.get_majorticklocs() if min(low, high) <= tick <= max(low, high)]
+    yield f"{which}tick={{{','.join(f'{tick:.10g}' for tick in within)}}}"
+    written = _ticks(axis, within)
+    yield f"{which}ticklabels={{{','.join(written)}}}"
+    if any(tick.label1.get_rotation() for tick in axis.get_major_ticks()):
+        yield f"{which} tick label style={{rotate=30, anchor=north east, inner sep=1pt}}"
+    minor = [tick for tick in axis.get_minorticklocs() if min(low, high) <= tick <= max(low, high)]
+    yield f"minor {which}tick={{{','.join(f'{tick:.10g}' for tick in minor)}}}"
+    if label := axis.get_label_text():
+        yield f"{which}label={{{escaped(label)}}}"
+        if which == "x":
+            yield f"xlabel style={{at={{(axis description cs:0.5,{_below(axis):.4f})}}, anchor=north}}"
+
+
+def _below(axis: Axis) -> float:
+    """Say where the label of an x axis begins, in heights of the panel: those of a row stand in line."""
+    box = axis.axes.bbox
+    return float((axis.label.get_window_extent().y1 - box.y0) / box.height)
+
+
+def _ticks(axis: Axis, places: Sequence[float]) -> list[str]:
+    if not any(tick.label1.get_visible() for tick in axis.get_major_ticks()):
+        return []
+    texts = axis.get_major_formatter().format_ticks(list(places))
+    return [escaped(text) if not text.startswith("\n") else rf"\strut{escaped(text)}" for text in texts]
+
+
+def _legend(legend: Legend, axes: Axes) -> str:
+    """Put the legend where it is, as seen from the first panel."""
+    box: Bbox = legend.get_window_extent()
+    x, y = (box.x0 - axes.bbox.x0) / axes.bbox.width, (box.y1 - axes.bbox.y0) / axes.bbox.height
+    return f"legend columns={legend._ncols}, legend style={{at={{({x:.4f},{y:.4f})}}, anchor=north west}}"  # type: ignore[attr-defined]  # it has no door
+
+
+def _entries(legend: Legend) -> Iterator[str]:
+    columns = legend._ncols  # type: ignore[attr-defined]  # it has no door
+    shown = list(zip(legend.legend_handles, legend.get_texts(), strict=True))
+    rows = -(-len(shown) // columns)
+    starts = np.cumsum([0, *(len(range(column, len(shown), columns)) for column in range(columns))])
+    for row in range(rows):  # matplotlib fills columns, PGFPlots rows
+        for column in range(columns):
+            if starts[column] + row < starts[column + 1]:
+                handle, text = shown[starts[column] + row]
+                assert isinstance(handle, Line2D)
+                yield f"\\addlegendimage{{{_look(handle)}}}\\addlegendentry{{{escaped(text.get_text())}}}"
+
+
+def _labels(axes: Axes) -> Iterator[str]:
+    for number, note in enumerate(text for text in axes.texts if isinstance(text, Annotation)):
+        (x, y), (right, up) = note.xy, note.get_position()
+        point = f"axis cs:{x:.10g},{y:.10g}"
+        side = {"left": "west", "right": "east", "center": ""}[note.get_horizontalalignment()]
+        edge = {"top": "north", "bottom": "south", "center": ""}[note.get_verticalalignment()]
+        anchor = f"{edge} {side}".strip() or "center"
+        align = {"left": "left", "right": "right", "center": "center"}[note.get_horizontalalignment()]
+        shift = f"shift={{({right:.2f}pt,{up:.2f}pt)}}"
+        options = f"paretosearch label, anchor={anchor}, align={align}"
+        yield f"\\node[{options}] (paretosearch-{number}) at ([{shift}]{point}) {{{escaped(note.get_text())}}};"
+        yield f"\\draw[paretosearch line] (paretosearch-{number}) -- ({point});"
+
+
+def _title(axes: Axes) -> Iterator[str]:
+    if title := axes.get_title(loc="right"):
+        style = "paretosearch label, anchor=south east, black!55"
+        yield f"\\node[{style}] at ([yshift=3pt]rel axis cs:1,1) {{{escaped(title)}}};"
+
+
+def _colours(body: str) -> set[str]:
+    return set(re.findall(r"\bps([0-9A-F]{6})\b", body))

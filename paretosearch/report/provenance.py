@@ -1,0 +1,162 @@
+"""Says where the figures of an export come from, for who reads them later."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+
+from paretosearch.report.findings import Findings
+from paretosearch.report.look import Look
+from paretosearch.report.words import counted, duration_text, seconds_text
+from paretosearch.store import Point
+
+_CLOCK = """\
+Seconds are `train_seconds`: everything that a recipe causes (batches, losses of methods, changes of the network's
+shape, compilation, the statistics of batch norm at the end), by a clock that takes, for each kind of step, the median
+of its steps times their number, and leaves out what another program's use of the core took. Start of the process,
+loading and decoding of data, validation and checkpoints stand outside. `wall_seconds` in `trials.csv` are the plain
+seconds of the same; a trial is `noisy` where both differ by more than 5 %, or another program used its GPU. Times of
+different classes of device are never compared."""
+
+_ACCURACY = """\
+Accuracy is on a validation split that is cut from the training set, the same for every trial. The search never sees
+the test split: `test_accuracy` is there only for trainings that repeat a result (`paretosearch confirm`)."""
+
+_SINGLE = """\
+**Not confirmed.** Each point is a single training, and the best of many look better than they are.
+`paretosearch confirm` repeats what may be on the front with other seeds."""
+
+_MEANS = """\
+The figure `confirmed` shows their means with 95 % intervals of Student's t; the first result, by which one was chosen,
+is no part of its mean. The figure `front` shows the first results."""
+
+#: What draws.
+_DRAWN_BY = ("paretosearch", "matplotlib", "plotly")
+
+
+def provenance(found: Findings, look: Look) -> str:
+    """Write what must be known to judge the figures, or to make them again.
+
+    Args:
+        found: What the study has found.
+        look: What the figures were made for.
+
+    Returns:
+        Markdown; the same study gives the same text.
+    """
+    record = found.record
+    sections = {
+        f"Where the figures of {_code(record.name)} come from": _study(found),
+        "What the points are worth": _worth(found),
+        "What is measured": [_CLOCK, "", _ACCURACY],
+        "Devices": _devices(found),
+        "Versions": _table(("what measured", "version"), sorted(record.versions.items())),
+        "Number formats": _formats(found),
+        "Seeds": _seeds(found),
+        "The study file": _block(record.text),
+        "How they were made": _made(found, look),
+    }
+    parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
+    return "\n\n".join(parts).removeprefix("#") + "\n"
+
+
+def _study(found: Findings) -> Iterator[str]:
+    record, counts, front = found.record, found.counts, found.front
+    ends = {"complete": counts.complete, "ended early": counts.dominated, "failed": counts.failed}
+    trials = ", ".join(f"{count} {name}" for name, count in ends.items() if count)
+    yield f"- Launched first: {record.created:%Y-%m-%d %H:%M} UTC; space {_code(record.space_hash)}"
+    yield f"- Sampler: {record.sampler}; seed {record.seed}"
+    yield f"- Trials: {trials}; {duration_text(found.device_seconds)} of device time"
+    yield f"- Times: on {_code(found.device_class)}"
+    seconds = seconds_text(front.reference[0])
+    area = f"{front.hypervolume:.6g} s, from the reference point ({seconds} s, {100 * front.reference[1]:g} %)"
+    yield f"- Front: {counted(len(front.points), 'trial')}; hypervolume {area}"
+
+
+def _worth(found: Findings) -> Iterator[str]:
+    if not found.is_confirmed:
+        yield _SINGLE
+        return
+    repeated = [estimate for estimate in found.estimates if estimate.repeats]
+    trainings = sum(estimate.repeats for estimate in repeated)
+    open_ones = [str(e.point.trial) for e in found.estimates if e.on_front and not e.repeats]
+    yield f"**Confirmed**: {counted(len(repeated), 'result')} by {counted(trainings, 'training')} with other seeds."
+    yield _MEANS
+    if open_ones:
+        yield f"On the front of the means, but not repeated: {', '.join(open_ones)}."
+
+
+def _devices(found: Findings) -> Iterator[str]:
+    rows = []
+    for device in found.devices:
+        memory = f"{device.memory_bytes / 2**30:.0f} GiB"
+        rows.append((device.label, device.name, str(len(device.cores) or ""), memory, device.device_class))
+    yield from _table(("device", "model", "cores", "memory", "class"), rows)
+
+
+def _formats(found: Findings) -> Iterator[str]:
+    measured = found.record.number_formats
+    if not measured:
+        yield "Nothing had to be measured."
+        return
+    rows = []
+    for name, verdict in measured.items():
+        relative = verdict.get("relative")
+        rows.append((name, "" if relative is None else f"{relative:.2f}", str(verdict.get("reason") or "")))
+    yield "Seconds of a step at the first launch, those of fp32 being 1, and why a format was left out:"
+    yield ""
+    yield from _table(("format", "seconds", "left out"), rows)
+
+
+def _seeds(found: Findings) -> Iterator[str]:
+    repeats: dict[int, list[int]] = {}
+    for attempt in found.attempts:
+        if attempt.purpose == "confirm" and attempt.outcome == "complete":
+            repeats.setdefault(attempt.trial, []).append(attempt.seed)
+    rows = []
+    for point in _listed(found):
+        others = " ".join(map(str, repeats.get(point.trial, ())))
+        rows.append((str(point.trial), str(point.recipe.seed), others, point.digest))
+    yield "Of the trials on the front and those that were repeated; every trial is in `trials.csv`."
+    yield ""
+    yield from _table(("trial", "seed", "seeds of repeats", "recipe"), rows)
+
+
+def _listed(found: Findings) -> list[Point]:
+    repeated = [estimate.point for estimate in found.estimates if estimate.repeats]
+    return list({point.trial: point for point in (*found.front.points, *repeated)}.values())
+
+
+def _made(found: Findings, look: Look) -> Iterator[str]:
+    study = _plain(found.record.name)
+    command = ["paretosearch", "export", study, "--style", look.style, "--lang", look.lang]
+    yield from _block(shlex.join(command))
+    yield ""
+    drawn_by = ", ".join(f"{name} {version(name)}" for name in _DRAWN_BY)
+    yield f"by {drawn_by}. The same store and versions give the same bytes."
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(_plain(cell).replace('|', '/') for cell in row)} |"
+
+
+def _block(text: str) -> Iterator[str]:
+    """Show a text as it is, behind fences that are longer than any in it."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    yield from (fence, text.rstrip("\n"), fence)
+
+
+def _code(text: str) -> str:
+    """Show a name as it is: of one line, in more backticks than it has."""
+    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    pad = " " if "`" in text else ""
+    return f"{ticks}{pad}{_plain(text)}{pad}{ticks}"
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
