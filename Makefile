@@ -10,7 +10,8 @@ READY     := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 
 # Programs that tests start for real, and the Debian packages that bring them.
-SYSTEM := postgresql chromium gcc libc6-dev
+LATEX  := texlive-latex-recommended texlive-pictures texlive-fonts-recommended texlive-lang-german lmodern poppler-utils
+SYSTEM := postgresql chromium gcc libc6-dev $(LATEX)
 
 # Passwords of docker/compose.yaml, which a container reads whatever its user: their folder keeps everybody else out.
 SECRETS := $(addprefix docker/secrets/,database_password dashboard_password dashboard_token)

@@ -78,7 +78,19 @@ def _name(axes: Axes, shaped: Sequence[Shaped], look: Look) -> None:
     longest = max(epoch for epoch, _ in ends)
     axes.set_xlim(-0.06 * longest, 1.35 * longest)  # a label behind the last epoch stays inside
     axes.plot(*zip(*ends, strict=True), "o", color=INK, markersize=2.5)
-    labels = [
-        Label(look.say("trial {number}", number=s.point.trial), *end) for s, end in zip(shaped, ends, strict=True)
-    ]
+    labels = [Label(_trials(trials, look), *end) for end, trials in _alike(shaped).items()]
     place(axes, labels, np.concatenate([dense(shape.channels) for shape in shaped]))
+
+
+def _alike(shaped: Sequence[Shaped]) -> dict[tuple[int, int], list[int]]:
+    """Gather the trials whose lines end at one point."""
+    found: dict[tuple[int, int], list[int]] = {}
+    for shape in shaped:
+        found.setdefault(shape.channels[-1], []).append(shape.point.trial)
+    return found
+
+
+def _trials(trials: Sequence[int], look: Look) -> str:
+    if len(trials) == 1:
+        return look.say("trial {number}", number=trials[0])
+    return look.say("trials {numbers}", numbers=", ".join(map(str, trials)))

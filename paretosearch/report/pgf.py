@@ -20,7 +20,7 @@ from matplotlib.transforms import Bbox
 from paretosearch.report.labels import Points
 from paretosearch.report.latex import commented, escaped
 from paretosearch.report.pgfmarks import mark_of
-from paretosearch.report.style import settle
+from paretosearch.report.style import settle, styled
 
 _DASHES = {"-": "solid", "--": "dashed", "-.": "dashdotted", ":": "densely dotted"}
 
@@ -38,6 +38,7 @@ class Picture:
     data: dict[str, str]
 
 
+@styled
 def picture(figure: Figure, name: str) -> Picture:
     r"""Turn a figure into LaTeX: what `plots` and its neighbours draw with, not all that matplotlib can.
 

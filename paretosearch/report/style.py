@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from paretosearch.files import replacing
 from paretosearch.report.look import PAPER, Look
@@ -73,6 +75,9 @@ _NO_DATE: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
 }
 
+#: Digits of a place on a figure, by its width or height.
+_DIGITS = 6
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -82,7 +87,8 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mpl.rc_context(_RC):
+        with mpl.rc_context(_RC), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # of a name; a box stands for it
             return draw(*args, **kwargs)
 
     return wrapped
@@ -133,6 +139,10 @@ def settle(figure: Figure) -> None:
     if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
+        for part in figure.subfigs:  # the last bit of what the engine solves differs from run to run
+            part.bbox_relative.set_points(part.bbox_relative.get_points().round(_DIGITS))
+        for axes in figure.axes:
+            axes.set_position(Bbox(axes.get_position().get_points().round(_DIGITS)))
 
 
 @styled

@@ -84,7 +84,7 @@ def test_an_export_has_every_format(run: Run, folder: Path) -> None:
     exported = run("export", "tiny", "--out", "plots")
     assert exported.returncode == 0, exported.stderr
     suffixes = {path.suffix for path in (folder / "plots").iterdir()}
-    assert suffixes >= {".pdf", ".svg", ".png", ".html", ".csv"}
+    assert suffixes == {".pdf", ".svg", ".png", ".html", ".csv", ".tex", ".dat", ".md"}
     for path in exported.stdout.split():
         assert (folder / path).stat().st_size > 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -129,8 +129,10 @@ class StepClock:
         return self.now
 
 
-def make_study(url: str, trials: int, seed: int = 3, name: str = STUDY, shapes: bool = False) -> Store:
-    """Fill a store with a study, every 15th trial of which fails."""
+def make_study(
+    url: str, trials: int, seed: int = 3, name: str = STUDY, shapes: bool = False, poolings: Sequence[str] = ()
+) -> Store:
+    """Fill a store with a study, every 15th trial of which fails; of other poolings only the names are others."""
     open_store(url).close()
     clock, rng = StepClock(), random.Random(seed)
     store = Store(open_engine(url), clock)
@@ -146,6 +148,8 @@ def make_study(url: str, trials: int, seed: int = 3, name: str = STUDY, shapes: 
         outcome = train(rng, recipe) if trial % 15 != 14 else failed("diverged", f"=loss is nan in epoch {trial}")
         if shapes and outcome.status == "complete":
             recipe, outcome = reshape(rng, recipe, outcome)
+        if poolings:
+            recipe = replace(recipe, pooling=poolings[trial % len(poolings)], number_format="fp32")
         attempt = store.start_attempt(name, trial, device, recipe)
         clock.now += outcome.wall_seconds or 1.0
         store.finish_attempt(attempt, outcome)
@@ -184,6 +188,33 @@ def confirm(store: Store, name: str = STUDY, repeats: int = 2) -> None:
             )
             measured = {"train_seconds": seconds, "wall_seconds": seconds, "accuracy": accuracy}
             store.finish_attempt(attempt, Outcome("complete", **measured, test_accuracy=accuracy - 0.004))
+
+
+@pytest.fixture(scope="session")
+def shaped(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A study whose networks changed their shape, and whose front was repeated."""
+    store = make_study(f"sqlite:///{tmp_path_factory.mktemp('shaped')}/study.db", 60, shapes=True)
+    confirm(store)
+    return store
+
+
+#: Names of poolings and of a study that every format must show as they are, and none may obey.
+HOSTILE = ("$\\frac$", "a_b,c%", "\\input{/etc/passwd}", '漢 "q" #{}~^&|')
+HOSTILE_STUDY = 'a_$tudy & 100% #1 {x} \\input{/etc/passwd} ~^ <b>é</b> `x` "q"'
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """The same of hostile names."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('hostile')}/study.db"
+    store = make_study(url, 30, name=HOSTILE_STUDY, shapes=True, poolings=HOSTILE)
+    confirm(store, HOSTILE_STUDY)
+    return store
+
+
+@pytest.fixture(scope="session")
+def hostile_study() -> str:
+    return HOSTILE_STUDY
 
 
 @pytest.fixture(scope="session")

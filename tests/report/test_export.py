@@ -14,6 +14,7 @@ from paretosearch.files import replacing
 from paretosearch.outcome import failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.export import export
+from paretosearch.report.look import Look
 from paretosearch.store import Store
 
 FIGURES = ("front", "hypervolume", "learning_curves", "axes")
@@ -25,8 +26,10 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_everything_is_written_and_nothing_else_is_left(exported: dict[str, Path]) -> None:
-    figures = [f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "svg", "png")]
-    assert list(exported) == [*figures, "front.csv", "trials.csv", "front.html"]
+    figures = {f"{name}.{suffix}" for name in FIGURES for suffix in ("pdf", "svg", "png", "tex")}
+    data = {f"{name}.dat" for name in FIGURES[:3]} | {f"axes-{panel}.dat" for panel in range(1, 13)}
+    texts = {"preamble.tex", "front_table.tex", "front.csv", "trials.csv", "front.html", "PROVENANCE.md"}
+    assert set(exported) == figures | data | texts
     assert {path.name for path in exported["front.csv"].parent.iterdir()} == set(exported)
 
 
@@ -54,6 +57,7 @@ def test_the_same_study_gives_the_same_bytes_and_is_only_read(
         assert path.read_bytes() == exported[path.name].read_bytes(), path.name
         if path.suffix in (".pdf", ".svg"):
             assert not re.search(rb"CreationDate|ModDate|<dc:date>", path.read_bytes())
+            assert not re.search(rb"2026-1[12]|20\d\d-\d\d-\d\dT", path.read_bytes()), "a moment"
     assert watcher.execute("PRAGMA data_version").fetchone() == version
     watcher.close()
 
@@ -105,7 +109,33 @@ def test_a_folder_that_cannot_be_made_is_one_line(store: Store, study: str, tmp_
 
 
 def test_a_trial_of_one_point_is_exported_too(new_store: Callable[[int], Store], study: str, tmp_path: Path) -> None:
-    assert len(export(new_store(1), study, tmp_path / "out")) == 15
+    written = {path.name for path in export(new_store(1), study, tmp_path / "out")}
+    assert {"front.pdf", "front.tex", "front_table.tex", "PROVENANCE.md"} <= written
+
+
+def test_slides_in_german_are_the_same_bytes_too(shaped: Store, study: str, tmp_path: Path) -> None:
+    look = Look("slides", "de")
+    first = export(shaped, study, tmp_path / "a", look=look)
+    again = export(shaped, study, tmp_path / "b", look=look)
+    assert [path.name for path in first] == [path.name for path in again]
+    assert {"confirmed.tex", "confirmed_table.tex", "channels.pdf", "channels-1.dat"} <= {path.name for path in first}
+    for one, other in zip(first, again, strict=True):
+        assert one.read_bytes() == other.read_bytes(), one.name
+
+
+def test_a_name_that_no_font_has_is_drawn_all_the_same(hostile: Store, hostile_study: str, tmp_path: Path) -> None:
+    assert (tmp_path / "front.svg") in export(hostile, hostile_study, tmp_path)
+
+
+def test_german_has_a_decimal_comma_in_every_format(shaped: Store, study: str, tmp_path: Path) -> None:
+    export(shaped, study, tmp_path, look=Look("thesis", "de"))
+    page = (tmp_path / "front.html").read_text()
+    assert '<html lang="de">' in page
+    assert re.search(r"\d,\d\d %", page)
+    assert "separators" in page
+    assert re.search(r"\d\{,\}\d", (tmp_path / "front_table.tex").read_text())
+    assert "Trainingszeit (s)" in (tmp_path / "front.tex").read_text()
+    assert not re.search(r"\d,\d", (tmp_path / "front.dat").read_text())  # numbers to compute with stay numbers
 
 
 def test_a_file_stays_as_it_was_if_its_new_version_cannot_be_completed(tmp_path: Path) -> None:

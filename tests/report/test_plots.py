@@ -1,5 +1,6 @@
 """What is on the figures."""
 
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from paretosearch.recipe import NUMBER_FORMATS, Recipe
+from paretosearch.report.findings import findings
 from paretosearch.report.labels import Label, place
-from paretosearch.report.look import PAPER
-from paretosearch.report.marks import marks_of
+from paretosearch.report.look import PAPER, Look
+from paretosearch.report.marks import SIGNS, marks_of
+from paretosearch.report.networks import Shaped, channels_figure
 from paretosearch.report.panels import axes_figure
 from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
 from paretosearch.report.rulers import ruler_of
@@ -209,3 +212,61 @@ def test_a_dollar_sign_in_a_name_is_no_mathematics(tmp_path: Path) -> None:
     points = [Point(i, 1.0 + i, 0.5, Recipe("d", "n", pooling=names[i % 2]), "c", i) for i in range(4)]
     save(axes_figure(front_of(points), ["pooling"]), tmp_path / "axes")
     save(front_figure(front_of(points)), tmp_path / "front")
+
+
+def test_what_became_of_a_network_stands_in_its_mark_and_in_the_legend(shaped: Store, study: str) -> None:
+    found = findings(shaped, study)
+    figure = front_figure(found.front, found.changes)
+    changed = [point for point in found.front.points if point.trial in found.changes]
+    signs = [line for line in figure.axes[0].lines if line.get_marker() in SIGNS.values()]
+    assert changed
+    assert {tuple(at) for line in signs for at in line.get_xydata()} == {
+        (point.train_seconds, 100 * point.accuracy) for point in changed
+    }
+    named = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {found.changes[point.trial] for point in changed} <= named
+
+
+@pytest.mark.parametrize("look", [Look(style, lang) for style in ("thesis", "slides") for lang in ("en", "de")])
+def test_a_legend_is_no_wider_than_its_figure(front: Front, look: Look) -> None:
+    changes = dict(zip((point.trial for point in front.points), itertools.cycle(SIGNS), strict=False))
+    figure = front_figure(front, changes, look=look)
+    figure.draw_without_rendering()
+    assert figure.legends[0].get_window_extent().width <= figure.bbox.width
+    assert [note.get_text() for note in annotations(figure)]
+
+
+def test_channels_follow_the_surgeries_of_pruned_trials(shaped: Store, study: str) -> None:
+    found = findings(shaped, study)
+    assert any("pruned" in found.changes[point.trial] for point in found.shaped)
+    networks = [Shaped(p, found.surgeries[p.trial], found.epochs[p.trial]) for p in found.shaped]
+    channels, mflops = channels_figure(networks).axes
+    for network, line, cost in zip(networks, channels.lines, mflops.lines, strict=False):
+        assert line.get_drawstyle() == "steps-post"
+        x, y = line.get_data()
+        assert (x[0], y[0]) == (0, network.surgeries[0].channels_before)
+        assert (x[-1], y[-1]) == (network.point.recipe.epochs, network.surgeries[-1].channels_after)
+        assert [f"{m:.6g}" for m in cost.get_ydata()] == [f"{e.flops_per_image / 1e6:.6g}" for e in network.epochs]
+
+
+def test_names_that_would_touch_stand_on_two_lines_and_longer_ones_aslant() -> None:
+    axes = new_figure(2.0).add_subplot()
+    ruler_of(["max", "avg", "stochastic", "s3"], letters=23).draw(axes)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["avg", "\nmax", "s3", "\nstochastic"]
+    ruler_of(["a" * 9, "b" * 9, "c" * 30], letters=23).draw(axes)
+    assert {text.get_rotation() for text in axes.get_xticklabels()} == {30.0}
+
+
+def test_numbers_that_would_touch_are_left_out() -> None:
+    axes = new_figure(2.0).add_subplot()
+    ruler_of([0.065, 0.1, 0.11, 0.349, 0.6], letters=20).draw(axes)
+    places = axes.get_xticks()
+    assert min(np.diff(places)) > 5 / 20
+
+
+def test_ticks_have_a_decimal_comma_in_german(tmp_path: Path) -> None:
+    figure = hypervolume_figure([(600.0, 5.0), (1200.0, 5.2)], 1500.0, (7.0, 0.0), look=Look("thesis", "de"))
+    save(figure, tmp_path / "x", Look("thesis", "de"))
+    texts = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert any("," in text for text in texts)
+    assert not any("." in text for text in texts)

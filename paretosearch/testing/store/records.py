@@ -111,6 +111,14 @@ class RecordSuite:
         assert store.surgeries(attempt) == outcome.surgeries
         assert store.phases(attempt) == outcome.phases
 
+    def test_changes_of_shape_are_listed_by_trial_for_results_alone(self, store: Store) -> None:
+        study, outcome = new_study(store), full_outcome()
+        train(store, study, 4, outcome, GPU)
+        train(store, study, 5, replace(outcome, surgeries=()), GPU)
+        train(store, study, 6, replace(failed("bug", "no"), surgeries=outcome.surgeries), GPU)
+        assert store.surgeries_of(study, GPU.device_class) == {4: list(outcome.surgeries)}
+        assert store.surgeries_of(study, "cuda:none") == {}
+
     def test_a_completed_trial_comes_back_as_a_point(self, store: Store) -> None:
         study, outcome = new_study(store), full_outcome()
         attempt = train(store, study, 4, outcome)

@@ -1,0 +1,94 @@
+"""Pictures and tables for LaTeX, compiled alone and in a thesis."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from paretosearch.report.export import export
+from paretosearch.report.look import Look
+from paretosearch.store import Store
+from paretosearch.testing.latex import compiled, page_width, why_no_latex, words_of
+
+FIGURES = ("front", "confirmed", "hypervolume", "learning_curves", "channels", "axes")
+TABLES = ("front_table", "confirmed_table")
+
+#: In a folder below the document's, as with every thesis.
+THESIS = r"""\documentclass[%s]{%s}
+\usepackage[T1]{fontenc}
+\usepackage{lmodern}
+\usepackage[%s]{babel}
+\input{figures/export/preamble}
+\begin{document}
+The text is \the\textwidth\ wide, see figure~\ref{front} and table~\ref{front_table}.
+%s
+\end{document}
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _latex() -> None:
+    if reason := why_no_latex():
+        pytest.skip(reason)
+
+
+def thesis(folder: Path, options: str, document_class: str, language: str) -> Path:
+    floats = [
+        rf"\begin{{{kind}}}\centering\input{{figures/export/{name}}}"
+        rf"\caption{{{name.replace('_', ' ')}.\label{{{name}}}}}\end{{{kind}}}"
+        for kind, names in (("figure", FIGURES), ("table", TABLES))
+        for name in names
+    ]
+    document = folder / "thesis.tex"
+    document.write_text(THESIS % (options, document_class, language, "\n".join(floats)))
+    return document
+
+
+def test_every_file_compiles_alone_as_wide_as_a_text_whatever_the_names(
+    hostile: Store, hostile_study: str, tmp_path: Path
+) -> None:
+    export(hostile, hostile_study, tmp_path, look=Look("thesis", "de"))
+    for name in (*FIGURES, *TABLES):
+        log = compiled(tmp_path / f"{name}.tex")
+        assert "Missing character" not in log
+        if name in FIGURES:
+            assert page_width(tmp_path / f"{name}.tex") == pytest.approx(150 + 4, abs=0.5)
+    axes = words_of(tmp_path / "axes.tex")
+    assert "Lernrate" in axes
+    assert "0,1" in axes
+    for name in ("front", "front_table"):
+        assert r"\input{/etc/passwd}" in words_of(tmp_path / f"{name}.tex")
+
+
+@pytest.mark.parametrize(
+    ("look", "options", "document_class"),
+    [(Look("thesis", "de"), "11pt", "scrbook"), (Look("slides", "en"), "12pt,a4paper", "article")],
+)
+def test_a_thesis_reads_all_of_it_and_nothing_is_wider_than_its_text(
+    shaped: Store, study: str, tmp_path: Path, look: Look, options: str, document_class: str
+) -> None:
+    export(shaped, study, tmp_path / "figures" / "export", look=look)
+    document = thesis(tmp_path, options, document_class, "ngerman" if look.lang == "de" else "english")
+    log = compiled(document, runs=2)
+    assert "Overfull" not in log
+    assert "undefined" not in log
+    text = words_of(document)
+    said = (
+        ("Trainingszeit", "Pareto-Front", "gewachsen", "0,2")
+        if look.lang == "de"
+        else ("training time", "grown", "0.2")
+    )
+    for word in said:
+        assert word in text
+    for name in ("front.", "confirmed table."):
+        assert name in text
+
+
+def test_a_figure_is_as_wide_as_it_is_told(shaped: Store, study: str, tmp_path: Path) -> None:
+    export(shaped, study, tmp_path / "figures" / "export")
+    document = thesis(tmp_path, "10pt", "article", "english")
+    told = r"\setlength{\paretosearchwidth}{50mm}\begin{document}"
+    shown = r"\setbox0\hbox{\input{figures/export/front}}\typeout{WIDTH=\the\wd0}"
+    document.write_text(document.read_text().replace(r"\begin{document}", told + shown))
+    [width] = re.findall(r"^WIDTH=([\d.]+)pt$", compiled(document), re.MULTILINE)
+    assert float(width) == pytest.approx(50 / 25.4 * 72.27, abs=0.1)
