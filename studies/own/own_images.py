@@ -18,7 +18,7 @@ def bars() -> Arrays:
     labels = np.arange(2000) % len(CLASSES)
     along = np.stack([row, column, row + column, row - column])[labels]  # (N, H, H)
     wave = np.sin(0.8 * along + random.uniform(0, 6, (len(labels), 1, 1)))
-    grey = 128 + 50 * wave + random.normal(0, 60, wave.shape)
+    grey = 128 + 50 * wave + random.normal(0, 120, wave.shape)
     images = grey.clip(0, 255).astype(np.uint8)[..., None]  # (N, H, H, 1); 3 channels for colour
     return Arrays(CLASSES, images, labels, flip=False)  # mirrored, what rises falls
 
