@@ -13,7 +13,7 @@ from typing import Literal
 from rich.table import Table
 from rich.text import Text
 
-from paretosearch import data
+from paretosearch import data, plugins
 from paretosearch.device import Device, cpu_name
 from paretosearch.errors import DeviceError, ParetosearchError
 from paretosearch.fleet import devices, formats
@@ -129,7 +129,7 @@ def _store(storage: str | None) -> Check:
 
 
 def _data_sets() -> Iterator[Check]:
-    for name in data.names():
+    for name in (*data.names(), *plugins.names(plugins.DATASETS)):
         where = data.where(name)
         yield Check(name, "good" if where else "note", where or f"not here yet: paretosearch data fetch {name}")
 

@@ -171,7 +171,7 @@ def train(
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
-    for line in (*shape_lines(chosen, outcome), *filter(None, outcome.message.split("; "))):
+    for line in (*shape_lines(chosen, outcome), *filter(None, [outcome.message])):
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(

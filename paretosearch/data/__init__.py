@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from paretosearch import plugins
 from paretosearch.data.batches import Batches
 from paretosearch.data.cache import Progress, home
 from paretosearch.data.folder import PREFIX, check_folder, load_folder
 from paretosearch.data.imageset import ImageSet, Split
 from paretosearch.data.known import KNOWN
 from paretosearch.data.named import load_known
+from paretosearch.data.own import Arrays, find_own, load_own
 from paretosearch.data.sources import find
 from paretosearch.data.splits import subset
 from paretosearch.errors import DataError, suggest
 
-__all__ = ["Batches", "ImageSet", "Progress", "Split", "check_name", "fetch", "load", "names", "subset", "where"]
+__all__ = [
+    "Arrays",
+    "Batches",
+    "ImageSet",
+    "Progress",
+    "Split",
+    "check_name",
+    "fetch",
+    "load",
+    "names",
+    "subset",
+    "where",
+]
 
 
 def names() -> tuple[str, ...]:
-    """List the data sets that have a name; ``folder:PATH`` is another."""
+    """List the data sets that have a name; ``folder:PATH`` is another, and packages may bring more."""
     return tuple(KNOWN)
 
 
@@ -27,12 +41,22 @@ def check_name(name: str) -> None:
         name: Name as a study file writes it.
 
     Raises:
-        DataError: If the name is unknown, or names a folder that does not exist.
+        DataError: If the name is unknown, names a folder that does not exist, or a package's data set that cannot be
+            imported.
     """
     if name.startswith(PREFIX):
         check_folder(name)
     elif name not in KNOWN:
-        raise DataError(f"there is no data set {name!r}{suggest(name, (*KNOWN, 'folder:PATH'))}")
+        _own(name).load()
+
+
+def _own(name: str) -> plugins.Plugin:
+    """Find what a package brings under a name that is none of ours."""
+    found = find_own(name)
+    if found is None:
+        known = (*KNOWN, *plugins.names(plugins.DATASETS), "folder:PATH")
+        raise DataError(f"there is no data set {name!r}{suggest(name, known)}")
+    return found
 
 
 def load(name: str, image_size: int = 0, progress: Progress | None = None, digest: str | None = None) -> ImageSet:
@@ -51,11 +75,16 @@ def load(name: str, image_size: int = 0, progress: Progress | None = None, diges
         DataError: If the name is unknown, the images are not to be had, or they are others.
     """
     check_name(name)
-    is_folder = name.startswith(PREFIX)
-    images = load_folder(name, image_size, progress) if is_folder else load_known(KNOWN[name], image_size)
+    images = _loaded(name, image_size, progress)
     if digest not in (None, images.digest):
         raise DataError(f"{name} holds other images than those that the launch began with")
     return images
+
+
+def _loaded(name: str, image_size: int, progress: Progress | None) -> ImageSet:
+    if name.startswith(PREFIX):
+        return load_folder(name, image_size, progress)
+    return load_known(KNOWN[name], image_size) if name in KNOWN else load_own(_own(name), image_size)
 
 
 def where(name: str) -> str | None:
@@ -65,12 +94,14 @@ def where(name: str) -> str | None:
         name: Name as a study file writes it.
 
     Returns:
-        Its folder; None if it must be fetched first.
+        Its folder, or the package that brings it; None if it must be fetched first.
 
     Raises:
         DataError: If the name is unknown, or names a folder that does not exist.
     """
     check_name(name)
+    if not name.startswith(PREFIX) and name not in KNOWN:
+        return _own(name).package
     found = check_folder(name) if name.startswith(PREFIX) else find(KNOWN[name])
     return None if found is None else str(found)
 

@@ -42,10 +42,11 @@ def _decode(known: Known, size: int) -> Decoded:
     validation, kept = divide(train.labels, [VALIDATION_SHARE])
     parts = {"train": kept, "validation": validation, "test": np.arange(len(train.labels), len(images))}
     labels = np.concatenate([train.labels, test.labels])
-    return Decoded(train.classes, _resized(images, size), labels, parts, known.flip)
+    return Decoded(train.classes, resized(images, size), labels, parts, known.flip)
 
 
-def _resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def resized(images: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """Give square images (N, H, H, C) another edge; the same array where they have it."""
     if images.shape[1] == size:
         return images
     from torchvision.transforms.v2.functional import resize  # takes a second, which most processes need not wait

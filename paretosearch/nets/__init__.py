@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from paretosearch import plugins
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.method import Pool
 from paretosearch.nets.convnet import convnet
@@ -17,7 +19,7 @@ from paretosearch.nets.spec import NetSpec
 from paretosearch.nets.torchvision_models import PREFIX, check_torchvision_name, torchvision_model
 from paretosearch.nets.vgg import vgg
 
-__all__ = ["build", "check_name", "names"]
+__all__ = ["NetSpec", "build", "check_name", "names"]
 
 Builder = Callable[[NetSpec], nn.Module]
 
@@ -30,7 +32,7 @@ _BUILDERS: dict[str, Builder] = {
 
 
 def names() -> tuple[str, ...]:
-    """List the networks, beside which ``torchvision:NAME`` is any of torchvision's."""
+    """List the networks, beside which ``torchvision:NAME`` is any of torchvision's, and packages may bring more."""
     return tuple(_BUILDERS)
 
 
@@ -41,12 +43,33 @@ def check_name(name: str) -> None:
         name: What the Recipe names.
 
     Raises:
-        RecipeError: If there is no such network.
+        RecipeError: If there is no such network, or it is a package's that cannot be imported.
     """
     if name.startswith(PREFIX):
         check_torchvision_name(name)
     elif name not in _BUILDERS:
-        raise RecipeError(f"there is no network {name!r}{suggest(name, [*_BUILDERS, PREFIX + 'NAME'])}")
+        _own(name).load()
+
+
+def _own(name: str) -> plugins.Plugin:
+    """Find what a package brings under a name that is none of ours."""
+    found = plugins.find(plugins.NETWORKS, name, "network", RecipeError)
+    if found is None:
+        known = [*_BUILDERS, *plugins.names(plugins.NETWORKS), PREFIX + "NAME"]
+        raise RecipeError(f"there is no network {name!r}{suggest(name, known)}")
+    return found
+
+
+def _built(name: str, spec: NetSpec) -> nn.Module:
+    if name.startswith(PREFIX):
+        return torchvision_model(spec, name)
+    if name in _BUILDERS:
+        return _BUILDERS[name](spec)
+    own = _own(name)
+    net = own.call(spec)
+    if not isinstance(net, nn.Module):
+        raise own.complaint(f"gave a value of type {type(net).__name__}, not a torch.nn.Module")
+    return net
 
 
 def build(name: str, *, classes: int, channels: int, image_size: int, width: float = 1.0) -> nn.Module:
@@ -62,12 +85,12 @@ def build(name: str, *, classes: int, channels: int, image_size: int, width: flo
         width: Factor on the channel counts.
 
     Raises:
-        RecipeError: If there is no such network, or it cannot have this width or take images of this size.
+        RecipeError: If there is no such network, it cannot have this width or take images of this size, or does not
+            give a logit for each class.
     """
     check_name(name)
-    builder = _BUILDERS.get(name) or partial(torchvision_model, name=name)
     spec = NetSpec(classes, channels, image_size, width)
-    net = builder(spec)
+    net = _built(name, spec)
     if (name, spec) not in _TRIED:
         _try_images(net, name, spec)
         _TRIED.add((name, spec))
@@ -89,14 +112,19 @@ def _try_images(net: nn.Module, name: str, spec: NetSpec) -> None:
     places = [module for module in twin.modules() if isinstance(module, Pool)]
     try:
         with torch.no_grad():
-            twin(image)
+            logits = twin(image)
             for place in places:
                 place.fill(nn.MaxPool2d(2))
             twin(image)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except MemoryError:
+        raise
+    except Exception as error:  # a network of a package may raise anything
+        reason = re.sub("^(RuntimeError|ValueError|AssertionError): ", "", plugins.said(error)).rstrip(".")
         size = f"{spec.image_size}x{spec.image_size}"
         raise RecipeError(f"{name} cannot take images of {size} ({reason}); set another image_size") from None
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != (1, spec.classes):
+        raise RecipeError(f"{name} gives {shape} for one image, and must give logits (1, {spec.classes})")
 
 
 def _twin(net: nn.Module) -> nn.Module:

@@ -69,13 +69,18 @@ def _neighbours(choice: Choice) -> Iterator[str]:
     if choice.slower is None:
         yield "  nothing on the front is more accurate"
     else:
-        more = seconds_text(choice.slower.train_seconds - here.train_seconds)
+        more = _apart(here, choice.slower)
         yield f"  {more} s more give {_points(here, choice.slower)} (trial {choice.slower.point.trial})"
     if choice.faster is None:
         yield "  nothing on the front is faster"
     else:
-        less = seconds_text(here.train_seconds - choice.faster.train_seconds)
+        less = _apart(choice.faster, here)
         yield f"  {less} s less cost {_points(choice.faster, here)} (trial {choice.faster.point.trial})"
+
+
+def _apart(faster: Estimate, slower: Estimate) -> str:
+    seconds = slower.train_seconds - faster.train_seconds
+    return seconds_text(seconds) if seconds >= 0.01 else f"{seconds:.1g}"
 
 
 def _points(worse: Estimate, better: Estimate) -> str:

@@ -39,7 +39,7 @@ def save_onnx(model: nn.Module, images: ImageSet, file: Path) -> None:
     """
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
-        raise NotPortableError(f"it needs {' and '.join(missing)}; pip install 'paretosearch[onnx]'")
+        raise NotPortableError(f"it needs {' and '.join(missing)} (pip install 'paretosearch[onnx]')")
     try:
         program = _exported(model, images)
         facts = {"classes": images.classes, "mean": images.mean, "std": images.std, "image_size": images.image_size}

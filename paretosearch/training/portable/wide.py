@@ -11,7 +11,7 @@ from paretosearch.data import Batches, ImageSet
 from paretosearch.training.portable.errors import NotPortableError
 
 #: Enough images to notice that two networks are not the same one.
-EXAMPLES = 16
+EXAMPLES = 4
 
 
 def wide(model: nn.Module) -> nn.Module:

@@ -46,7 +46,7 @@ def test_without_its_packages_it_says_how_to_get_them(
     model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("paretosearch.training.portable.exchange.find_spec", lambda _: None)
-    with pytest.raises(NotPortableError, match=r"needs onnx and onnxscript; pip install 'paretosearch\[onnx\]'"):
+    with pytest.raises(NotPortableError, match=r"needs onnx and onnxscript \(pip install 'paretosearch\[onnx\]'\)"):
         save_onnx(model, IMAGES, tmp_path / "model.onnx")
 
 
