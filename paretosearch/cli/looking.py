@@ -81,7 +81,7 @@ def export(
     ] = "en",
     device_class: DeviceClass = None,
 ) -> None:
-    """Write plots and tables of a study for a thesis or slides: PDF, SVG, PNG, LaTeX, HTML, CSV, and their provenance."""
+    """Write plots and tables of a study for a thesis or slides: PDF, SVG, PNG, LaTeX, HTML, CSV."""
     from paretosearch.api.fronts import checked_class, open_study
     from paretosearch.report.export import export as write
     from paretosearch.report.look import Look
