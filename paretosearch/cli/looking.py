@@ -94,7 +94,7 @@ def export(
     ] = "en",
     device_class: DeviceClass = None,
 ) -> None:
-    """Write plots and tables of a study: PDF, SVG, PNG, HTML, CSV."""
+    """Write plots and tables of a study for a thesis or slides: PDF, SVG, PNG, LaTeX, HTML, CSV."""
     from paretosearch.api.fronts import checked_class, open_study
     from paretosearch.report.export import export as write
     from paretosearch.report.look import Look

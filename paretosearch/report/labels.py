@@ -116,7 +116,9 @@ def _cost(box: Bbox, at: Points, frame: Bbox, near: tuple[Points, Counts], taken
     points, weights = near
     within = (points >= box.min) & (points <= box.max)
     covered = weights[within[:, 0] & within[:, 1]].sum()
-    gaps = np.hypot(*(_leader(at, box)[:, None] - points).T).min(axis=0, initial=np.inf)
+    line = _leader(at, box)
+    close = points[((points >= line.min(axis=0) - 2) & (points <= line.max(axis=0) + 2)).all(axis=1)]
+    gaps = np.hypot(*(line[:, None] - close).T).min(axis=0, initial=np.inf)
     crossed = np.count_nonzero(gaps < 2)
     return float(1000 * clashes + 500 * (not inside) + covered + 3 * crossed)
 

@@ -85,9 +85,10 @@ def framed(body: str, name: str, look: Look) -> str:
     """
     language = "\\usepackage[ngerman]{babel}\n" if look.lang == "de" else ""
     fonts = "\\renewcommand{\\familydefault}{\\sfdefault}\n" if look.style == "slides" else ""
-    alone = _ALONE.replace("<LANGUAGE>", language).replace("<WIDTH>", f"{25.4 * look.width:.1f}mm")
-    how = f"% Compiles alone (pdflatex {name}), and in a thesis that reads {PREAMBLE} by \\input{{FOLDER/{name}}}.\n"
-    return how + alone.replace("<FONTS>", fonts) + body.strip() + "%\n" + _END
+    head = _ALONE.replace("<LANGUAGE>", language).replace("<WIDTH>", f"{25.4 * look.width:.1f}mm")
+    alone = f"pdflatex -jobname {name}-latex {name}"  # or it would replace the PDF that lies there already
+    how = f"% Compiles alone ({alone}), and in a thesis that reads {PREAMBLE} by \\input{{FOLDER/{name}}}.\n"
+    return how + head.replace("<FONTS>", fonts) + body.strip() + "%\n" + _END
 
 
 #: Share of the width for which a figure is laid out, below which letters of that size would collide.

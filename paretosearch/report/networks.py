@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -79,7 +80,12 @@ def _name(axes: Axes, shaped: Sequence[Shaped], look: Look) -> None:
     axes.set_xlim(-0.06 * longest, 1.35 * longest)  # a label behind the last epoch stays inside
     axes.plot(*zip(*ends, strict=True), "o", color=INK, markersize=2.5)
     labels = [Label(_trials(trials, look), *end) for end, trials in _alike(shaped).items()]
-    place(axes, labels, np.concatenate([dense(shape.channels) for shape in shaped]))
+    place(axes, labels, np.concatenate([dense(_corners(shape.channels)) for shape in shaped]))
+
+
+def _corners(line: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Give the corners of a line that is drawn in steps."""
+    return [line[0], *(corner for (_, y), after in pairwise(line) for corner in ((after[0], y), after))]
 
 
 def _alike(shaped: Sequence[Shaped]) -> dict[tuple[int, int], list[int]]:

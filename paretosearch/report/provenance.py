@@ -29,8 +29,9 @@ _SINGLE = """\
 `paretosearch confirm` repeats what may be on the front with other seeds."""
 
 _MEANS = """\
-The figure `confirmed` shows their means with 95 % intervals of Student's t; the first result, by which one was chosen,
-is no part of its mean. The figure `front` shows the first results."""
+The figure `confirmed` shows their means with 95 % intervals of Student's t, in which the spread of few repeats is drawn
+towards that of the study; the first result, by which one was chosen, is no part of its mean. The figure `front` shows
+the first results."""
 
 #: What draws.
 _DRAWN_BY = ("paretosearch", "matplotlib", "plotly")

@@ -67,7 +67,7 @@ def test_the_table_of_means_has_intervals_and_the_test_split(found: Findings) ->
 
 def test_a_file_says_what_it_needs() -> None:
     text = framed("BODY", "front", Look("slides", "de"))
-    assert text.startswith("% Compiles alone (pdflatex front)")
+    assert text.startswith("% Compiles alone (pdflatex -jobname front-latex front)")
     assert "ngerman" in text
     assert r"\sfdefault" in text
     assert "ngerman" not in framed("BODY", "front", PAPER)
