@@ -93,8 +93,9 @@ def _front_said(found: Findings) -> str:
 
 
 def _devices(devices: Sequence[Device]) -> Iterator[str]:
-    for device in devices:
-        yield plain(f"{device.label}: {device.name} on {device.host}")
+    # A launch may have had other cores by the same name.
+    for said in dict.fromkeys(f"{device.label}: {device.name} on {device.host}" for device in devices):
+        yield plain(said)
 
 
 def _front(found: Findings, path: str) -> str:

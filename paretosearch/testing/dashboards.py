@@ -74,7 +74,9 @@ def serving(home: Path, url: str, *options: str, **variables: str) -> Iterator[D
         lines = [process.stdout.readline() for _ in range(2 if "--expose" in options else 1)]
         found = re.search(r":(\d+)/", lines[0])
         assert found is not None, lines
-        yield Dashboard(process, int(found[1]), lines)
-        process.terminate()
+        try:
+            yield Dashboard(process, int(found[1]), lines)
+        finally:
+            process.terminate()  # or a test that fails would wait for it for ever
         rest = process.stdout.read()
         assert rest == "", f"the dashboard went on talking: {rest}"
