@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json
-from paretosearch.errors import UsageError
+from paretosearch.cli.values import seconds as read_seconds
 
 
 def pick(
@@ -20,6 +19,7 @@ def pick(
             "--seconds",
             help="Most training seconds: picks the most accurate recipe within them.",
             metavar="S",
+            parser=read_seconds,
             show_default=False,
         ),
     ] = None,
@@ -45,8 +45,6 @@ def pick(
     from paretosearch.report.choice import read_accuracy
     from paretosearch.report.picked import picked_json, picked_lines
 
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise UsageError(f"--seconds {seconds:g} is no time to train in: write 60, or 0.5")
     picked = find(study, seconds, read_accuracy(accuracy), storage, device_class)
     write_recipe(picked.recipe, out, force)
     command = train_command(out, picked.choice.found.point.device_class)

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json, whole_number
+from paretosearch.cli.values import one_of
 from paretosearch.errors import UsageError
 
 
@@ -87,10 +88,21 @@ def export(
     storage: Storage = None,
     style: Annotated[
         Literal["thesis", "slides"],
-        typer.Option("--style", help="Draw for a page, or larger for a screen."),
+        typer.Option(
+            "--style",
+            help="Draw for a page, or larger for a screen.",
+            metavar="thesis|slides",
+            parser=one_of("--style", "style", ("thesis", "slides")),
+        ),
     ] = "thesis",
     lang: Annotated[
-        Literal["en", "de"], typer.Option("--lang", help="English, or German with a decimal comma.")
+        Literal["en", "de"],
+        typer.Option(
+            "--lang",
+            help="English, or German with a decimal comma.",
+            metavar="en|de",
+            parser=one_of("--lang", "language", ("en", "de")),
+        ),
     ] = "en",
     device_class: DeviceClass = None,
 ) -> None:

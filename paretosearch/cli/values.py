@@ -51,6 +51,21 @@ def hours(text: str | float) -> float:
     return number
 
 
+def seconds(text: str | float) -> float:
+    """Read a time to train in.
+
+    Raises:
+        UsageError: If it is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UsageError(f"--seconds {text!r} is no time to train in (allowed: numbers above 0, such as 60 or 0.5)")
+    return number
+
+
 def one_of(option: str, what: str, allowed: Sequence[str]) -> Callable[[str], str]:
     """Give what reads a name.
 
