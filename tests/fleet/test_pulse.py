@@ -126,7 +126,7 @@ def test_a_stopped_worker_is_killed_and_its_attempt_is_lost(
 ) -> None:
     images = image_folder(tmp_path / "stripes")
     recipe = Recipe(f"folder:{images}", "convnet", image_size=16, epochs=2, batch_size=16)
-    with closing(LocalFleet([cpu_device()], tmp_path, Limits(idle=2.0))) as fleet:
+    with closing(LocalFleet([cpu_device()], tmp_path, Limits(idle=8.0))) as fleet:
         fleet.start()
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=10_000)))
         wait_for(fleet, Progress)
@@ -134,6 +134,6 @@ def test_a_stopped_worker_is_killed_and_its_attempt_is_lost(
         worker.suspend()
         lost = wait_for(fleet, Lost)
         assert isinstance(lost, Lost)
-        assert lost.message == "the Worker was killed by SIGKILL, as it stalled: no CPU time for 2 s"
+        assert lost.message == "the Worker was killed by SIGKILL, as it stalled: no CPU time for 8 s"
         run(fleet, Assignment(2, 1, recipe))
     note_fault("F17", "stopped Workers detected 1 of 1")
