@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
@@ -102,6 +103,7 @@ class Claim:
         """Let an engine's transactions fail with a LockedError once another Launcher has the study."""
         if self._number is not None:
             self._guarded.append(engine)
+            event.listen(engine, "close", _unlock)
             engine.dispose()  # connections that hold no lock of ours
             event.listen(engine, "connect", self._hold)
             event.listen(engine, "begin", self._check)
@@ -130,3 +132,10 @@ class Claim:
             self._anchor.invalidate()
             for engine in self._guarded:
                 engine.dispose()
+
+
+def _unlock(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    # A server takes a moment to notice that a connection was closed, and a lock is to be gone at once. Where this
+    # fails the connection is broken, and its lock goes with it.
+    with suppress(connection.Error), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_unlock_all()")

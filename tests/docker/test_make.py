@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -25,7 +26,8 @@ def test_both_images_are_built_where_there_is_an_engine(top: Path) -> None:
 def test_without_an_engine_one_line_says_so_and_nothing_is_installed(top: Path, tmp_path: Path) -> None:
     shutil.copy(top / "Makefile", tmp_path)
     command = ["make", "docker", "DOCKER=false"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    alone = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=alone)
     assert (done.returncode, done.stdout) == (2, "")  # which is how make says that a command has failed
     said, of_make = done.stderr.splitlines()
     assert said.startswith("'false info' reaches no engine, so no image was built; start Docker, or install it, ")

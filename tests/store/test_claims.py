@@ -89,6 +89,15 @@ def test_a_study_has_one_launcher_at_a_time(url: str) -> None:
         assert second.search.ask().trial == 0
 
 
+def test_a_study_that_was_let_go_is_free_at_once(url: str) -> None:
+    others = open_store(url)
+    for _ in range(10):
+        with Host(url) as host:
+            host.search.ask()
+        assert others.is_claimed(NAME) is False
+    others.close()
+
+
 def test_a_launcher_whose_connections_were_cut_goes_on_if_nobody_else_came(
     url: str, cut_off: Callable[[], None]
 ) -> None:
