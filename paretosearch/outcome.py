@@ -27,8 +27,9 @@ FAILURE_CLASSES: tuple[FailureClass, ...] = (
 #: ending would have been dominated.
 Status = Literal["complete", "failed", "stopped", "dominated"]
 STATUSES: tuple[Status, ...] = ("complete", "failed", "stopped", "dominated")
-#: Why an Attempt is made: for the search, or to repeat a result of it with another seed.
-Purpose = Literal["search", "confirm"]
+#: Why an Attempt is made: for the search; to repeat a result of it with another seed; to time a training of it again,
+#: without training, where its seconds are not known or not to be believed.
+Purpose = Literal["search", "confirm", "replay"]
 
 #: Characters of a message, which is one line, and of the traceback or log beside it, which ends in what matters.
 MOST_MESSAGE, MOST_DETAIL = 1000, 20_000

@@ -63,7 +63,8 @@ class AttemptRecord:
         ended: When its Outcome was stored, in UTC; None while it runs.
         device_seconds: Seconds that it kept the device; None while it runs.
         counts: Whether its objectives are the trial's on this class of device.
-        purpose: ``search``, or ``confirm`` for one that repeats a result with another seed.
+        purpose: ``search``; ``confirm`` for one that repeats a result with another seed; ``replay`` for one that times
+            a training again, without training.
         outcome: Status of the Outcome; None while it runs. The fields below are those of the Outcome.
     """
 

@@ -40,6 +40,8 @@ def settling(attempts: Sequence[AttemptRecord]) -> set[int]:
 def _trainings(attempts: Sequence[AttemptRecord]) -> dict[Training, list[AttemptRecord]]:
     found: dict[Training, list[AttemptRecord]] = {}
     for attempt in attempts:
+        if attempt.purpose == "replay":
+            continue  # which trains nothing
         found.setdefault((attempt.trial, attempt.seed), []).append(attempt)
     return found
 

@@ -201,12 +201,15 @@ class Store:
         self._begun[attempt] = self._clock()
         return attempt
 
-    def finish_attempt(self, attempt: int, outcome: Outcome) -> bool:
+    def finish_attempt(self, attempt: int, outcome: Outcome, believed: bool = True) -> bool:
         """Note how an attempt ended: its row, its epochs, its surgeries and its phases.
+
+        The first complete attempt of a search, or replay of one, gives its trial's result on its class of device.
 
         Args:
             attempt: What `start_attempt` gave.
             outcome: How it ended, checked.
+            believed: Whether its seconds are to be its trial's; `believe` can still make them so.
 
         Returns:
             Whether it was still running; the Outcome of one that had ended stays as it is.
@@ -215,14 +218,12 @@ class Store:
             StoreError: If there is no such attempt.
         """
         with self._writing() as session:
-            row = session.get(AttemptRow, attempt, with_for_update=True)
-            if row is None:
-                raise StoreError(f"the store has no attempt {attempt}")
+            row = self._attempt_row(session, attempt)
             if row.outcome is not None:
                 return False
-            searched = outcome.status == "complete" and row.purpose == "search"
-            row.counts = searched and not queries.has_result(session, row)
-            row.ended, row.device_seconds = datetime.now(UTC), self._kept_device(attempt, outcome)
+            of_trial = outcome.status == "complete" and row.purpose != "confirm"
+            row.counts = believed and of_trial and not queries.has_result(session, row)
+            row.ended, row.device_seconds = datetime.now(UTC), self._kept_device(row, outcome)
             _fill(row, outcome)
             session.add_all(EpochRow(attempt=attempt, **asdict(epoch)) for epoch in outcome.epochs)
             numbered = enumerate(outcome.surgeries)
@@ -232,11 +233,29 @@ class Store:
         self._begun.pop(attempt, None)
         return True
 
-    def _kept_device(self, attempt: int, outcome: Outcome) -> float:
+    def believe(self, attempt: int) -> None:
+        """Let a complete attempt give its trial's result on its class of device, if no other does.
+
+        Raises:
+            StoreError: If there is no such attempt.
+        """
+        with self._writing() as session:
+            row = self._attempt_row(session, attempt)
+            row.counts = row.counts or not queries.has_result(session, row)
+
+    @staticmethod
+    def _attempt_row(session: Session, attempt: int) -> AttemptRow:
+        row = session.get(AttemptRow, attempt, with_for_update=True)
+        if row is None:
+            raise StoreError(f"the store has no attempt {attempt}")
+        return row
+
+    def _kept_device(self, row: AttemptRow, outcome: Outcome) -> float:
         """Give the seconds between start and end; of an attempt of an earlier process, what is known of them."""
-        begun = self._begun.get(attempt)
-        known = outcome.wall_seconds or outcome.train_seconds or 0.0
-        return self._clock() - begun if begun is not None else known
+        begun = self._begun.get(row.id)
+        if begun is not None:
+            return self._clock() - begun
+        return 0.0 if row.purpose == "replay" else outcome.wall_seconds or outcome.train_seconds or 0.0
 
     def attempts(self, study: str, trial: int | None = None) -> tuple[AttemptRecord, ...]:
         """List the attempts of a study, or of one of its trials, in the order in which they began."""

@@ -95,7 +95,8 @@ _IN_RANGE = "train_seconds >= 0 AND train_seconds < 1e300 AND accuracy >= 0 AND 
 class AttemptRow(Base):
     """One try at training a trial; without an outcome while it runs.
 
-    ``counts`` marks the attempt whose objectives are the trial's on this class of device: the first that was complete.
+    ``counts`` marks the attempt whose objectives are the trial's on this class of device: the first that was complete,
+    and believed.
     """
 
     __tablename__ = "ps_attempt"
