@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,12 @@ class Device:
     def from_plain(cls, plain: dict[str, Any]) -> Device:
         """Rebuild a Device from `to_plain`, after a trip through JSON or not."""
         return cls(**{**plain, "cores": tuple(plain["cores"])})
+
+
+def share_cores(devices: Iterable[Device]) -> bool:
+    """Whether some of them have cores in common, and so cannot train at the same time."""
+    cores = [core for device in devices for core in device.cores]
+    return len(cores) > len(set(cores))
 
 
 def cpu_abilities() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from rich.console import Console
 
@@ -30,7 +30,7 @@ def usable(file: StudyFile, verdicts: Mapping[str, Verdict]) -> Sequence[str]:
     return [name for name, verdict in verdicts.items() if verdict.is_usable(keep_slow)]
 
 
-def require_some(chosen: Sequence[str], verdicts: Mapping[str, Verdict], device: Device) -> None:
+def require_some(chosen: Collection[str], verdicts: Mapping[str, Verdict], device: Device) -> None:
     """Refuse a study of which no number format is left.
 
     Raises:
@@ -45,16 +45,16 @@ def require_some(chosen: Sequence[str], verdicts: Mapping[str, Verdict], device:
         raise DeviceError(f"no number format of the study can be searched on {device.name}: {reasons}; {way_out}")
 
 
-def announce(verdicts: Mapping[str, Verdict], chosen: Sequence[str], device: Device, console: Console) -> None:
-    """Print what each number format costs on a device, and why one is left out or slow."""
+def announce(verdicts: Mapping[str, Verdict], chosen: Sequence[str], where: str, console: Console) -> None:
+    """Print what each number format costs on a device, and why one is left out or slow; ``where`` names the device."""
     measured = {name: verdict.relative for name, verdict in verdicts.items() if verdict.relative is not None}
     lines = []
     if measured:
         figures = ", ".join(f"{name} {relative:.2f}" for name, relative in measured.items())
-        lines.append(f"seconds of a step on {device.name} relative to fp32: {figures}")
+        lines.append(f"seconds of a step on {where} relative to fp32: {figures}")
     for name, verdict in verdicts.items():
         if verdict.reason:
-            what = "is kept, though" if name in chosen else f"is left out on {device.name}:"
+            what = "is kept, though" if name in chosen else f"is left out on {where}:"
             lines.append(f"number format {name} {what} it {verdict.reason}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

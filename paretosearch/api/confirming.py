@@ -14,6 +14,7 @@ from paretosearch.api.training import prepare
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
 from paretosearch.fleet import spool
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
@@ -103,8 +104,9 @@ def confirm(
         axes = axes_of(store, name)
         view = held.enter_context(view_of(console, None, folder, name, axes, None, site.devices))
         limit = None if device_hours is None else store.device_seconds(name) / 3600 + device_hours
-        repeats = Repeats(name, store, replicates, limit)
-        stopped_by = Launcher(name, [repeats], store, site.fleet(folder), folder, view).run()
+        classes = Classes(site.devices[0].device_class, site.devices)
+        repeats = Repeats(name, store, replicates, classes, limit)
+        stopped_by = Launcher(name, [repeats], store, site.fleet(folder), folder, view, classes).run()
     return Confirmed(name, axes, store.estimates(name), len(store.repeats(name)) - before, stopped_by)
 
 

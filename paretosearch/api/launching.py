@@ -16,13 +16,14 @@ from paretosearch.api.ending import all_failed, spent
 from paretosearch.api.preparing import check_networks, gather
 from paretosearch.api.registering import registered
 from paretosearch.api.warming import warm
-from paretosearch.device import Device
-from paretosearch.errors import DeviceError
+from paretosearch.device import share_cores
 from paretosearch.fleet import spool
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.early import EarlyStops
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
+from paretosearch.fleet.replays import Replays
 from paretosearch.fleet.searching import Searching
 from paretosearch.fleet.site import FleetName, Images, Site, Wish, open_site
 from paretosearch.fleet.work import Work
@@ -117,7 +118,8 @@ def _launch(
     from_study: str | None,
     events: TextIO | None,
 ) -> Launched:
-    device_class = _one_class(site.devices)
+    if share_cores(site.devices):
+        console.print("the slots need more cores than there are: those that share some take turns", soft_wrap=True)
     with ExitStack() as held:
         claim = store.claim(file.name)
         held.callback(claim.release)
@@ -130,18 +132,14 @@ def _launch(
         devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:
             show_stage("measuring the number formats (once per device)", console.quiet)
-        space = registered(file, store, devices[0], console, site.verdicts)
+        space, classes = registered(file, store, devices, console, site.verdicts)
         store.keep_data_sets(file.name, contents)
         search = open_search(store.url, file.name, space, file.search.sampler, file.search.population, file.seed)
         held.callback(search.close)
         search.guard(claim.guard)
         if from_study is not None:
-            warm(file.name, from_study, space, search, store, device_class, contents, console)
-        for name, genome in file.first.items():
-            if space.has(genome):
-                search.begin_with(name, genome)
-            else:
-                console.print(f"[first.{name}] is left out, as its number format is", markup=False, soft_wrap=True)
+            warm(file.name, from_study, space, search, store, classes.reference, contents, console)
+        _begin(file, space, search, console)
         if file.search.sampler == "grid":
             file = _planned(file, space, search)
         for device in devices:
@@ -150,26 +148,42 @@ def _launch(
         done = search.trials() - before["running"]
         followed = file.name, tuple(space.axes), file.budget.trials, devices, done, file.budget.device_hours
         view = held.enter_context(view_of(console, events, folder, *followed, store.device_seconds(file.name) / 3600))
-        work = _work(file, space, search, store, view.message)
-        stopped_by = Launcher(file.name, work, store, site.fleet(folder), folder, view).run()
+        work = _work(file, space, search, store, classes, view.message)
+        stopped_by = Launcher(file.name, work, store, site.fleet(folder), folder, view, classes).run()
         after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]
         done_asking, trials = search.is_done(), search.trials()
     if after == before and not attempts and stopped_by is None:
         console.print(spent(file, space, trials, done_asking), markup=False, highlight=False, soft_wrap=True)
     failed = after["failed"] - before["failed"] if after["complete"] == before["complete"] else 0
     failure = all_failed(file, trials, failed, attempts) if failed else ""
-    return Launched(file.name, tuple(space.axes), study_front(store, file.name, device_class), stopped_by, failure)
+    return Launched(file.name, tuple(space.axes), study_front(store, file.name), stopped_by, failure)
 
 
-def _work(file: StudyFile, space: Space, search: Search, store: Store, say: Callable[[str], None]) -> Sequence[Work]:
-    """Give the search, and behind it the repeats that the study file wants, each with its part of the budget."""
+def _begin(file: StudyFile, space: Space, search: Search, console: Console) -> None:
+    """Have the trials asked for first that the study file names."""
+    for name, genome in file.first.items():
+        if space.has(genome):
+            search.begin_with(name, genome)
+        else:
+            console.print(f"[first.{name}] is left out, as its number format is", markup=False, soft_wrap=True)
+
+
+def _work(
+    file: StudyFile, space: Space, search: Search, store: Store, classes: Classes, say: Callable[[str], None]
+) -> Sequence[Work]:
+    """Give the search, with the replays that it needs, and behind it the repeats that the study file wants.
+
+    Search and repeats have each their part of the hours. A training that is dominated on one class of device may be on
+    the front of another, so none ends early where there are several.
+    """
     hours, wanted = file.budget.device_hours, file.search.replicates
-    stops = EarlyStops(Stopper(file.seed, settled_at), store) if file.search.stops else None
-    if not wanted:
-        return [Searching(file.name, space, file.budget, search, store, stops, say)]
-    searched = file if hours is None else with_budget(file, device_hours=SEARCH_SHARE * hours)
-    searching = Searching(file.name, space, searched.budget, search, store, stops, say)
-    return [searching, Repeats(file.name, store, wanted, hours)]
+    is_mixed = len(classes.present) > 1
+    stops = EarlyStops(Stopper(file.seed, settled_at), store) if file.search.stops and not is_mixed else None
+    searched = file if hours is None or not wanted else with_budget(file, device_hours=SEARCH_SHARE * hours)
+    replays = Replays(file.name, store, classes, search)
+    searching = Searching(file.name, space, searched.budget, search, store, classes, replays, stops, say)
+    repeats = [Repeats(file.name, store, wanted, classes, hours)] if wanted else []
+    return [replays, searching, *repeats]
 
 
 def _data_sets(space: Space, contents: Contents) -> Sequence[Images]:
@@ -182,13 +196,3 @@ def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:
     genomes = grid(space)
     own = search.plan(genomes)
     return with_budget(file, trials=min(file.budget.trials or own, own))
-
-
-def _one_class(devices: Sequence[Device]) -> str:
-    classes = sorted({device.device_class for device in devices})
-    if len(classes) > 1:
-        raise DeviceError(
-            f"these devices are of {len(classes)} classes ({', '.join(classes)}), whose times cannot be compared "
-            "before a trial can be timed again on another class; launch one class at a time"
-        )
-    return classes[0]

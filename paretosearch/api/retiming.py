@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from paretosearch.api.contents import remark
 from paretosearch.api.fronts import attempts_of, open_study
 from paretosearch.api.training import ATTEMPT, one_wish, prepare, run_alone, taken
 from paretosearch.errors import UsageError
 from paretosearch.fleet.base import Assignment
-from paretosearch.outcome import SEQUENCES, Outcome
+from paretosearch.outcome import Outcome
 from paretosearch.store import Store
 from paretosearch.store.records import AttemptRecord
 
@@ -97,13 +96,7 @@ def _why_not(attempt: AttemptRecord) -> str:
 
 
 def _outcome(store: Store, attempt: AttemptRecord) -> Outcome:
-    plain: dict[str, Any] = {
-        field.name: getattr(attempt, field.name)
-        for field in fields(Outcome)
-        if field.name not in ("status", *SEQUENCES)
-    }
-    plain |= {name: getattr(store, name)(attempt.id) for name in SEQUENCES}
-    outcome = Outcome("complete", **plain)
+    outcome = store.outcome(attempt)
     if not outcome.phases:
         raise UsageError(
             f"trial {attempt.trial} was trained by a version that kept no phases, so it cannot be timed again; "

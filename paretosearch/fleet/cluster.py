@@ -211,11 +211,12 @@ class RaySite:
         ray.get(call)
 
     def _check_class(self, berths: Sequence[Berth]) -> None:
-        """Refuse Devices whose seconds could not be compared with those of the launch."""
-        ours = self.devices[0].device_class
-        others = {berth.device.device_class for berth in berths if berth.device is not None} - {ours}
+        """Refuse Devices of a class that the launch has not judged."""
+        ours = {device.device_class for device in self.devices}
+        others = {berth.device.device_class for berth in berths if berth.device is not None} - ours
         if others:
-            raise DeviceError(f"its devices are of the class {min(others)}, and this launch measures {ours}")
+            measured = ", ".join(sorted(ours))
+            raise DeviceError(f"its devices are of the class {min(others)}, and this launch measures {measured}")
 
     def verdicts(self, device: Device, names: Sequence[str]) -> Mapping[str, Verdict]:
         berth = next(berth for berth in self._berths if berth.device == device)

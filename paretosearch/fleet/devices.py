@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -71,7 +72,8 @@ class Wish:
 
     Args:
         cuda: GPUs.
-        cpu: Number of cores of each CPU slot.
+        cpu: Number of cores of each CPU slot. Slots of different widths that are more than this machine has share
+            cores, those of one width never do.
         flexible: Whether fewer CPU slots will do, down to one.
     """
 
@@ -168,14 +170,16 @@ class Reservation:
             for device in wish.cuda:
                 self._lock(device.uuid, device.label)
                 strangers.refuse(device)
-            cores = self._lock_cores(sum(wish.cpu), 1 if wish.flexible else sum(wish.cpu))
+            most = _cores_of(wish.cpu, len(os.sched_getaffinity(0)))
+            cores = self._lock_cores(most, 1 if wish.flexible else most)
         except LockedError as error:
             self.release()
             raise DeviceError(str(error)) from None
         except DeviceError:
             self.release()
             raise
-        self.devices = (*wish.cuda, *_cpu_devices(wish.cpu[: len(cores)], cores))
+        widths = wish.cpu[: len(cores)] if wish.flexible else wish.cpu
+        self.devices = (*wish.cuda, *_cpu_devices(widths, cores))
 
     def _lock(self, name: str, what: str) -> None:
         self._locks.append(Lock(device_lock_folder() / f"{name}.lock", what))
@@ -203,11 +207,20 @@ class Reservation:
             self._locks.pop().release()
 
 
-def _cpu_devices(widths: Sequence[int], cores: list[int]) -> tuple[Device, ...]:
+def _cores_of(widths: Sequence[int], there: int) -> int:
+    """Count the cores that slots need; slots of several widths that are more than there are have their turns."""
+    together, alone = sum(widths), [width * count for width, count in Counter(widths).items()]
+    return max(alone) if len(alone) > 1 and max(alone) <= there < together else together
+
+
+def _cpu_devices(widths: Sequence[int], cores: Sequence[int]) -> tuple[Device, ...]:
     host, name, memory = socket.gethostname(), cpu_name(), psutil.virtual_memory().total
+    taken: Counter[int] = Counter()
     devices = []
     for index, width in enumerate(widths):
-        own, cores = tuple(cores[:width]), cores[width:]
+        turn = width if sum(widths) > len(cores) else 0
+        own = tuple(cores[taken[turn] : taken[turn] + width])
+        taken[turn] += width
         uuid = f"cpu-{host}-{'-'.join(map(str, own))}"
         devices.append(Device("cpu", uuid, name, memory, host, index, own))
     return tuple(devices)

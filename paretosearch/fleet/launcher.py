@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from paretosearch.device import Device
-from paretosearch.errors import DataError, ParetosearchError, StoreAwayError
+from paretosearch.errors import DataError, StoreAwayError
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment, Done, Event, Fleet, Joined, Lost, Progress, Retired, Waiting
+from paretosearch.fleet.breaker import Breaker
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.losses import DataLosses
 from paretosearch.fleet.patience import Patience
 from paretosearch.fleet.signals import Signals
 from paretosearch.fleet.waiting import WaitingList
-from paretosearch.fleet.work import Settled, Ticket, Work
+from paretosearch.fleet.work import Ticket, Work
 from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
 from paretosearch.recipe import Recipe
 from paretosearch.store import Front, Store, unsettled
@@ -23,8 +26,8 @@ from paretosearch.store import Front, Store, unsettled
 #: Seconds of training that a crash may cost: a checkpoint takes some tenths of a second, and is off the clock.
 CHECKPOINT_SECONDS = 60.0
 
-#: So many trials in a row that fail by no fault of their own stop the launch: the next ones would as well.
-MOST_BLAMELESS = 8
+#: A Device asks for more as long as fewer trainings than this wait for one of another class.
+MOST_UNSUITED = 4
 
 #: Longest wait for an event; signals are seen at least this often.
 POLL_SECONDS = 0.5
@@ -58,6 +61,7 @@ class Launcher:
         fleet: Who trains.
         folder: Spool folder of the study.
         watcher: Who is shown.
+        classes: Who is told which Devices come and go.
         checkpoint_seconds: See `Assignment`.
     """
 
@@ -69,17 +73,19 @@ class Launcher:
         fleet: Fleet,
         folder: Path,
         watcher: Watcher,
+        classes: Classes,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
     ) -> None:
         self._study, self._store, self._fleet = study, store, fleet
         self._folder, self._watcher, self._checkpoint_seconds = folder, watcher, checkpoint_seconds
         self._work = {source.purpose: source for source in work}
+        self._classes = classes
         self._waiting = WaitingList()
-        self._given: set[int] = set()  # attempts that the fleet has, or had
+        self._given: dict[int, Ticket] = {}  # attempts that the fleet has, or had
         self._signals = Signals()
         self._stops_passed_on = 0
         self._patience = Patience(self._signals, watcher.message, self._pass_on_stops)
-        self._blameless: dict[int, str] = {}  # why the last trials failed by no fault of their own
+        self._breaker = Breaker()
         self._waiting_for_disk: set[int] = set()
         self._digests: dict[str, str] = {}  # of the data sets that the study's results are of
         self._losses = DataLosses()
@@ -107,12 +113,8 @@ class Launcher:
                 self._watcher.message(f"left while the database was away: {error}")
         if self._has_lost_all and not self._signals:
             raise DataError(f"{self._losses}; bring the images back, and the same command goes on with every trial")
-        if self._is_broken:
-            trial, message = self._blameless.popitem()
-            raise ParetosearchError(
-                f"{MOST_BLAMELESS} trials in a row failed by an error of the program or of this machine, the last one, "
-                f"{trial}, by {message!r}; {self._folder}/worker-*.log has the tracebacks; the same command goes on"
-            )
+        if self._breaker.is_open:
+            raise self._breaker.error(self._folder)
         return self._signals.first
 
     def _work_through(self) -> None:
@@ -137,26 +139,30 @@ class Launcher:
         finally:
             self._fleet.close()
 
-    @property
-    def _is_broken(self) -> bool:
-        return len(self._blameless) >= MOST_BLAMELESS
-
     def _put_off(self) -> None:
         """Leave what still waits to another launch."""
         for ticket in self._waiting:
             self._patiently(partial(self._work[ticket.purpose].put_off, ticket))
+        for source in self._work.values():
+            self._patiently(source.leave)
 
     def _keep_going(self) -> bool:
         """Give idle Devices work, or pass on a wish to stop; says whether anything is still running."""
         self._pass_on_stops()
-        for device in self._able():
-            ticket = None if self._signals or self._is_broken else self._next_ticket(device)
-            if ticket is not None:
-                self._assign(device, ticket)
+        if not (self._signals or self._breaker.is_open):
+            self._give_work()
         if self._fleet.is_busy():
             return True
         self._has_lost_all = bool(self._losses) and not self._able()
         return False
+
+    def _give_work(self) -> None:
+        asked: list[Device] = []  # anew after each: Devices may have cores in common
+        while (device := next((d for d in self._able() if d not in asked), None)) is not None:
+            ticket = self._next_ticket(device)
+            asked.append(device)
+            if ticket is not None:
+                self._assign(device, ticket)
 
     def _able(self) -> Sequence[Device]:
         """List the idle Devices whose host has the data."""
@@ -172,14 +178,25 @@ class Launcher:
 
     def _next_ticket(self, device: Device | None) -> Ticket | None:
         """Choose what to train next, on a Device if it is known."""
-        return self._waiting.ready(device) or self._fresh_ticket() or self._waiting.rest(device, self._is_alone)
+        ticket = self._waiting.ready(device) or self._fresh_ticket(device)
+        return ticket or self._waiting.rest(device, self._is_alone) or self._spare_ticket(device)
 
-    def _is_alone(self) -> bool:
-        """Whether no other Device has, or could have, anything to do."""
-        return not self._fleet.is_busy() and len(self._able()) <= 1
+    def _is_alone(self, ticket: Ticket) -> bool:
+        """Whether no other Device has anything to do, or could have the ticket."""
+        return not self._fleet.is_busy() and sum(map(ticket.suits, self._able())) <= 1
 
-    def _fresh_ticket(self) -> Ticket | None:
-        tickets = (self._patiently(source.next) for source in self._work.values())
+    def _fresh_ticket(self, device: Device | None) -> Ticket | None:
+        """Ask for work, and let what is not for this Device wait for another one."""
+        while device is None or self._waiting.count_unsuited(device) < MOST_UNSUITED:
+            tickets = (self._patiently(partial(source.next, device)) for source in self._work.values())
+            ticket = next((ticket for ticket in tickets if ticket is not None), None)
+            if ticket is None or ticket.suits(device):
+                return ticket
+            self._waiting.put(ticket)
+        return None
+
+    def _spare_ticket(self, device: Device | None) -> Ticket | None:
+        tickets = (self._patiently(partial(source.spare, device)) for source in self._work.values())
         return next((ticket for ticket in tickets if ticket is not None), None)
 
     def _patiently(self, call: Callable[[], T]) -> T:
@@ -198,13 +215,14 @@ class Launcher:
 
     def _assign(self, device: Device, ticket: Ticket) -> None:
         attempt = self._patiently(lambda: self._start(device, ticket))
-        self._given.add(attempt)
-        with_test = ticket.purpose != "search"  # which must not look at the test split
+        self._given[attempt] = ticket
+        with_test = ticket.purpose == "confirm"  # a search must not look at the test split
         assignment = Assignment(
             attempt,
             ticket.trial,
             ticket.recipe,
             with_test,
+            replay=ticket.replay,
             purpose=ticket.purpose,
             checkpoint_seconds=self._checkpoint_seconds,
             data_digest=self._digests.get(ticket.recipe.dataset),
@@ -214,11 +232,13 @@ class Launcher:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, Retired):
+            self._classes.retired(event.device)
             self._watcher.message(event.message)
         elif isinstance(event, Waiting):
             self._waits_for_disk(event)
         elif isinstance(event, Joined):
             self._losses.make_good(event.device)  # it has the data, or it would not be here
+            self._classes.joined(event.device)
             self._patiently(lambda: self._store.add_device(event.device))
             self._watcher.joined(event.device)
         elif isinstance(event, Progress):
@@ -241,17 +261,15 @@ class Launcher:
     def _ended(self, event: Done | Lost) -> None:
         device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
         self._waiting.count_ended()
-        self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome))
-        settled = self._patiently(lambda: self._work[assignment.purpose].settle(device, assignment, outcome))
-        self._count_blameless(assignment, outcome, settled)
+        work = self._work[assignment.purpose]
+        believed = work.believes(outcome)
+        self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome, believed))
+        settled = self._patiently(lambda: work.settle(device, assignment, outcome))
+        self._breaker.count(assignment.trial, outcome, settled.again)
         if outcome.failure == "data":
             self._lost_data(device, assignment, outcome)
         if settled.again:
-            ticket = Ticket(assignment.trial, assignment.recipe, assignment.purpose)
-            if outcome.failure == "infrastructure":
-                self._waiting.put_lost(ticket, device if len(self._fleet.devices) > 1 else None)
-            else:
-                self._waiting.put(ticket)
+            self._wait_again(device, self._given[assignment.attempt], outcome)
         if settled.again and not self._signals and self._losses.spared(self._fleet.devices):
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
@@ -260,17 +278,19 @@ class Launcher:
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
 
+    def _wait_again(self, device: Device, ticket: Ticket, outcome: Outcome) -> None:
+        """Let a training that was stopped or lost be tried again, elsewhere if it was lost and can be."""
+        others = [other for other in self._fleet.devices if other != device and ticket.suits(other)]
+        if outcome.failure == "infrastructure":
+            self._waiting.put_lost(ticket, device if others else None)
+        else:
+            self._waiting.put(replace(ticket, lost_on=None, not_before=0))
+
     def _lost_data(self, device: Device, assignment: Assignment, outcome: Outcome) -> None:
         """Let nothing more begin on a machine that has lost the data; what runs there has read it before."""
         said = self._losses.note(device, assignment, outcome)
         if self._fleet.is_busy() or self._able():
             self._watcher.message(f"{said}; what is being trained goes on, and nothing more begins there")
-
-    def _count_blameless(self, assignment: Assignment, outcome: Outcome, settled: Settled) -> None:
-        if outcome.failure in ("bug", "infrastructure") and not settled.again:
-            self._blameless[assignment.trial] = outcome.message
-        elif outcome.status in ("complete", "dominated"):
-            self._blameless.clear()
 
     def _outcome_of(self, event: Done | Lost) -> Outcome:
         found = spool.read(self._folder, event.assignment.attempt)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from paretosearch.device import Device
+from paretosearch.device import Device, share_cores
 from paretosearch.errors import DeviceError
 from paretosearch.fleet.base import Assignment, Done, Event, Lost, Progress, Retired, Waiting
 from paretosearch.fleet.process import WorkerProcess
@@ -30,14 +30,19 @@ class _Slot:
     lost_trials: set[int] = field(default_factory=set)
     ready: bool = False
     leaving: bool = False
+    turn: int = 0
 
     @property
     def is_idle(self) -> bool:
         return self.worker is not None and self.assignment is None and not self.leaving
 
+    def waits_for(self, other: _Slot) -> bool:
+        """Whether another Attempt has cores of this Device."""
+        return other.assignment is not None and not set(self.device.cores).isdisjoint(other.device.cores)
+
 
 class LocalFleet:
-    """A Worker process for every Device of this machine.
+    """A Worker process for every Device of this machine. Devices that have cores in common take turns.
 
     Args:
         devices: What to train on, reserved by the caller.
@@ -69,7 +74,9 @@ class LocalFleet:
     def idle(self) -> Sequence[Device]:
         if self._replacing and self._retired and all(slot.worker is None for slot in self._slots.values()):
             raise DeviceError(self._retired)
-        return [slot.device for slot in self._slots.values() if slot.is_idle]
+        slots = self._slots.values()
+        free = [slot for slot in slots if slot.is_idle and not any(map(slot.waits_for, slots))]
+        return [slot.device for slot in sorted(free, key=lambda slot: slot.turn)]
 
     def is_busy(self) -> bool:
         return any(slot.worker is not None and not slot.is_idle for slot in self._slots.values())
@@ -78,6 +85,8 @@ class LocalFleet:
         slot = self._slots[device.uuid]
         assert slot.is_idle
         assert slot.worker is not None
+        if share_cores(self.devices):
+            slot.turn = 1 + max(other.turn for other in self._slots.values())
         slot.assignment = assignment
         slot.worker.pulse.begin()
         slot.worker.send({"train": assignment.to_plain()})

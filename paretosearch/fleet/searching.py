@@ -7,13 +7,18 @@ from collections.abc import Callable, Sequence
 from paretosearch.device import Device
 from paretosearch.errors import RecipeError
 from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.early import EarlyStops
+from paretosearch.fleet.replays import Replays
 from paretosearch.fleet.work import Settled, Ticket, worth_another_try
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.search import Search
 from paretosearch.space import Genome, Space
-from paretosearch.store import Store, is_given_up
+from paretosearch.store import AttemptRecord, Store, is_given_up
 from paretosearch.studyfile import Budget
+
+#: So many trials in a row that no device can train end the asking: those that could are gone.
+MOST_UNABLE = 20
 
 
 class Searching:
@@ -25,6 +30,9 @@ class Searching:
         budget: When to end.
         search: Where to ask.
         store: Where Outcomes are kept.
+        classes: Which classes of device are there.
+        replays: Who finds the seconds of trials that have none of the reference class, or none to be believed; None
+            believes what was measured.
         stops: Who ends Attempts early; None lets all of them run to their end.
         say: Called with what the user should know.
     """
@@ -38,23 +46,44 @@ class Searching:
         budget: Budget,
         search: Search,
         store: Store,
+        classes: Classes,
+        replays: Replays | None = None,
         stops: EarlyStops | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._study, self._space, self._budget = study, space, budget
         self._search, self._store, self._stops, self._say = search, store, stops, say
+        self._classes, self._replays = classes, replays
+        self._unable = 0
 
     def put_off(self, ticket: Ticket) -> None:
         """Let a trial wait, since nobody is training it."""
         self._search.put_off(ticket.trial)
 
-    def next(self) -> Ticket | None:
-        """Ask for the next trial that has a Recipe."""
-        while self._may_ask():
+    def leave(self) -> None:
+        """Nothing to note: what was asked for and not trained is put off by ticket."""
+
+    def believes(self, outcome: Outcome) -> bool:
+        """A training that was disturbed is timed again, where somebody can do that."""
+        return self._replays is None or not outcome.noisy
+
+    def next(self, device: Device | None) -> Ticket | None:
+        """Ask for the next trial that has a Recipe that a class which is there can do."""
+        while self._unable < MOST_UNABLE and self._may_ask():
             asked = self._search.ask()
             ticket = self._ticket(asked.trial, asked.genome)
-            if ticket is not None:
+            if ticket is None:
+                continue
+            if ticket.classes:
+                self._unable = 0
                 return ticket
+            self._unable += 1
+            self.put_off(ticket)
+            self._say(f"trial {asked.trial} waits for another launch: no device here can do {_what(ticket)}")
+        return None
+
+    def spare(self, device: Device | None) -> Ticket | None:
+        """Nothing: a search has a budget, and no work beside it."""
         return None
 
     def _may_ask(self) -> bool:
@@ -69,7 +98,8 @@ class Searching:
             self._search.tell(trial, None, {"failure": "infrastructure", "message": "the question was interrupted"})
             return None
         try:
-            return Ticket(trial, self._space.recipe(genome))
+            recipe = self._space.recipe(genome)
+            return Ticket(trial, recipe, classes=self._classes.able(recipe))
         except RecipeError as error:
             self._search.tell(trial, None, {"failure": "invalid", "message": str(error)})
             self._say(f"trial {trial} cannot be trained: {error}")
@@ -85,7 +115,8 @@ class Searching:
             self._stops.ended(assignment, outcome)
         trial, digest = assignment.trial, assignment.recipe.digest
         if outcome.status == "complete":
-            self._search.tell(trial, outcome.objectives, {"digest": digest})
+            if self._replays is None or not self._replays.takes(device, assignment, outcome):
+                self._search.tell(trial, outcome.objectives, {"digest": digest})
             change = self._store.record_front(self._study, trial, device.device_class)
             return Settled(on_front=change.entered)
         if outcome.status == "dominated":
@@ -115,13 +146,12 @@ class Searching:
         return f"continuing study {self._study!r}: {trials}{more}"
 
     def _recovered(self, trial: int, genome: Genome | None) -> Ticket | None:
-        attempts = [a for a in self._store.attempts(self._study, trial) if a.purpose == "search"]
+        everything = self._store.attempts(self._study, trial)
+        attempts = [a for a in everything if a.purpose == "search"]
         done = next((a for a in attempts if a.outcome in ("complete", "dominated")), None)
         tries = [a for a in attempts if a.outcome == "failed"]
         if done is not None and done.outcome == "complete":
-            assert done.train_seconds is not None
-            assert done.accuracy is not None
-            self._search.tell(trial, (done.train_seconds, done.accuracy), {"digest": done.digest})
+            self._tell_recovered(trial, done, [a for a in everything if a.counts])
         elif done is not None:
             self._search.tell_dominated(trial, {"digest": done.digest, "message": done.message})
         elif is_given_up([a.failure for a in tries]):
@@ -129,3 +159,18 @@ class Searching:
         else:
             return self._ticket(trial, genome)
         return None
+
+    def _tell_recovered(self, trial: int, done: AttemptRecord, results: Sequence[AttemptRecord]) -> None:
+        """Tell of a trial that was trained, or let its seconds be found, by its result on each class."""
+        result = next((a for a in results if a.device_class == self._classes.reference), None)
+        if result is None and self._replays is not None:
+            self._replays.expect(trial)
+            return
+        found = result or done
+        assert found.train_seconds is not None
+        assert found.accuracy is not None
+        self._search.tell(trial, (found.train_seconds, found.accuracy), {"digest": found.digest})
+
+
+def _what(ticket: Ticket) -> str:
+    return f"the number format {ticket.recipe.number_format}"

@@ -49,13 +49,21 @@ class WaitingList:
         elsewhere = self._lost_elsewhere(device)
         return self._taken(next((ticket for ticket in elsewhere if ticket.not_before <= self._ended), None))
 
-    def rest(self, device: Device | None, is_alone: Callable[[], bool]) -> Ticket | None:
+    def count_unsuited(self, device: Device) -> int:
+        """Count those that wait for a Device of another class."""
+        return sum(not ticket.suits(device) for ticket in self._tickets)
+
+    def rest(self, device: Device | None, is_alone: Callable[[Ticket], bool]) -> Ticket | None:
         """Take one that had better wait, as there is nothing else; what a Device has lost itself, if it is alone."""
         elsewhere = next(self._lost_elsewhere(device), None)
-        return self._taken(elsewhere or (self._tickets[0] if self._tickets and is_alone() else None))
+        anyhow = next(self._suited(device), None)
+        return self._taken(elsewhere or (anyhow if anyhow is not None and is_alone(anyhow) else None))
 
     def _lost_elsewhere(self, device: Device | None) -> Iterator[Ticket]:
-        return (ticket for ticket in self._tickets if device is None or ticket.lost_on != device.uuid)
+        return (ticket for ticket in self._suited(device) if device is None or ticket.lost_on != device.uuid)
+
+    def _suited(self, device: Device | None) -> Iterator[Ticket]:
+        return (ticket for ticket in self._tickets if ticket.suits(device))
 
     def _taken(self, ticket: Ticket | None) -> Ticket | None:
         if ticket is not None:

@@ -15,12 +15,14 @@ from paretosearch.store import Store, is_given_up
 
 @dataclass(frozen=True)
 class Ticket:
-    """A training that waits for a Device.
+    """A training, or the timing of one, that waits for a Device.
 
     Args:
         trial: Number of the Trial.
         recipe: What to train.
         purpose: Who wants it.
+        classes: Classes of device that can have it; None is all.
+        replay: How the training went, which is to be timed again and not made; None trains.
         lost_on: UUID of the Device on which it was lost; another one is a better judge.
         not_before: How many Attempts of the launch had better have ended before it is tried again.
     """
@@ -28,8 +30,14 @@ class Ticket:
     trial: int
     recipe: Recipe
     purpose: Purpose = "search"
+    classes: frozenset[str] | None = None
+    replay: Outcome | None = None
     lost_on: str | None = None
     not_before: int = 0
+
+    def suits(self, device: Device | None) -> bool:
+        """Whether a Device is of a class that can have it; None is any Device."""
+        return device is None or self.classes is None or device.device_class in self.classes
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,21 @@ class Work(Protocol):
     def put_off(self, ticket: Ticket) -> None:
         """Note that a training that has been asked for is left to another launch."""
 
-    def next(self) -> Ticket | None:
-        """Give the next training; None if there is none, or the budget is spent."""
+    def leave(self) -> None:
+        """Note that nothing more is done in this launch."""
+
+    def next(self, device: Device | None) -> Ticket | None:
+        """Give the next training for a Device; None if there is none, or the budget is spent.
+
+        Args:
+            device: Who asks, and may find that a training is not for its class; None asks for anybody.
+        """
+
+    def spare(self, device: Device | None) -> Ticket | None:
+        """Give what a Device may do that would otherwise have nothing to do; None if there is nothing either."""
+
+    def believes(self, outcome: Outcome) -> bool:
+        """Whether the seconds of a complete Outcome are to be its trial's."""
 
     def progressed(self, assignment: Assignment, result: EpochResult) -> str | None:
         """Take in an epoch; says in one line why the Attempt is to end early, or None if it runs on."""
@@ -68,6 +89,7 @@ class Work(Protocol):
 
 def worth_another_try(store: Store, study: str, assignment: Assignment, outcome: Outcome) -> bool:
     """Whether a failed Attempt is to be tried again: if the infrastructure is to blame, and has not been too often."""
+    what = assignment.recipe.seed, assignment.purpose
     of_trial = store.attempts(study, assignment.trial)
-    tries = [a.failure for a in of_trial if a.outcome == "failed" and a.seed == assignment.recipe.seed]
+    tries = [a.failure for a in of_trial if a.outcome == "failed" and (a.seed, a.purpose) == what]
     return outcome.failure == "infrastructure" and not is_given_up(tries)

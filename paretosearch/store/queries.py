@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, inspect, select
 from sqlalchemy.orm import Session
 
 from paretosearch.errors import StoreError, suggest
-from paretosearch.outcome import FailureClass, Status, SurgeryResult
+from paretosearch.outcome import FailureClass, Purpose, Status, SurgeryResult
 from paretosearch.store.records import Counts, StopDecision
 from paretosearch.store.settled import is_given_up
 from paretosearch.store.tables import AttemptRow, Base, EpochRow, PhaseRow, StopDecisionRow, StudyRow, SurgeryRow
@@ -90,9 +90,11 @@ def next_number(session: Session, study: str, trial: int) -> int:
     return (session.scalar(last) or 0) + 1
 
 
-def spent(session: Session, study: str) -> float:
-    """Add up the seconds that the ended attempts of a study kept their devices."""
-    return session.scalar(select(func.sum(AttemptRow.device_seconds)).where(AttemptRow.study == study)) or 0.0
+def spent(session: Session, study: str, purpose: Purpose | None = None) -> float:
+    """Add up the seconds that the ended attempts of a study, or those of one purpose, kept their devices."""
+    of_purpose = [AttemptRow.purpose == purpose] if purpose is not None else []
+    seconds = select(func.sum(AttemptRow.device_seconds)).where(AttemptRow.study == study, *of_purpose)
+    return session.scalar(seconds) or 0.0
 
 
 def copy_result(session: Session, attempt: int, study: str, trial: int) -> None:

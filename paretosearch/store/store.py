@@ -44,6 +44,9 @@ from paretosearch.store.tables import (
     SurgeryRow,
 )
 
+#: What an attempt's row has of its Outcome under the same name.
+_OF_OUTCOME = [field.name for field in fields(Outcome) if field.name not in ("status", *SEQUENCES)]
+
 _UPSERT: dict[str, Callable[[Any], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
@@ -289,6 +292,13 @@ class Store:
             of_attempt = PhaseRow.attempt == attempt
             return queries.read(session, PhaseResult, PhaseRow, of_attempt, order=PhaseRow.number)
 
+    def outcome(self, attempt: AttemptRecord) -> Outcome:
+        """Give how an attempt that has ended went, with its epochs, its surgeries and its phases."""
+        plain = {name: getattr(attempt, name) for name in _OF_OUTCOME}
+        assert attempt.outcome is not None
+        sequences = {name: getattr(self, name)(attempt.id) for name in SEQUENCES}
+        return Outcome(attempt.outcome, **plain, **sequences)
+
     def copy_result(self, attempt: int, study: str, trial: int) -> None:
         """Copy an attempt that gave a result to a trial of another study, with all that is known of it.
 
@@ -380,11 +390,28 @@ class Store:
             of_study = FrontEventRow.study == study
             return queries.read(session, FrontEvent, FrontEventRow, of_study, order=FrontEventRow.id)
 
-    def device_seconds(self, study: str) -> float:
-        """Add up the seconds that attempts kept their devices, those that still run left out."""
+    def attempt(self, attempt: int) -> AttemptRecord:
+        """Give an attempt.
+
+        Raises:
+            StoreError: If there is no such attempt.
+        """
+        with self._reading() as session:
+            found = queries.read(session, AttemptRecord, AttemptRow, AttemptRow.id == attempt, order=AttemptRow.id)
+        if not found:
+            raise StoreError(f"the store has no attempt {attempt}")
+        return found[0]
+
+    def device_seconds(self, study: str, purpose: Purpose | None = None) -> float:
+        """Add up the seconds that attempts kept their devices, those that still run left out.
+
+        Args:
+            study: Name of the study.
+            purpose: Of which attempts; None is all.
+        """
         with self._reading() as session:
             queries.require_study(session, study)
-            return queries.spent(session, study)
+            return queries.spent(session, study, purpose)
 
     def counts(self, study: str) -> Counts:
         """Count the trials of a study by how they ended, and its failed attempts by class."""
@@ -409,9 +436,8 @@ class Store:
 
 def _fill(row: AttemptRow, outcome: Outcome) -> None:
     row.outcome = outcome.status
-    for field in fields(Outcome):
-        if field.name not in ("status", *SEQUENCES):
-            setattr(row, field.name, getattr(outcome, field.name))
+    for name in _OF_OUTCOME:
+        setattr(row, name, getattr(outcome, name))
 
 
 def _device(row: DeviceRow) -> Device:

@@ -21,7 +21,7 @@ from paretosearch.studyfile.axes import checked, make_space
 from paretosearch.studyfile.first import make_first
 from paretosearch.studyfile.source import Source
 from paretosearch.studyfile.tables import Table, complaint, shown
-from paretosearch.studyfile.values import Budget, SearchOptions, StudyFile
+from paretosearch.studyfile.values import Budget, Hardware, SearchOptions, StudyFile
 
 #: A study file is a page of text; what is larger was meant for somebody else.
 MOST_BYTES = 1 << 20
@@ -38,6 +38,7 @@ class _Page(Table):
     keep_slow_formats: bool = Field(default=False, description="true or false")
     budget: Budget = Field(description="a table with trials, device_hours or both")
     search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler, population and others")
+    hardware: Hardware = Field(default=Hardware(), description="a table with reference")
     recipe: dict[str, Any] = Field(default={}, description="a table of fixed values")
     space: dict[str, Any] = Field(description="a table of what to search")
     first: dict[str, Any] = Field(default={}, description="a table of tables of values to begin with")
@@ -91,6 +92,7 @@ def _study(source: Source, page: _Page) -> StudyFile:
         search=page.search,
         space=space,
         first=make_first(source, page.first, space),
+        hardware=page.hardware,
         keep_slow_formats=page.keep_slow_formats,
         text=source.text,
         path=source.path,

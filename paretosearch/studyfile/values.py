@@ -62,6 +62,17 @@ class SearchOptions(Table):
         return self.sampler == "nsga2" if self.stop_dominated is None else self.stop_dominated
 
 
+class Hardware(Table):
+    """On what.
+
+    Args:
+        reference: Class of device whose seconds the sampler sees, or any part of its name; None is that of the first
+            Device of the first launch.
+    """
+
+    reference: str | None = Field(default=None, min_length=1, description="a class of device, or a part of its name")
+
+
 @dataclass(frozen=True)
 class StudyFile:
     """What to search, on what, for how long.
@@ -75,6 +86,7 @@ class StudyFile:
         search: Who asks.
         space: What varies, and the value of everything that does not.
         first: Genomes to train before the sampler is asked, by name.
+        hardware: Whose seconds the sampler sees.
         keep_slow_formats: Whether to search number formats that are slower than fp32 on the device.
         text: The file, as it was read.
         path: Where it was read from, absolute.
@@ -88,6 +100,7 @@ class StudyFile:
     search: SearchOptions
     space: Space
     first: Mapping[str, Genome]
+    hardware: Hardware
     keep_slow_formats: bool
     text: str
     path: Path

@@ -53,7 +53,7 @@ class Launch:
         path.write_text(STUDY.format(top=top, recipe=recipe, space=space))
         console = Console(file=io.StringIO(), width=60)
         try:
-            return registered(load(str(path)), self.store, CPU, console, self.judge)
+            return registered(load(str(path)), self.store, [CPU], console, self.judge)[0]
         finally:
             assert isinstance(console.file, io.StringIO)
             self.printed = console.file.getvalue()

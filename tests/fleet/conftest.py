@@ -1,6 +1,6 @@
 """A study in a real store, trained by a scripted Fleet."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,9 +14,11 @@ from paretosearch.axis import Choice, Int, Real
 from paretosearch.device import Device
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.early import EarlyStops
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.repeats import Repeats
+from paretosearch.fleet.replays import Replays
 from paretosearch.fleet.searching import Searching
 from paretosearch.fleet.work import Work
 from paretosearch.outcome import EpochResult, Outcome, Purpose
@@ -35,6 +37,11 @@ SPACE = Space(
         "epochs": Choice((1, 2, 3)),
     },
 )
+
+
+def wide_device(index: int) -> Device:
+    """Name a CPU slot of another class."""
+    return replace(cpu_device(index), cores=(0, 1))
 
 
 @dataclass
@@ -85,9 +92,15 @@ class Bench:
         repeats: int = 0,
         all_hours: float | None = None,
         hosts: Sequence[str] = ("test",),
+        wide: int = 0,
+        formats: Mapping[str, Sequence[str]] | None = None,
     ) -> int | None:
-        """Run the study; ``hours`` are the search's, ``all_hours`` those that its repeats may use as well."""
+        """Run the study; ``hours`` are the search's, ``all_hours`` those that its repeats may use as well.
+
+        ``wide`` Devices of another class come behind the others, and ``formats`` says what each class can do.
+        """
         found = [replace(cpu_device(i), host=hosts[i % len(hosts)]) for i in range(devices)]
+        found += [wide_device(devices + i) for i in range(wide)]
         fleet = ScriptedFleet(found, self.folder, script)
         self.fleet = fleet
         for device in fleet.devices:
@@ -95,10 +108,13 @@ class Bench:
         search = open_search(self.url, "s", self._space, "random", 8, 7)
         stops = EarlyStops(stopper, self.store) if stopper else None
         budget = Budget(trials=trials, device_hours=hours)
-        work: list[Work] = [Searching("s", self._space, budget, search, self.store, stops, self.notes.message)]
+        classes = Classes(cpu_device().device_class, fleet.devices, formats)
+        replays = Replays("s", self.store, classes, search)
+        searching = Searching("s", self._space, budget, search, self.store, classes, replays, stops, self.notes.message)
+        work: list[Work] = [replays, searching]
         if repeats:
-            work.append(Repeats("s", self.store, repeats, all_hours))
-        return Launcher("s", work, self.store, fleet, self.folder, self.notes).run()
+            work.append(Repeats("s", self.store, repeats, classes, all_hours))
+        return Launcher("s", work, self.store, fleet, self.folder, self.notes, classes).run()
 
     def states(self) -> dict[str, int]:
         trials = optuna.load_study(study_name="s", storage=self.url).get_trials(deepcopy=False)

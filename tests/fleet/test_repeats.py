@@ -15,6 +15,7 @@ from paretosearch.errors import DataError
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import files_of
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.repeats import Repeats
 from paretosearch.outcome import Outcome, failed
@@ -175,7 +176,9 @@ def test_a_search_that_was_stopped_keeps_its_checkpoints_while_its_results_are_c
         for path in files_of(bench.folder, trial, stopped.seed):
             path.touch()
     fleet = ScriptedFleet([cpu_device()], bench.folder, honest)
-    Launcher("s", [Repeats("s", bench.store, 1)], bench.store, fleet, bench.folder, bench.notes).run()
+    classes = Classes(cpu_device().device_class, fleet.devices)
+    repeats = Repeats("s", bench.store, 1, classes)
+    Launcher("s", [repeats], bench.store, fleet, bench.folder, bench.notes, classes).run()
     assert fleet.trained
     assert {path.name for path in bench.folder.glob("checkpoint-*")} == {
         path.name for path in files_of(bench.folder, 4, stopped.seed)

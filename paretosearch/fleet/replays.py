@@ -1,0 +1,216 @@
+"""Timing replays as work for the Launcher: one search, and the seconds of its trials on every class of device."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from paretosearch.device import Device
+from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.classes import Classes
+from paretosearch.fleet.seconds import Seconds, Trained
+from paretosearch.fleet.work import Settled, Ticket, worth_another_try
+from paretosearch.outcome import EpochResult, FailureClass, Outcome, Purpose
+from paretosearch.search import Search
+from paretosearch.store import AttemptRecord, Store, is_given_up
+
+#: Share of a study's device time that replays may take, but for those that the sampler waits for and those of trials
+#: that may be on a front.
+SHARE = 0.05
+
+
+class Replays:
+    """Times finished trials again.
+
+    First for the sampler, which waits for those that were trained on another class than the reference, or disturbed;
+    then, where a Device would wait, on each class that lacks a trial's seconds, beginning near its front.
+
+    Args:
+        study: Name of the study.
+        store: Where it is kept.
+        classes: Which classes are there.
+        search: Who waits for the seconds of the reference class; None times for the fronts alone.
+        wanted: Whether a trial is to be timed beside those that the sampler waits for.
+    """
+
+    purpose: Purpose = "replay"
+
+    def __init__(
+        self,
+        study: str,
+        store: Store,
+        classes: Classes,
+        search: Search | None = None,
+        wanted: Callable[[Trained, str], bool] = lambda _trained, _class: True,
+    ) -> None:
+        self._study, self._store, self._classes = study, store, classes
+        self._search, self._wanted = search, wanted
+        self._trained: dict[int, Trained] = {}
+        self._seconds = Seconds()
+        self._untold: dict[int, None] = {}  # trials that the sampler waits for, the oldest first
+        self._begun: set[tuple[int, str]] = set()
+        self._hopeless: set[tuple[int, str]] = set()
+
+    def believes(self, outcome: Outcome) -> bool:
+        """A replay that was disturbed says no more than the training did."""
+        return not outcome.noisy
+
+    def takes(self, device: Device, assignment: Assignment, outcome: Outcome) -> bool:
+        """Take in a training that is complete; says whether the sampler is told of it from here, some time.
+
+        That is if it has no seconds of the reference class that can be believed.
+        """
+        trained = Trained(
+            assignment.attempt, assignment.trial, device.device_class, assignment.recipe, *outcome.objectives
+        )
+        can_be_timed = bool(outcome.phases)
+        if outcome.noisy and not can_be_timed:
+            self._store.believe(trained.attempt)
+        self._learn(trained, believed=not outcome.noisy or not can_be_timed)
+        if self._seconds.has(trained.trial, self._classes.reference):
+            return False
+        self._untold[trained.trial] = None
+        if not can_be_timed:
+            self._tell(trained.trial)
+        return True
+
+    def expect(self, trial: int) -> None:
+        """Note that the sampler waits for a trial that was trained in another launch."""
+        self._untold[trial] = None
+
+    def _learn(self, trained: Trained, believed: bool) -> None:
+        self._trained.setdefault(trained.trial, trained)
+        if believed:
+            self._seconds.note(trained.trial, trained.device_class, trained.train_seconds)
+
+    def recover(self) -> Sequence[Ticket]:
+        """Learn what was trained and timed before; nothing is to be done first, as `next` finds it."""
+        self._begun.clear()
+        tries: dict[tuple[int, str], list[FailureClass | None]] = defaultdict(list)
+        undecided: list[AttemptRecord] = []
+        for attempt in self._store.attempts(self._study):
+            if attempt.outcome == "complete" and attempt.purpose != "confirm":
+                self._recall(attempt)
+                if attempt.purpose == "replay":
+                    undecided.append(attempt)
+            elif attempt.outcome == "failed" and attempt.purpose == "replay":
+                tries[attempt.trial, attempt.device_class].append(attempt.failure)
+        self._hopeless |= {key for key, failures in tries.items() if is_given_up(failures)}
+        for attempt in undecided:
+            if not self._seconds.has(attempt.trial, attempt.device_class):
+                self._accept(attempt.trial, attempt.device_class, attempt.id)
+        return ()
+
+    def _recall(self, attempt: AttemptRecord) -> None:
+        assert attempt.train_seconds is not None
+        assert attempt.accuracy is not None
+        if attempt.purpose == "search":
+            what = attempt.id, attempt.trial, attempt.device_class, attempt.recipe
+            self._learn(Trained(*what, attempt.train_seconds, attempt.accuracy), attempt.counts)
+        elif attempt.counts:
+            self._seconds.note(attempt.trial, attempt.device_class, attempt.train_seconds)
+
+    def put_off(self, ticket: Ticket) -> None:
+        """Forget that it was asked for."""
+        self._begun -= {(ticket.trial, name) for name in ticket.classes or ()}
+
+    def leave(self) -> None:
+        """Let the trials wait of which the sampler was not told."""
+        if self._search is not None:
+            for trial in self._untold:
+                self._search.put_off(trial)
+
+    def next(self, device: Device | None) -> Ticket | None:
+        """Give what the sampler waits for; what nobody can time any more, it is told by what other trials take."""
+        reference = self._classes.reference
+        for trial in list(self._untold):
+            if (trial, reference) in self._begun:
+                continue
+            if self._cannot_time(trial, reference):
+                self._tell(trial)
+            elif (device is None or device.device_class == reference) and (ticket := self._ticket(trial, reference)):
+                return ticket
+        return None
+
+    def _cannot_time(self, trial: int, device_class: str) -> bool:
+        is_there = device_class in self._classes.present
+        admitted = self._classes.admits(device_class, self._trained[trial].recipe)
+        return not (is_there and admitted) or (trial, device_class) in self._hopeless
+
+    def spare(self, device: Device | None) -> Ticket | None:
+        """Give what a class lacks: all that may be on its front, and the rest within its share of the time."""
+        names = sorted(self._classes.present) if device is None else [device.device_class]
+        for name in names:
+            for trial, may_be_on_front in self._candidates(name):
+                if not may_be_on_front and not self._has_time():
+                    break
+                if (ticket := self._ticket(trial, name)) is not None:
+                    return ticket
+        return None
+
+    def _candidates(self, device_class: str) -> Iterable[tuple[int, bool]]:
+        admitted = {
+            trial: trained
+            for trial, trained in self._trained.items()
+            if self._classes.admits(device_class, trained.recipe)
+        }
+        for trial, may_be_on_front in self._seconds.candidates(admitted, device_class):
+            key = trial, device_class
+            if key not in self._begun | self._hopeless and self._wanted(admitted[trial], device_class):
+                yield trial, may_be_on_front
+
+    def _has_time(self) -> bool:
+        spent = self._store.device_seconds(self._study, "replay")
+        return spent < SHARE * self._store.device_seconds(self._study)
+
+    def _ticket(self, trial: int, device_class: str) -> Ticket | None:
+        """Make the ticket of a replay; a trial without phases was trained by a version that kept none."""
+        trained = self._trained[trial]
+        outcome = self._store.outcome(self._store.attempt(trained.attempt))
+        if not outcome.phases:
+            self._hopeless.add((trial, device_class))
+            return None
+        self._begun.add((trial, device_class))
+        return Ticket(trial, trained.recipe, self.purpose, frozenset({device_class}), replace(outcome, noisy=False))
+
+    def progressed(self, assignment: Assignment, result: EpochResult) -> str | None:
+        """A replay has no epochs."""
+        return None
+
+    def settle(self, device: Device, assignment: Assignment, outcome: Outcome) -> Settled:
+        """Keep the seconds of a class, and tell the sampler if it waits for them."""
+        trial, name = assignment.trial, device.device_class
+        if outcome.status == "stopped" or worth_another_try(self._store, self._study, assignment, outcome):
+            return Settled(again=True)
+        if outcome.status == "complete":
+            self._accept(trial, name, assignment.attempt)
+        else:
+            self._hopeless.add((trial, name))
+            if self._trained[trial].device_class == name:
+                self._accept(trial, name, self._trained[trial].attempt)
+        self._begun.discard((trial, name))
+        if trial in self._untold and name == self._classes.reference:
+            self._tell(trial)
+        change = self._store.record_front(self._study, trial, name)
+        return Settled(on_front=change.entered)
+
+    def _accept(self, trial: int, device_class: str, attempt: int) -> None:
+        """Take the seconds of a replay for a trial's; of one that was disturbed as well, those of the training."""
+        found = self._store.attempt(attempt)
+        trained = self._trained[trial]
+        if found.noisy and trained.device_class == device_class:
+            found = self._store.attempt(trained.attempt)
+        self._store.believe(found.id)
+        assert found.train_seconds is not None
+        self._seconds.note(trial, device_class, found.train_seconds)
+
+    def _tell(self, trial: int) -> None:
+        """Tell the sampler what a trial takes on the reference class, by what others take if it was not timed there."""
+        trained, reference = self._trained[trial], self._classes.reference
+        note = {"digest": trained.recipe.digest}
+        if not self._seconds.has(trial, reference):
+            note["seconds"] = f"estimated from those of {trained.device_class}"
+        if self._search is not None:
+            self._search.tell(trial, (self._seconds.expected(trained, reference), trained.accuracy), note)
+        self._untold.pop(trial, None)

@@ -1,0 +1,118 @@
+"""What the seconds of a trial on one class of device say of those on another."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+from paretosearch.recipe import Recipe
+
+#: How far the seconds of one trial may be from what those of the others say, before there are pairs that tell: the
+#: share of its own that a batch twice as large saves on a device twice as wide.
+PRIOR_SPREAD = 0.25
+
+#: So many pairs tell it; fewer may agree by chance.
+LEAST_PAIRS = 5
+
+#: Spreads by which a trial must be off the front to be no candidate.
+FAR = 2.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial that was trained to its end.
+
+    Args:
+        attempt: Row of its training in ``ps_attempt``.
+        trial: Its number.
+        device_class: Where it was trained.
+        recipe: What was trained.
+        train_seconds: Seconds on the training clock there.
+        accuracy: Its accuracy, which is that of every class.
+    """
+
+    attempt: int
+    trial: int
+    device_class: str
+    recipe: Recipe
+    train_seconds: float
+    accuracy: float
+
+
+class Seconds:
+    """Seconds of trials by class of device, and what they lead to expect of others."""
+
+    def __init__(self) -> None:
+        self._known: defaultdict[str, dict[int, float]] = defaultdict(dict)
+
+    def note(self, trial: int, device_class: str, train_seconds: float) -> None:
+        """Keep what was measured."""
+        self._known[device_class][trial] = train_seconds
+
+    def has(self, trial: int, device_class: str) -> bool:
+        """Whether a trial's seconds are known on a class."""
+        return trial in self._known[device_class]
+
+    def expected(self, trained: Trained, device_class: str) -> float:
+        """Give the seconds of a trial on a class: those that were measured, else by what other trials take there."""
+        known = self._known[device_class].get(trained.trial)
+        if known is not None:
+            return known
+        return trained.train_seconds * math.exp(self._log_ratio(device_class, trained.device_class)[0])
+
+    def candidates(self, trained: Mapping[int, Trained], device_class: str) -> Iterator[tuple[int, bool]]:
+        """Order the trials that a class has no seconds of, those that are nearest to its front first.
+
+        Args:
+            trained: Trials that the class admits, by number.
+            device_class: The class.
+
+        Yields:
+            Number of a trial, and whether it may be on the front of the class.
+        """
+        trials = [t for t in trained.values() if t.train_seconds > 0]
+        if not trials:
+            return
+        middle = np.array([self.expected(trial, device_class) for trial in trials])
+        doubt = np.array([self._doubt(trial, device_class) for trial in trials])
+        wrong = np.array([1 - trial.accuracy for trial in trials])
+        ranks = moocore.pareto_rank(np.column_stack((middle, wrong)))
+        near = _may_be_best(middle * (1 - doubt), middle * (1 + doubt), wrong)
+        for place in sorted(range(len(trials)), key=lambda i: (not near[i], ranks[i], trials[i].trial)):
+            if doubt[place] > 0:
+                yield trials[place].trial, bool(near[place])
+
+    def _doubt(self, trained: Trained, device_class: str) -> float:
+        if self.has(trained.trial, device_class):
+            return 0.0
+        return min(0.9, FAR * self._log_ratio(device_class, trained.device_class)[1])
+
+    def _log_ratio(self, device_class: str, other: str) -> tuple[float, float]:
+        """Give the logarithm of the seconds of one class by those of another: its median over trials, its spread."""
+        here, there = self._known[device_class], self._known[other]
+        ratios = [math.log(here[t] / there[t]) for t in here.keys() & there.keys() if here[t] > 0 and there[t] > 0]
+        if not ratios or device_class == other:
+            return 0.0, PRIOR_SPREAD
+        middle = statistics.median(ratios)
+        if len(ratios) < LEAST_PAIRS:
+            return middle, PRIOR_SPREAD
+        return middle, statistics.median(abs(ratio - middle) for ratio in ratios) * 1.48 + 0.01
+
+
+def _may_be_best(least: Array, most: Array, wrong: Array) -> NDArray[np.bool_]:
+    """Say which points no other one beats, were they as quick as they may be and the others as slow."""
+    found = np.zeros(len(least), bool)
+    quickest = math.inf  # of those that are at least as accurate, each at its slowest
+    for place in np.lexsort((most, wrong)):
+        found[place] = least[place] <= quickest
+        quickest = min(quickest, most[place])
+    return found
