@@ -17,8 +17,8 @@ from paretosearch.space import Genome, Space
 from paretosearch.store import AttemptRecord, Store, is_given_up
 from paretosearch.studyfile import Budget
 
-#: So many trials in a row that no device can train end the asking: those that could are gone.
-MOST_UNABLE = 20
+#: So many trials that no Device can train end the asking: those that could are gone.
+MOST_ORPHANS = 20
 
 
 class Searching:
@@ -54,14 +54,16 @@ class Searching:
         self._study, self._space, self._budget = study, space, budget
         self._search, self._store, self._stops, self._say = search, store, stops, say
         self._classes, self._replays = classes, replays
-        self._unable = 0
+        self._orphans: list[Ticket] = []  # what no Device that is there can train
 
     def put_off(self, ticket: Ticket) -> None:
         """Let a trial wait, since nobody is training it."""
         self._search.put_off(ticket.trial)
 
     def leave(self) -> None:
-        """Nothing to note: what was asked for and not trained is put off by ticket."""
+        """Let trials wait that no Device could train; others that were not trained are put off by ticket."""
+        for ticket in self._orphans:
+            self.put_off(ticket)
 
     def believes(self, outcome: Outcome) -> bool:
         """A training that was disturbed is timed again, where somebody can do that."""
@@ -69,16 +71,14 @@ class Searching:
 
     def next(self, device: Device | None) -> Ticket | None:
         """Ask for the next trial that has a Recipe that a class which is there can do."""
-        while self._unable < MOST_UNABLE and self._may_ask():
+        while len(self._orphans) < MOST_ORPHANS and self._may_ask():
             asked = self._search.ask()
             ticket = self._ticket(asked.trial, asked.genome)
             if ticket is None:
                 continue
             if ticket.classes:
-                self._unable = 0
                 return ticket
-            self._unable += 1
-            self.put_off(ticket)
+            self._orphans.append(ticket)
             self._say(f"trial {asked.trial} waits for another launch: no device here can do {_what(ticket)}")
         return None
 

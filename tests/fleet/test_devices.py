@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from paretosearch.device import Device
+from paretosearch.device import Device, share_cores
 from paretosearch.errors import DeviceError, LockedError, UsageError
 from paretosearch.fleet import devices
 from paretosearch.fleet.locks import Lock, seems_held
@@ -129,3 +129,37 @@ def test_a_device_survives_the_wire() -> None:
     assert all(
         Device.from_plain(device.to_plain()) == device for device in (*GPUS, devices._cpu_devices([2], [0, 1])[0])
     )
+
+
+@pytest.mark.parametrize(
+    ("widths", "cores", "owned"),
+    [
+        ((1, 2), [0, 1], [(0,), (0, 1)]),
+        ((2, 1), [0, 1], [(0, 1), (0,)]),
+        ((1, 1, 2), [3, 5], [(3,), (5,), (3, 5)]),
+        ((1, 2), [0, 1, 2], [(0,), (1, 2)]),  # there are enough for both
+        ((2, 2, 1), [0, 1, 2, 3], [(0, 1), (2, 3), (0,)]),
+    ],
+)
+def test_slots_of_several_widths_share_cores_where_there_are_too_few(
+    widths: tuple[int, ...], cores: list[int], owned: list[tuple[int, ...]]
+) -> None:
+    assert devices._cores_of(widths, len(cores)) == len(cores)
+    found = devices._cpu_devices(widths, cores)
+    assert [device.cores for device in found] == owned
+    assert len({device.uuid for device in found}) == len(found)
+    assert share_cores(found) == (sum(widths) > len(cores))
+
+
+@pytest.mark.parametrize("widths", [(1, 1, 1), (2, 2), (3,), (1, 3)])
+def test_slots_of_one_width_never_share_cores_and_none_is_wider_than_the_machine(widths: tuple[int, ...]) -> None:
+    assert devices._cores_of(widths, 2) == sum(widths)  # which is refused
+
+
+def test_a_reservation_of_several_widths_locks_each_core_once() -> None:
+    reservation = devices.Reservation(devices.wanted(None, f"1x1,1x{CORES}"))
+    assert [len(device.cores) for device in reservation.devices] == [1, CORES]
+    with pytest.raises(DeviceError, match="free here: 0"):
+        devices.Reservation(devices.wanted(None, "1"))
+    reservation.release()
+    devices.Reservation(devices.wanted(None, str(CORES))).release()

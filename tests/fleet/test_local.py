@@ -16,7 +16,7 @@ import pytest
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError
 from paretosearch.fleet import spool
-from paretosearch.fleet.base import Assignment, Lost, Progress
+from paretosearch.fleet.base import Assignment, Done, Lost, Progress
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.fleet.process import WorkerProcess, worker_environment
 from paretosearch.recipe import Recipe
@@ -192,3 +192,14 @@ def test_a_thread_that_does_not_flush_denormals_is_noticed(early: bool) -> None:
         [sys.executable, "-c", FLUSHING.format(early=early)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() in ("None", str(early))  # None: the processor has no such switch
+
+
+def test_devices_that_have_a_core_in_common_take_turns(folder: Path, recipe: Recipe) -> None:
+    narrow, wide = cpu_device(0), replace(cpu_device(1), cores=tuple(sorted(os.sched_getaffinity(0))[:2]))
+    with closing(LocalFleet([narrow, wide], folder)) as fleet:
+        fleet.start()
+        assert fleet.idle() == [narrow, wide]
+        fleet.assign(narrow, Assignment(1, 0, recipe))
+        assert fleet.idle() == []
+        wait_for(fleet, Done)
+        assert fleet.idle() == [wide, narrow]  # who has waited comes first

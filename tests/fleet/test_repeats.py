@@ -186,7 +186,7 @@ def test_a_search_that_was_stopped_keeps_its_checkpoints_while_its_results_are_c
 
 
 def attempt_of(outcome: str | None, failure: str | None = None) -> SimpleNamespace:
-    return SimpleNamespace(trial=0, seed=1, outcome=outcome, failure=failure)
+    return SimpleNamespace(trial=0, seed=1, purpose="search", outcome=outcome, failure=failure)
 
 
 LOST = attempt_of("failed", "infrastructure")
