@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
-from paretosearch.api.contents import check_unchanged, contents_of
 from paretosearch.api.fronts import axes_of, open_study
-from paretosearch.api.training import prepare
+from paretosearch.api.measuring import measuring
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
-from paretosearch.fleet import spool
 from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.launcher import Launcher
-from paretosearch.fleet.locks import LAUNCHER, Lock
 from paretosearch.fleet.repeats import Repeats
-from paretosearch.fleet.site import FleetName, Wish, open_site
+from paretosearch.fleet.site import FleetName, Wish
 from paretosearch.report.live import view_of
-from paretosearch.report.stages import printing, show_stage
-from paretosearch.store import Estimate, Store, redacted
+from paretosearch.store import Estimate, Store
 
 #: Repeats of each candidate, where nobody says.
 REPLICATES = 3
@@ -85,28 +81,14 @@ def confirm(
     if not results:
         raise UsageError(f"study {name!r} has no complete trial yet, so there is nothing to confirm")
     console, before = console or Console(), len(store.repeats(name))
-    folder = spool.folder_for(redacted(store.url), name)
-    with ExitStack() as held:
-        held.callback(Lock(folder / LAUNCHER, f"study {name!r}").release)
-        held.callback(store.claim(name).release)
-        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
-        held.callback(site.close)
-        site.reserve()
-        _check_class(store, name, site.devices)
-        show_stage("preparing the data set", console.quiet)
-        recipes = {(result.recipe.dataset, result.recipe.image_size): result.recipe for result in results}
-        contents = contents_of(map(prepare, recipes.values()))
-        check_unchanged(name, store, contents)
-        store.keep_data_sets(name, contents)
-        site.prepare([(dataset, size, contents[dataset]["digest"]) for dataset, size in recipes])
-        for device in site.devices:
-            store.add_device(device)
+    wish, recipes = Wish(gpus, cpu, fleet, ray_address), [result.recipe for result in results]
+    with measuring(store, name, recipes, wish, console, partial(_check_class, store, name)) as (site, folder):
         axes = axes_of(store, name)
-        view = held.enter_context(view_of(console, None, folder, name, axes, None, site.devices))
         limit = None if device_hours is None else store.device_seconds(name) / 3600 + device_hours
         classes = Classes(site.devices[0].device_class, site.devices)
         repeats = Repeats(name, store, replicates, classes, limit)
-        stopped_by = Launcher(name, [repeats], store, site.fleet(folder), folder, view, classes).run()
+        with view_of(console, None, folder, name, axes, None, site.devices) as view:
+            stopped_by = Launcher(name, [repeats], store, site.fleet(folder), folder, view, classes).run()
     return Confirmed(name, axes, store.estimates(name), len(store.repeats(name)) - before, stopped_by)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from paretosearch.device import Device
@@ -31,7 +31,11 @@ class Replays:
         store: Where it is kept.
         classes: Which classes are there.
         search: Who waits for the seconds of the reference class; None times for the fronts alone.
-        wanted: Whether a trial is to be timed beside those that the sampler waits for.
+        share: Share of the study's device time that replays may take beyond what must be.
+        again: Whether to time also what a class has trained, where it may be on its front: to see how that agrees.
+
+    Attributes:
+        done: Trials that were timed in this launch.
     """
 
     purpose: Purpose = "replay"
@@ -42,15 +46,18 @@ class Replays:
         store: Store,
         classes: Classes,
         search: Search | None = None,
-        wanted: Callable[[Trained, str], bool] = lambda _trained, _class: True,
+        share: float = SHARE,
+        again: bool = False,
     ) -> None:
         self._study, self._store, self._classes = study, store, classes
-        self._search, self._wanted = search, wanted
+        self._search, self._share, self._again = search, share, again
+        self.done = 0
         self._trained: dict[int, Trained] = {}
         self._seconds = Seconds()
         self._untold: dict[int, None] = {}  # trials that the sampler waits for, the oldest first
         self._begun: set[tuple[int, str]] = set()
         self._hopeless: set[tuple[int, str]] = set()
+        self._timed: set[tuple[int, str]] = set()  # whatever became of the seconds
 
     def believes(self, outcome: Outcome) -> bool:
         """A replay that was disturbed says no more than the training did."""
@@ -94,12 +101,12 @@ class Replays:
                 self._recall(attempt)
                 if attempt.purpose == "replay":
                     undecided.append(attempt)
+                    self._timed.add((attempt.trial, attempt.device_class))
             elif attempt.outcome == "failed" and attempt.purpose == "replay":
                 tries[attempt.trial, attempt.device_class].append(attempt.failure)
         self._hopeless |= {key for key, failures in tries.items() if is_given_up(failures)}
         for attempt in undecided:
-            if not self._seconds.has(attempt.trial, attempt.device_class):
-                self._accept(attempt.trial, attempt.device_class, attempt.id)
+            self._accept(attempt.trial, attempt.device_class, attempt.id)
         return ()
 
     def _recall(self, attempt: AttemptRecord) -> None:
@@ -156,13 +163,14 @@ class Replays:
             if self._classes.admits(device_class, trained.recipe)
         }
         for trial, may_be_on_front in self._seconds.candidates(admitted, device_class):
-            key = trial, device_class
-            if key not in self._begun | self._hopeless and self._wanted(admitted[trial], device_class):
+            is_new = not self._seconds.has(trial, device_class)
+            is_again = self._again and may_be_on_front and (trial, device_class) not in self._timed
+            if (is_new or is_again) and (trial, device_class) not in self._begun | self._hopeless:
                 yield trial, may_be_on_front
 
     def _has_time(self) -> bool:
         spent = self._store.device_seconds(self._study, "replay")
-        return spent < SHARE * self._store.device_seconds(self._study)
+        return spent < self._share * self._store.device_seconds(self._study)
 
     def _ticket(self, trial: int, device_class: str) -> Ticket | None:
         """Make the ticket of a replay; a trial without phases was trained by a version that kept none."""
@@ -185,6 +193,8 @@ class Replays:
             return Settled(again=True)
         if outcome.status == "complete":
             self._accept(trial, name, assignment.attempt)
+            self._timed.add((trial, name))
+            self.done += 1
         else:
             self._hopeless.add((trial, name))
             if self._trained[trial].device_class == name:
@@ -197,8 +207,9 @@ class Replays:
 
     def _accept(self, trial: int, device_class: str, attempt: int) -> None:
         """Take the seconds of a replay for a trial's; of one that was disturbed as well, those of the training."""
-        found = self._store.attempt(attempt)
-        trained = self._trained[trial]
+        if self._seconds.has(trial, device_class):
+            return
+        found, trained = self._store.attempt(attempt), self._trained[trial]
         if found.noisy and trained.device_class == device_class:
             found = self._store.attempt(trained.attempt)
         self._store.believe(found.id)

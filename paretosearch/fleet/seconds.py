@@ -70,7 +70,7 @@ class Seconds:
         return trained.train_seconds * math.exp(self._log_ratio(device_class, trained.device_class)[0])
 
     def candidates(self, trained: Mapping[int, Trained], device_class: str) -> Iterator[tuple[int, bool]]:
-        """Order the trials that a class has no seconds of, those that are nearest to its front first.
+        """Order trials for a class, those that are nearest to its front first.
 
         Args:
             trained: Trials that the class admits, by number.
@@ -88,8 +88,7 @@ class Seconds:
         ranks = moocore.pareto_rank(np.column_stack((middle, wrong)))
         near = _may_be_best(middle * (1 - doubt), middle * (1 + doubt), wrong)
         for place in sorted(range(len(trials)), key=lambda i: (not near[i], ranks[i], trials[i].trial)):
-            if doubt[place] > 0:
-                yield trials[place].trial, bool(near[place])
+            yield trials[place].trial, bool(near[place])
 
     def _doubt(self, trained: Trained, device_class: str) -> float:
         if self.has(trained.trial, device_class):

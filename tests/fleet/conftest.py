@@ -18,7 +18,7 @@ from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.early import EarlyStops
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.repeats import Repeats
-from paretosearch.fleet.replays import Replays
+from paretosearch.fleet.replays import SHARE, Replays
 from paretosearch.fleet.searching import Searching
 from paretosearch.fleet.work import Work
 from paretosearch.outcome import EpochResult, Outcome, Purpose
@@ -109,7 +109,7 @@ class Bench:
         stops = EarlyStops(stopper, self.store) if stopper else None
         budget = Budget(trials=trials, device_hours=hours)
         classes = Classes(cpu_device().device_class, fleet.devices, formats)
-        replays = Replays("s", self.store, classes, search)
+        replays = Replays("s", self.store, classes, search, SHARE)
         searching = Searching("s", self._space, budget, search, self.store, classes, replays, stops, self.notes.message)
         work: list[Work] = [replays, searching]
         if repeats:

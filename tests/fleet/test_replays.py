@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections import Counter
@@ -12,7 +13,6 @@ import optuna
 import pytest
 
 from paretosearch.axis import Choice
-from paretosearch.fleet import replays
 from paretosearch.fleet.base import Assignment, Retired
 from paretosearch.fleet.replays import Replays
 from paretosearch.outcome import Outcome, PhaseResult, failed
@@ -41,7 +41,7 @@ def gain(recipe: Recipe) -> float:
 
 
 def accuracy(recipe: Recipe) -> float:
-    return 0.3 + 0.2 * recipe.epochs - recipe.batch_size / 10_000
+    return 0.3 + 0.2 * recipe.epochs - recipe.batch_size / 10_000 - abs(math.log10(10 * recipe.learning_rate)) / 10
 
 
 class World:
@@ -65,7 +65,9 @@ class World:
 
 @pytest.fixture
 def world(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(replays, "SHARE", 1.0)  # a scripted Attempt takes no time, so that shares mean nothing
+    monkeypatch.setattr(
+        "tests.fleet.conftest.SHARE", 1.0
+    )  # a scripted Attempt takes no time, so that shares mean nothing
     return World(bench)
 
 
@@ -117,7 +119,7 @@ def test_the_sampler_is_told_the_seconds_of_the_reference_class_alone(bench: Ben
 def test_replays_of_what_is_far_from_a_front_end_with_their_share_of_the_time(
     bench: Bench, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replays, "SHARE", 0.0)
+    monkeypatch.setattr("tests.fleet.conftest.SHARE", 0.0)
     monkeypatch.setattr("tests.fleet.test_replays.gain", lambda _: 0.5)  # known after some pairs, and to be relied on
     bench.launch(world, trials=30)
     bench.launch(world, trials=30, devices=1, wide=1)  # another class comes to a study that is done
