@@ -86,4 +86,6 @@ GERMAN = {
         "Mittelwerten liegen {confirmed} auf der Front: siehe confirmed.csv."
     ),
     "clock noisy": "Uhr gestört",
+    "1 CPU core": "1 CPU-Kern",
+    "{count} CPU cores": "{count} CPU-Kerne",
 }
