@@ -12,6 +12,7 @@ from paretosearch.errors import RecipeError, UsageError, suggest
 from paretosearch.fleet import spool
 from paretosearch.fleet.locks import LAUNCHER, seems_held
 from paretosearch.recipe import Recipe
+from paretosearch.report.classes import meant
 from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.progress import NOTE
 from paretosearch.store import AttemptRecord, Store, open_store, redacted
@@ -26,10 +27,11 @@ def load_front(study: str | None = None, storage: str | None = None, device_clas
     Args:
         study: Its name; None is the newest study of the store.
         storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
-        device_class: Class of devices; None is the study's own.
+        device_class: Class of devices, or a part of its name that means no other; None is the study's own.
 
     Returns:
-        The non-dominated trials, fastest first, and the dominated ones; to be plotted, tabulated and shown.
+        The non-dominated trials, fastest first, and the dominated ones; to be plotted, tabulated and shown. Its
+        ``device_classes`` are those that have a front.
 
     Raises:
         UsageError: If there is no such study, or it was not trained on that class.
@@ -85,14 +87,20 @@ def note_of(store: Store, study: str) -> Path:
 
 
 def checked_class(store: Store, study: str, device_class: str | None) -> str | None:
-    """Give back a class of device on which a study has been trained, or None for the study's own.
+    """Find the class of device that a part of its name means, such as ``2080`` or ``x2``; None is the study's own.
 
     Raises:
-        UsageError: If it has not been trained on that class.
+        UsageError: If the study has been trained on no such class, or on several.
     """
-    if device_class is not None and device_class not in (known := store.device_classes(study)):
+    if device_class is None:
+        return None
+    known = store.device_classes(study)
+    found = meant(device_class, known)
+    if not found:
         raise UsageError(f"study {study!r} was not trained on {device_class!r}{suggest(device_class, known)}")
-    return device_class
+    if len(found) > 1:
+        raise UsageError(f"{device_class!r} may be any of {', '.join(found)}; name more of the one you mean")
+    return found[0]
 
 
 def axes_of(store: Store, study: str) -> Sequence[str]:

@@ -49,7 +49,7 @@ def pick(
         seconds: Most training seconds; the most accurate recipe within them is picked.
         accuracy: Least accuracy, in [0, 1]; without ``seconds`` the fastest recipe that has it is picked.
         storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
-        device_class: Class of devices; None is the study's own.
+        device_class: Class of devices, or a part of its name that means no other; None is the study's own.
 
     Returns:
         The recipe, with what is known of it.

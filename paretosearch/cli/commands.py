@@ -79,12 +79,14 @@ def launch(
     # What cannot be meant is said before torch is imported, which takes seconds.
     Wish(gpus, cpu, fleet, ray_address).check()
     from paretosearch.api.launching import launch as run
+    from paretosearch.report.classes import classes_lines
     from paretosearch.report.tables import front_table
 
     console = Console(stderr=as_json)
     events = sys.stdout if as_json else None
     launched = run(study, gpus, cpu, storage, trials, hours, console, from_study, fleet, ray_address, events)
-    console.print(front_table(launched.front, launched.axes))
+    front = launched.front
+    console.print(front_table(front, launched.axes), classes_lines(front.fronts, front.device_class))
     if launched.stopped_by is not None:
         console.print("stopped early; the same command continues")
         raise typer.Exit(128 + launched.stopped_by)

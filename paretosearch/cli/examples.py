@@ -19,6 +19,7 @@ EXAMPLES = {
         ("front", "as a table"),
         ("front --csv > front.csv", "for a spreadsheet"),
         ("front --confirmed", "what repeats say"),
+        ("front --device-class 2080", "by the times of one kind of GPU"),
     ),
     "pick": (
         ("pick --seconds 60", "the best within a minute"),

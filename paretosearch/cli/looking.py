@@ -54,32 +54,34 @@ def front(
     """Show the Pareto front of a study."""
     from paretosearch.api.fronts import axes_of, checked_class, open_study
     from paretosearch.report.anytime import anytime_front, anytime_json, anytime_table
+    from paretosearch.report.classes import classes_lines
     from paretosearch.report.confirmed import confirmed_json, confirmed_table
+    from paretosearch.report.notebook import study_front
     from paretosearch.report.tables import front_csv, front_json, front_table
 
     store, name = open_study(study, storage)
     if csv and as_json:
         raise UsageError("--csv and --json are two answers; choose one")
-    chosen = checked_class(store, name, device_class)
+    found = study_front(store, name, checked_class(store, name, device_class))
+    chosen, axes, below = found.device_class, axes_of(store, name), classes_lines(found.fronts, found.device_class)
     if confirmed and anytime:
         raise UsageError("--confirmed and --anytime are two fronts; choose one")
     if csv and (confirmed or anytime):
         raise UsageError("--csv is of the plain front; take --json, or look at the files of export")
     if anytime:
-        stages = anytime_front(store.front(name, chosen), store.curves(name, chosen))
-        print_json(anytime_json(stages)) if as_json else Console().print(anytime_table(stages, axes_of(store, name)))
+        stages = anytime_front(found, store.curves(name, chosen))
+        print_json(anytime_json(stages)) if as_json else Console().print(anytime_table(stages, axes), below)
         return
     if confirmed:
         known = store.estimates(name, chosen)
-        print_json(confirmed_json(known)) if as_json else Console().print(confirmed_table(known, axes_of(store, name)))
+        print_json(confirmed_json(known)) if as_json else Console().print(confirmed_table(known, axes), below)
         return
-    found = store.front(name, chosen)
     if csv:
         front_csv(found, sys.stdout)
     elif as_json:
         print_json(front_json(found))
     else:
-        Console().print(front_table(found, axes_of(store, name)))
+        Console().print(front_table(found, axes), below)
 
 
 def export(

@@ -94,7 +94,14 @@ OneCpu = Annotated[
     ),
 ]
 DeviceClass = Annotated[
-    str | None, typer.Option("--device-class", help="Class of devices, if there are several.", show_default=False)
+    str | None,
+    typer.Option(
+        "--device-class",
+        help="Class of devices, if there are several; a part of its name will do, such as 2080 or x2. "
+        "[dim](default: the study's own)[/]",
+        metavar="CLASS",
+        show_default=False,
+    ),
 ]
 Network = Annotated[
     str | None,

@@ -9,10 +9,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from paretosearch.report.findings import Findings
+from paretosearch.report.growthplots import device_time
 from paretosearch.report.history import area_range
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import Marks, marks_of
-from paretosearch.report.plots import ACCURACY, SECONDS, device_time
+from paretosearch.report.plots import ACCURACY, SECONDS
 from paretosearch.report.reading import percent_range, spans_decades
 from paretosearch.report.style import FAINT, INK, PALETTE
 from paretosearch.report.words import seconds_text, words

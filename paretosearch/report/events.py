@@ -22,8 +22,9 @@ class EventStream(Follower):
 
     Each has an ``event``: ``starting`` (``workers``), ``joined`` (``device``), ``started`` (``device``, ``trial``,
     ``recipe``, ``purpose``), ``epoch`` (``device``, ``trial`` and the fields of `EpochResult`), ``finished``
-    (``device``, ``trial``, ``status``, ``on_front``, and what there is of seconds, accuracy and failure), ``front``
-    (``trials``, fastest first, and ``hypervolume`` in seconds) or ``message`` (``text``).
+    (``device``, ``trial``, ``purpose``, ``status``, ``on_front`` of the device's class, and what there is of seconds,
+    accuracy and failure), ``front`` (``trials``, fastest first, ``hypervolume`` in seconds, and the ``device_class``
+    that both are of) or ``message`` (``text``).
 
     Args:
         target: Where to.
@@ -45,7 +46,7 @@ class EventStream(Follower):
         self._tell("joined", device=device.label, host=device.host)
 
     def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose = "search") -> None:
-        """Tell that a device begins a trial, or a repeat of one."""
+        """Tell that a device begins a trial, or a repeat of one, or to time one again."""
         super().started(device, trial, recipe, purpose)
         self._tell("started", device=device.label, trial=trial, recipe=json.loads(recipe.to_json()), purpose=purpose)
 
@@ -56,14 +57,17 @@ class EventStream(Follower):
 
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
         """Tell how a trial ended."""
+        purpose = self._progress.rows[device.uuid].purpose
         super().finished(device, trial, outcome, on_front)
         measures = {name: value for name in _MEASURES if (value := getattr(outcome, name)) not in (None, "")}
-        self._tell("finished", device=device.label, trial=trial, status=outcome.status, on_front=on_front, **measures)
+        ended = {"purpose": purpose, "status": outcome.status, "on_front": on_front}
+        self._tell("finished", device=device.label, trial=trial, **ended, **measures)
 
     def front(self, front: Front) -> None:
         """Tell of a new front."""
         super().front(front)
-        self._tell("front", trials=[point.trial for point in front.points], hypervolume=front.hypervolume)
+        trials, of_class = [point.trial for point in front.points], {p.device_class for p in front.points}
+        self._tell("front", trials=trials, hypervolume=front.hypervolume, device_class=next(iter(of_class), None))
 
     def message(self, text: str) -> None:
         """Tell what a person would read."""

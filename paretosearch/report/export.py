@@ -14,8 +14,10 @@ from paretosearch.errors import UsageError
 from paretosearch.files import replacing
 from paretosearch.report.booktabs import confirmed_tabular, front_tabular
 from paretosearch.report.cells import flat_recipe, write_csv
+from paretosearch.report.classplots import fronts_figure
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.findings import Findings, findings
+from paretosearch.report.growthplots import hypervolume_figure
 from paretosearch.report.html import page
 from paretosearch.report.latex import PREAMBLE, framed, preamble
 from paretosearch.report.look import PAPER, Look
@@ -23,7 +25,7 @@ from paretosearch.report.networks import Shaped, channels_figure
 from paretosearch.report.panels import axes_figure
 from paretosearch.report.pgf import picture
 from paretosearch.report.pgfmarks import declarations
-from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
+from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
@@ -71,11 +73,14 @@ def _drawn(found: Findings, out: Path, look: Look) -> Iterator[Path]:
 def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
     """Draw what there is to draw, under the name of its files."""
     note = "first results, before repeats" if found.is_confirmed else "single trainings, not confirmed"
-    yield "front", front_figure(found.front, found.changes, note, look=look)
+    if found.others:
+        yield "front", fronts_figure(found.classes, found.changes, note, look=look)
+    else:
+        yield "front", front_figure(found.front, found.changes, note, look=look)
     if found.is_confirmed:
         yield "confirmed", confirmed_figure(found.estimates, found.changes, look=look)
-    if found.growth:
-        yield "hypervolume", hypervolume_figure(found.growth, found.device_seconds, found.front.reference, look=look)
+    if grown := [of_class for of_class in found.classes if of_class.growth]:
+        yield "hypervolume", hypervolume_figure(grown, found.device_seconds, look=look)
     curves = [Curve(point, found.epochs[point.trial]) for point in found.front.points if found.epochs[point.trial]]
     if curves:
         yield "learning_curves", curves_figure(curves, look=look)

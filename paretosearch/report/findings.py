@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from paretosearch.device import Device
 from paretosearch.errors import UsageError
 from paretosearch.outcome import EpochResult, SurgeryResult
+from paretosearch.report.classes import fronts_of
 from paretosearch.report.history import growth
 from paretosearch.report.shapes import change_of
 from paretosearch.store import AttemptRecord, Counts, Estimate, Front, Point, Store, StudyRecord
@@ -17,8 +19,27 @@ MOST_SHAPED = 5
 
 
 @dataclass(frozen=True)
-class Findings:
+class OnClass:
     """What a study has found on one class of device.
+
+    Args:
+        device_class: The class.
+        front: Its front; at least one point.
+        growth: Device-seconds and hypervolume in seconds after each change of the front.
+    """
+
+    device_class: str
+    front: Front
+    growth: Sequence[tuple[float, float]]
+
+    def point(self, trial: int) -> Point | None:
+        """Give the result of a trial on this class; None if it has none."""
+        return next((p for p in (*self.front.points, *self.front.dominated) if p.trial == trial), None)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study has found on one class of device, and the fronts on others.
 
     Args:
         record: The study.
@@ -34,6 +55,7 @@ class Findings:
         counts: How many trials ended how.
         devices: Where it was trained.
         estimates: What results and their repeats say, by mean seconds.
+        others: What it has found on other classes of device.
     """
 
     record: StudyRecord
@@ -49,6 +71,19 @@ class Findings:
     counts: Counts
     devices: Sequence[Device]
     estimates: Sequence[Estimate]
+    others: Sequence[OnClass] = ()
+
+    @property
+    def classes(self) -> tuple[OnClass, ...]:
+        """What it has found on every class, the one of all the rest first."""
+        return OnClass(self.device_class, self.front, self.growth), *self.others
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Trials that are on a front, by seconds: those of the first class, then those on the fronts of others."""
+        everyone = {point.trial for of_class in self.classes for point in of_class.front.points}
+        seconds = {trial: point.train_seconds for trial in everyone if (point := self.classes[0].point(trial))}
+        return tuple(sorted(everyone, key=lambda trial: (seconds.get(trial, math.inf), trial)))
 
     @property
     def is_confirmed(self) -> bool:
@@ -67,7 +102,7 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
     Args:
         store: Where it is kept.
         study: Its name.
-        device_class: Whose times to show; the study's own if None.
+        device_class: Whose times to show; the study's own if None, and beside it the fronts on all other classes.
 
     Returns:
         What it has found.
@@ -79,21 +114,23 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
     front, attempts = store.front(study, device_class), store.attempts(study)
     record = store.study(study)
     assert record is not None  # the front of a study that is not there is an error already
+    fronts = {} if device_class else fronts_of(store, study)
     device_class = device_class or record.device_class
     if not front.points:
         raise UsageError(_nothing(study, device_class, attempts))
     surgeries = store.surgeries_of(study, device_class)
-    changes = {trial: change for trial, done in surgeries.items() if (change := change_of(done))}
+    everywhere = _surgeries_on(store, study, fronts) | dict(surgeries)
+    changes = {trial: change for trial, done in everywhere.items() if (change := change_of(done))}
     shaped = _shaped(front, changes)
     epochs = {point.trial: store.epochs(point.attempt) for point in (*front.points, *shaped)}
-    grown = growth(front, store.front_events(study))
+    events = store.front_events(study)
     return Findings(
         record=record,
         device_class=device_class,
         front=front,
         attempts=attempts,
         epochs=epochs,
-        growth=grown,
+        growth=growth(front, events),
         device_seconds=store.device_seconds(study),
         surgeries=surgeries,
         changes=changes,
@@ -101,7 +138,13 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
         counts=store.counts(study),
         devices=store.devices(study),
         estimates=store.estimates(study, device_class),
+        others=[OnClass(name, of, growth(of, events)) for name, of in fronts.items() if name != device_class],
     )
+
+
+def _surgeries_on(store: Store, study: str, classes: Collection[str]) -> dict[int, Sequence[SurgeryResult]]:
+    """Give the changes of shape of all results on any of some classes, by trial: they are the same on all."""
+    return {trial: done for name in classes for trial, done in store.surgeries_of(study, name).items()}
 
 
 def _shaped(front: Front, changes: Mapping[int, str]) -> list[Point]:

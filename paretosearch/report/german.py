@@ -86,4 +86,8 @@ GERMAN = {
         "Mittelwerten liegen {confirmed} auf der Front: siehe confirmed.csv."
     ),
     "clock noisy": "Uhr gestört",
+    "same recipe": "gleiches Rezept",
+    "dominated in one": "in einem dominiert",
+    "1 CPU core": "1 CPU-Kern",
+    "{count} CPU cores": "{count} CPU-Kerne",
 }

@@ -72,7 +72,8 @@ class LiveView(Follower):
         super().finished(device, trial, outcome, on_front)
         if not self._live or on_front or outcome.status == "failed":
             name = row.name if row.trial == trial else f"trial {trial}"
-            self._say(_verdict(name, row.recipe, self._progress.axes, outcome, on_front))
+            where = self._progress.classes.get(device.device_class, "")
+            self._say(_verdict(name, row.recipe, self._progress.axes, outcome, on_front, where))
 
     def message(self, text: str) -> None:
         """Say something, above the picture where there is one."""
@@ -100,7 +101,9 @@ def view_of(console: Console, events: TextIO | None, folder: Path, *followed: An
     return LiveView(console, *followed, note=note) if events is None else EventStream(events, *followed, note=note)
 
 
-def _verdict(name: str, recipe: Recipe | None, axes: Collection[str], outcome: Outcome, on_front: bool) -> Text:
+def _verdict(
+    name: str, recipe: Recipe | None, axes: Collection[str], outcome: Outcome, on_front: bool, where: str
+) -> Text:
     line = Text(f"{name}  ").append(f"{words(recipe, axes)}  " if recipe else "")
     if outcome.status == "failed":
         return line.append(f"failed, {outcome.failure}: {outcome.message}", "red")
@@ -109,5 +112,5 @@ def _verdict(name: str, recipe: Recipe | None, axes: Collection[str], outcome: O
     if outcome.status == "dominated":
         return line.append(f"ended early: {outcome.message}", "dim")
     seconds, accuracy = outcome.objectives
-    line.append(f"{seconds_text(seconds)} s  {100 * accuracy:.2f} %")
+    line.append(f"{seconds_text(seconds)} s{f' on {where}' if where else ''}  {100 * accuracy:.2f} %")
     return line.append("  on the front", "cyan") if on_front else line

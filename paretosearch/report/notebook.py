@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from paretosearch.errors import UsageError
 from paretosearch.report.cells import flat_recipe
+from paretosearch.report.classes import fronts_of
 from paretosearch.report.reading import evenly
 from paretosearch.report.tables import measures
 from paretosearch.report.words import axis_value, counted, seconds_text, titles, value_text
@@ -38,11 +39,18 @@ class StudyFront(Front):
         study: Name of the study.
         axes: The searched fields and ``method.parameter`` names.
         device_class: What the seconds were measured on.
+        fronts: The front on every class of device that has results, by class, the study's own first.
     """
 
     study: str
     axes: tuple[str, ...]
     device_class: str
+    fronts: Mapping[str, Front] = field(default_factory=dict)
+
+    @property
+    def device_classes(self) -> tuple[str, ...]:
+        """Classes of device on which the study has results, its own first."""
+        return tuple(self.fronts)
 
     def __len__(self) -> int:
         return len(self.points)
@@ -128,7 +136,8 @@ def study_front(store: Store, study: str, device_class: str | None = None) -> St
     front, record = store.front(study, device_class), store.study(study)
     assert record is not None
     axes = tuple(record.space.get("declared", {}).get("axes", ()))
-    return StudyFront(**vars(front), study=study, axes=axes, device_class=device_class or record.device_class)
+    of_class = device_class or record.device_class
+    return StudyFront(**vars(front), study=study, axes=axes, device_class=of_class, fronts=fronts_of(store, study))
 
 
 def _png(figure: Figure) -> bytes:

@@ -15,14 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
-from matplotlib.transforms import Bbox
 
+from paretosearch.report.joins import ends_of, joins_of
 from paretosearch.report.labels import Points
 from paretosearch.report.latex import commented, escaped
-from paretosearch.report.pgfmarks import mark_of
+from paretosearch.report.pgflegend import entries, legend_option
+from paretosearch.report.pgfmarks import DASHES, look_of
 from paretosearch.report.style import settle, styled
-
-_DASHES = {"-": "solid", "--": "dashed", "-.": "dashdotted", ":": "densely dotted"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ def picture(figure: Figure, name: str) -> Picture:
     bodies = [panel.tex(None if i else first) for i, panel in enumerate(drawn)]
     size = f"\\useasboundingbox (0,0) rectangle (\\paretosearchwidth,{_share(figure.bbox.height, figure)});"
     lines = ["\\begin{tikzpicture}", "\\pgfplotsset{table/search path={.,\\CurrentFilePath}}", size]
+    bodies = [*_joins(figure), *bodies]
     colours = sorted({colour for body in bodies for colour in _colours(body)})
     lines += [f"\\definecolor{{ps{colour}}}{{HTML}}{{{colour}}}" for colour in colours]
     tex = "\n".join([*lines, *bodies, "\\end{tikzpicture}"])
@@ -81,10 +81,10 @@ class _Panel:
         at = f"at={{({_share(box.x0, self.figure)},{_share(box.y0, self.figure)})}}, anchor=south west"
         size = f"width={_share(box.width, self.figure)}, height={_share(box.height, self.figure)}"
         options = [at, size, *_scale(self.axes.xaxis, "x"), *_scale(self.axes.yaxis, "y")]
-        options += [_legend(legend, self.axes)] if legend else []
+        options += [legend_option(legend, self.axes)] if legend else []
         plots = [self._plot(number, series) for number, series in enumerate(self._series, 1)]
-        entries = _entries(legend) if legend else []
-        body = [*plots, *entries, *_labels(self.axes), *_title(self.axes)]
+        listed = entries(legend) if legend else []
+        body = [*plots, *listed, *_labels(self.axes), *_title(self.axes)]
         head = ",\n  ".join(["paretosearch", *options])
         return "\n".join([f"\\begin{{axis}}[{head}]", *body, "\\end{axis}"])
 
@@ -134,17 +134,7 @@ class _Series:
         points = np.asarray(line.get_xydata(), dtype=float)
         name = str(line.get_label())
         rows = np.concatenate([points, np.zeros_like(points)], axis=1)
-        return cls(_look(line), rows, "" if name.startswith("_") else name)
-
-
-def _look(line: Line2D) -> str:
-    style = line.get_linestyle()
-    if style in ("None", "none", ""):
-        return f"only marks, {mark_of(line)}"
-    colour = f"ps{to_hex(line.get_color())[1:].upper()}"
-    drawn = f"{colour}, {_DASHES[str(style)]}, line width={line.get_linewidth():g}pt"
-    corners = ["const plot mark left"] * (line.get_drawstyle() == "steps-post")
-    return ", ".join([*corners, drawn, mark_of(line)])
+        return cls(look_of(line), rows, "" if name.startswith("_") else name)
 
 
 def _intervals(bars: Sequence[ErrorbarContainer]) -> list[_Series]:
@@ -178,6 +168,8 @@ def _scale(axis: Axis, which: str) -> Iterator[str]:
     yield f"{which}tick={{{','.join(f'{tick:.10g}' for tick in within)}}}"
     written = _ticks(axis, within)
     yield f"{which}ticklabels={{{','.join(written)}}}"
+    if not any(line.get_visible() for line in axis.get_gridlines()):
+        yield f"{which}majorgrids=false"
     if any(tick.label1.get_rotation() for tick in axis.get_major_ticks()):
         yield f"{which} tick label style={{rotate=30, anchor=north east, inner sep=1pt}}"
     minor = [tick for tick in axis.get_minorticklocs() if min(low, high) <= tick <= max(low, high)]
@@ -201,26 +193,6 @@ def _ticks(axis: Axis, places: Sequence[float]) -> list[str]:
     return [escaped(text) if not text.startswith("\n") else rf"\strut{escaped(text)}" for text in texts]
 
 
-def _legend(legend: Legend, axes: Axes) -> str:
-    """Put the legend where it is, as seen from the first panel."""
-    box: Bbox = legend.get_window_extent()
-    x, y = (box.x0 - axes.bbox.x0) / axes.bbox.width, (box.y1 - axes.bbox.y0) / axes.bbox.height
-    return f"legend columns={legend._ncols}, legend style={{at={{({x:.4f},{y:.4f})}}, anchor=north west}}"  # type: ignore[attr-defined]  # it has no door
-
-
-def _entries(legend: Legend) -> Iterator[str]:
-    columns = legend._ncols  # type: ignore[attr-defined]  # it has no door
-    shown = list(zip(legend.legend_handles, legend.get_texts(), strict=True))
-    rows = -(-len(shown) // columns)
-    starts = np.cumsum([0, *(len(range(column, len(shown), columns)) for column in range(columns))])
-    for row in range(rows):  # matplotlib fills columns, PGFPlots rows
-        for column in range(columns):
-            if starts[column] + row < starts[column + 1]:
-                handle, text = shown[starts[column] + row]
-                assert isinstance(handle, Line2D)
-                yield f"\\addlegendimage{{{_look(handle)}}}\\addlegendentry{{{escaped(text.get_text())}}}"
-
-
 def _labels(axes: Axes) -> Iterator[str]:
     for number, note in enumerate(text for text in axes.texts if isinstance(text, Annotation)):
         (x, y), (right, up) = note.xy, note.get_position()
@@ -236,9 +208,21 @@ def _labels(axes: Axes) -> Iterator[str]:
 
 
 def _title(axes: Axes) -> Iterator[str]:
-    if title := axes.get_title(loc="right"):
-        style = "paretosearch label, anchor=south east, black!55"
-        yield f"\\node[{style}] at ([yshift=3pt]rel axis cs:1,1) {{{escaped(title)}}};"
+    titles = axes.get_title(loc="left"), axes.get_title(loc="right")
+    for x, (title, anchor) in enumerate(zip(titles, ("south west", "south east, black!55"), strict=True)):
+        if title.strip():
+            node = f"\\node[paretosearch label, align=left, anchor={anchor}]"
+            text = escaped(title) + r"\strut" * title.endswith("\n")  # or the line below it would have no height
+            yield f"{node} at ([yshift=3pt]rel axis cs:{x},1) {{{text}}};"
+
+
+def _joins(figure: Figure) -> Iterator[str]:
+    """Draw lines between panels, by their places in the picture: before the panels, and so below them."""
+    for made in joins_of(figure):
+        start, end = (",".join(_share(pixels, figure) for pixels in place) for place in ends_of(made))
+        colour = f"ps{to_hex(made.get_edgecolor())[1:].upper()}"
+        drawn = f"{colour}, {DASHES[str(made.get_linestyle())]}, line width={made.get_linewidth():g}pt"
+        yield f"\\draw[{drawn}] ({start}) -- ({end}); % {commented(str(made.get_label()))}"
 
 
 def _colours(body: str) -> set[str]:

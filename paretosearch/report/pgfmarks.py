@@ -1,4 +1,4 @@
-"""The marks of matplotlib as plot marks of PGFPlots."""
+"""The lines and marks of matplotlib as those of PGFPlots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,20 @@ _OWN: dict[Any, tuple[str, str, int, float]] = {
 }
 #: Carets, by matplotlib's numbers.
 _CARETS = {7: "caret"}
+#: Patterns of lines.
+DASHES = {"-": "solid", "--": "dashed", "-.": "dashdotted", ":": "densely dotted"}
 _VERBS = {Path.MOVETO: "moveto", Path.LINETO: "lineto"}
+
+
+def look_of(line: Line2D) -> str:
+    r"""Give the options of ``\addplot`` that draw a line, or its marks alone."""
+    style = line.get_linestyle()
+    if style in ("None", "none", ""):
+        return f"only marks, {mark_of(line)}"
+    colour = f"ps{to_hex(line.get_color())[1:].upper()}"
+    drawn = f"{colour}, {DASHES[str(style)]}, line width={line.get_linewidth():g}pt"
+    corners = ["const plot mark left"] * (line.get_drawstyle() == "steps-post")
+    return ", ".join([*corners, drawn, mark_of(line)])
 
 
 def mark_of(line: Line2D) -> str:

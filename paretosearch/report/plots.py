@@ -13,20 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
 from paretosearch.outcome import EpochResult
-from paretosearch.report.history import area_range
 from paretosearch.report.labels import Label, Points, place
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import BELOW, SIGNS, Marks, marks_of, sign_of
 from paretosearch.report.reading import evenly, notable, percent_range
-from paretosearch.report.style import FAINT, INK, PALETTE, legend, new_figure, seconds_axis, shades, styled
+from paretosearch.report.style import FAINT, INK, legend, new_figure, seconds_axis, shades, styled
 from paretosearch.report.words import seconds_text
 from paretosearch.store import Front, Point
 
 SECONDS = "training time (s)"
 ACCURACY = "validation accuracy (%)"
 _MOST_CURVES = 8
-_MOST_DOTS = 40
-_HOUR = 3600.0
 _NONE: Mapping[int, str] = MappingProxyType({})
 
 
@@ -46,19 +43,38 @@ def front_figure(front: Front, changes: Mapping[int, str] = _NONE, note: str = "
     figure = new_figure(3.6, look)
     axes = figure.add_subplot(xlabel=look.say(SECONDS), ylabel=accuracy_label(look))
     marks = marks_of([*front.points, *front.dominated])
-    _scales(axes, front)
     axes.set_title(look.say(note), loc="right", color=FAINT, fontsize=7)
+    below = draw_front(axes, front, marks, changes, percent_range(front))
+    seen = [changes[point.trial] for point in front.points if point.trial in changes]
+    legend(figure, front_handles(marks, bool(front.dominated), below, seen, look))
+    place(axes, notable_labels(front, look), visible(axes, front))
+    return figure
+
+
+def draw_front(
+    axes: Axes, front: Front, marks: Marks, changes: Mapping[int, str], percent: tuple[float, float], size: float = 6.5
+) -> int:
+    """Draw a front as the staircase it is, over the dominated trials.
+
+    Args:
+        axes: Where.
+        front: What to draw; at least one point.
+        marks: Shapes of the points.
+        changes: What became of the network, by trial, where it changed its shape.
+        percent: The ends of the axis of accuracy.
+        size: Of the marks of its points, in typographic points.
+
+    Returns:
+        How many trials are too low to be seen.
+    """
+    _scales(axes, front, percent)
     below = _draw_dominated(axes, front, marks)
     x, y = _stairs(axes, front)
     axes.step(x, y, where="post", color=INK, linewidth=1.1, zorder=3, label="front")
     for value, points in marks.sorted(front.points).items():
-        axes.plot(*_columns(points), **marks.solid(value), markersize=6.5, zorder=4, label=value)
+        axes.plot(*_columns(points), **marks.solid(value), markersize=size, zorder=4, label=value)
     draw_signs(axes, [(point, *_xy(point)) for point in front.points], marks, changes)
-    seen = [changes[point.trial] for point in front.points if point.trial in changes]
-    legend(figure, _handles(marks, bool(front.dominated), below, seen, look))
-    labels = [_label(name, point, look) for name, point in notable(front.points).items()]
-    place(axes, labels, _visible(axes, front))
-    return figure
+    return below
 
 
 def draw_signs(
@@ -93,11 +109,17 @@ def _columns(points: Sequence[Point]) -> tuple[list[float], list[float]]:
     return [point.train_seconds for point in points], [100 * point.accuracy for point in points]
 
 
-def _label(name: str, point: Point, look: Look) -> Label:
-    x, y = _xy(point)
-    numbers = {"seconds": look.number(seconds_text(x)), "accuracy": look.number(f"{y:.1f}")}
-    text = "{name} (trial {trial})\n{seconds} s, {accuracy} %"
-    return Label(look.say(text, name=look.say(name), trial=point.trial, **numbers), x, y)
+def notable_labels(front: Front, look: Look, brief: bool = False) -> list[Label]:
+    """Give labels of the points of a front that a reader looks for; brief ones are the numbers of trials."""
+    labels = []
+    for name, point in notable(front.points).items():
+        x, y = _xy(point)
+        numbers = {"seconds": look.number(seconds_text(x)), "accuracy": look.number(f"{y:.1f}")}
+        text = "trial {number}" if brief else "{name} (trial {trial})\n{seconds} s, {accuracy} %"
+        labels.append(
+            Label(look.say(text, name=look.say(name), trial=point.trial, number=point.trial, **numbers), x, y)
+        )
+    return labels
 
 
 def _stairs(axes: Axes, front: Front) -> tuple[list[float], list[float]]:
@@ -106,7 +128,7 @@ def _stairs(axes: Axes, front: Front) -> tuple[list[float], list[float]]:
     return [*x, axes.get_xlim()[1]], [*y, y[-1]]
 
 
-def _scales(axes: Axes, front: Front) -> None:
+def _scales(axes: Axes, front: Front, percent: tuple[float, float]) -> None:
     """Show the whole front, but of the dominated trials only those that do not squash it."""
     x = [point.train_seconds for point in (*front.points, *front.dominated)]
     seconds_axis(axes, x)
@@ -116,7 +138,7 @@ def _scales(axes: Axes, front: Front) -> None:
     else:
         margin = 0.06 * max(max(x) - min(x), 0.5 * max(x), 1e-3)
         axes.set_xlim(max(0.0, min(x) - 2 * margin), max(x) + margin)
-    axes.set_ylim(percent_range(front))
+    axes.set_ylim(percent)
     axes.yaxis.set_major_locator(FixedLocator([tick for tick in axes.get_yticks() if tick <= 100]))
 
 
@@ -130,7 +152,8 @@ def _draw_dominated(axes: Axes, front: Front, marks: Marks) -> int:
     return len(below)
 
 
-def _handles(marks: Marks, dominated: bool, below: int, changes: Collection[str], look: Look) -> list[Line2D]:
+def front_handles(marks: Marks, dominated: bool, below: int, changes: Collection[str], look: Look) -> list[Line2D]:
+    """Explain a front in a legend: its line, its shapes, the signs of changes, and what is dominated."""
     handles = [Line2D([], [], color=INK, linewidth=1.1, label=look.say("Pareto front"))]
     handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=look.say(value)) for value in marks.values]
     handles += sign_handles(changes, look)
@@ -146,8 +169,8 @@ def sign_handles(changes: Collection[str], look: Look) -> list[Line2D]:
     return [Line2D([], [], **sign_of(change), label=look.say(change)) for change in SIGNS if change in changes]
 
 
-def _visible(axes: Axes, front: Front) -> Points:
-    """Give what labels should not cover as points (N, 2): markers, and the staircase in small steps."""
+def visible(axes: Axes, front: Front) -> Points:
+    """Give what labels beside a front should not cover as points (N, 2): markers, and the staircase in small steps."""
     own = np.repeat([_xy(point) for point in front.points], 20, axis=0)  # worse to cover than a piece of the line
     others = np.repeat(np.reshape([_xy(point) for point in front.dominated], (-1, 2)), 5, axis=0)
     return np.concatenate([along_stairs(*_stairs(axes, front)), own, others])
@@ -160,41 +183,6 @@ def along_stairs(x: Sequence[float], y: Sequence[float]) -> Points:
     treads = [(right[:-1] ** (1 - along) * right[1:] ** along).ravel(), np.tile(up[:-1], 60)]
     rises = [np.tile(right[1:], 60), (up[:-1] + along * (up[1:] - up[:-1])).ravel()]
     return np.concatenate([np.stack(treads, axis=1), np.stack(rises, axis=1)])
-
-
-@styled
-def hypervolume_figure(
-    events: Sequence[tuple[float, float]], total_seconds: float, reference: tuple[float, float], look: Look = PAPER
-) -> Figure:
-    """Draw how the hypervolume grew with the device time spent.
-
-    Args:
-        events: Device-seconds and hypervolume after each change of the front, by time; at least one.
-        total_seconds: Device-seconds of the whole study.
-        reference: Seconds and accuracy of the reference point.
-        look: What it is made for.
-
-    Returns:
-        The figure.
-    """
-    figure = new_figure(2.6, look)
-    seconds = look.number(seconds_text(reference[0]))
-    label = look.say("hypervolume (s)\nfrom ({seconds} s, 0 %)", seconds=seconds)
-    end = max(total_seconds, events[-1][0])
-    unit, name = device_time(end)
-    axes = figure.add_subplot(xlabel=look.say(name), ylabel=label)
-    x, y = zip(*((at / unit, area) for at, area in (*events, (end, events[-1][1]))), strict=True)
-    axes.step([0.0, *x], [0.0, *y], where="post", color=PALETTE[0])
-    if len(events) <= _MOST_DOTS:
-        axes.plot(x[:-1], y[:-1], "o", color=PALETTE[0], markersize=3.2)
-    axes.set_ylim(area_range(events, end))
-    axes.set_xlim(0, 1.015 * x[-1])  # or the last dot would be half a dot
-    return figure
-
-
-def device_time(total_seconds: float) -> tuple[float, str]:
-    """Choose how to count device time: the seconds of a unit, and the name of an axis in it."""
-    return (_HOUR, "device-hours spent") if total_seconds >= _HOUR else (60.0, "device-minutes spent")
 
 
 @dataclass(frozen=True)

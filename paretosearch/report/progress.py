@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,10 +16,14 @@ from paretosearch.errors import ParetosearchError
 from paretosearch.files import replacing
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
+from paretosearch.report.classes import labels
 from paretosearch.store import Front
 
 #: Name of the file in the folder of a study, and how often it is written at most, in seconds.
 NOTE, NOTE_SECONDS = "progress.json", 1.0
+
+#: What is said behind a trial, by the purpose of its attempt.
+_AGAIN: Mapping[Purpose, str] = {"search": "", "confirm": " again", "replay": " timed here"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Row:
         trial: The trial in training; None between trials.
         recipe: Its Recipe.
         epoch: Its last epoch; None before the end of the first.
-        purpose: Why it is trained.
+        purpose: Why it is trained, or timed.
     """
 
     device: Device
@@ -42,8 +46,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What is trained; a repeat is of a trial that has a result already."""
-        return f"trial {self.trial}" if self.purpose == "search" else f"trial {self.trial} again"
+        """What is trained, or timed without training; both may be of a trial that has a result already."""
+        return f"trial {self.trial}{_AGAIN[self.purpose]}"
 
     def to_plain(self) -> dict[str, Any]:
         """Give the fields as JSON can hold them."""
@@ -77,7 +81,7 @@ class Progress:
         done_here: Those of this launch.
         failed: Those without a result, in this launch.
         elapsed: Seconds since the launch.
-        front: The front so far.
+        fronts: The front so far on each class of device that has one, by class.
     """
 
     study: str
@@ -90,14 +94,26 @@ class Progress:
     done_here: int = 0
     failed: int = 0
     elapsed: float = 0.0
-    front: Front | None = None
+    fronts: dict[str, Front] = field(default_factory=dict)
+
+    @property
+    def front(self) -> Front | None:
+        """The front to show most of: that on the class of the first device that has one."""
+        classes = [*(row.device.device_class for row in self.rows.values()), *self.fronts]
+        return next((self.fronts[name] for name in classes if name in self.fronts), None)
+
+    @property
+    def classes(self) -> Mapping[str, str]:
+        """What to call the classes of device, by class; one alone needs no name."""
+        classes = dict.fromkeys([*(row.device.device_class for row in self.rows.values()), *self.fronts])
+        return labels(classes) if len(classes) > 1 else {}
 
     def count(self, outcome: Outcome, purpose: Purpose) -> None:
-        """Count a trial that has ended; a stopped one has not, and a repeat is of one that was counted."""
+        """Count a trial that has ended; a stopped one has not, and what is done again was counted."""
         ended = outcome.status != "stopped" and purpose == "search"
         self.done += ended
         self.done_here += ended
-        self.failed += outcome.status == "failed"
+        self.failed += outcome.status == "failed" and purpose != "replay"
 
     @property
     def share(self) -> float | None:
@@ -171,7 +187,7 @@ class Follower:
         self._set(Row(device))
 
     def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose = "search") -> None:
-        """A device begins a trial, or a repeat of one."""
+        """A device begins a trial, or a repeat of one, or to time one again."""
         self._set(Row(device, trial, recipe, purpose=purpose))
 
     def epoch(self, device: Device, result: EpochResult) -> None:
@@ -184,8 +200,9 @@ class Follower:
         self._set(Row(device))
 
     def front(self, front: Front) -> None:
-        """There is a new front."""
-        self._progress.front = front
+        """There is a new front of the class of device that its points are of."""
+        if front.points:
+            self._progress.fronts = {**self._progress.fronts, front.points[0].device_class: front}
 
     def _set(self, row: Row) -> None:
         self._progress.rows[row.device.uuid] = row
@@ -197,14 +214,14 @@ class Follower:
 
 
 def write(progress: Progress, note: Path) -> None:
-    """Write a file that `read` reads, without the front, which is in the store.
+    """Write a file that `read` reads, without the fronts, which are in the store.
 
     Raises:
         OSError: If the disk does not take it.
     """
     rows = [row.to_plain() for row in progress.rows.values()]
     with replacing(note, private=True) as file:
-        file.write(json.dumps({**progress.__dict__, "rows": rows, "front": None}).encode())
+        file.write(json.dumps({**progress.__dict__, "rows": rows, "fronts": {}}).encode())
 
 
 def read(note: Path) -> Progress | None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paretosearch.outcome import EpochResult
+from paretosearch.report.classes import worth
 from paretosearch.report.progress import Progress, Row
 from paretosearch.report.reading import evenly
 from paretosearch.report.textplot import scatter
@@ -63,12 +64,14 @@ def _device_cells(row: Row, progress: Progress, wide: bool) -> Iterator[Renderab
     yield row.name.removeprefix("trial ")
     yield Text(words(row.recipe, progress.axes), overflow="ellipsis")
     done = row.epoch.epoch if row.epoch else 0
-    yield f"{done}/{row.recipe.epochs}"
+    trained = row.purpose != "replay"  # which has no epochs
+    yield f"{done}/{row.recipe.epochs}" if trained else ""
     if wide:
-        yield ProgressBar(row.recipe.epochs, done, 12, complete_style="cyan", finished_style="cyan")
+        bar = ProgressBar(row.recipe.epochs, done, 12, complete_style="cyan", finished_style="cyan")
+        yield bar if trained else ""
     yield f"{100 * row.epoch.accuracy:.2f} %" if row.epoch else ""
     yield seconds_text(row.epoch.train_seconds) if row.epoch else ""
-    yield _standing(row.epoch, progress.front) if row.epoch else ""
+    yield _standing(row.epoch, progress.fronts.get(row.device.device_class)) if row.epoch else ""
 
 
 def _standing(epoch: EpochResult, front: Front | None) -> Text:
@@ -100,13 +103,12 @@ def _budget(progress: Progress) -> Iterator[RenderableType]:
 
 def _front(progress: Progress, width: int, height: int, ascii_only: bool) -> Iterator[RenderableType]:
     front = progress.front
-    if front is None or not front.points or height < 4:
+    if front is None or height < 3 + len(progress.fronts):
         return
     yield Text()
-    heading = Text(no_wrap=True, overflow="ellipsis")
-    heading.append(f"front so far: {len(front.points)} of {len(front.points) + len(front.dominated)} trials", "bold")
-    heading.append(f", hypervolume {seconds_text(front.hypervolume)} s", "dim")
-    yield heading
+    headings = list(_headings(progress, front))
+    yield from headings
+    height -= len(headings) - 1
     if width >= _BESIDE:
         both = Table.grid(padding=(0, 4, 0, 0), expand=True)
         both.add_column()
@@ -120,6 +122,17 @@ def _front(progress: Progress, width: int, height: int, ascii_only: bool) -> Ite
     if lines >= 6:
         yield scatter(front, width - 1, lines, ascii_only)
     yield _members(progress.axes, front, height - 2 - (lines if lines >= 6 else 0))
+
+
+def _headings(progress: Progress, shown: Front) -> Iterator[Text]:
+    """Say of every class of device what its front is worth; that of the front that is shown stands last, above it."""
+    named = progress.classes
+    for name, front in sorted(progress.fronts.items(), key=lambda item: item[1] is shown):
+        trials, area = worth(front)
+        where = f" on {named[name]}" if named else ""
+        heading = Text(no_wrap=True, overflow="ellipsis")
+        heading.append(f"front so far{where}: {trials}", "bold")
+        yield heading.append(f", hypervolume {area}", "dim")
 
 
 def _members(axes: tuple[str, ...], front: Front, most: int) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
@@ -12,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from paretosearch.device import Device
+from paretosearch.report.classes import fronts_of, labels
+from paretosearch.report.timed import Replays, replays_of
 from paretosearch.report.words import counted, duration_text, seconds_text
-from paretosearch.store import AttemptRecord, Store, StudyRecord, settling
+from paretosearch.store import AttemptRecord, Front, Store, StudyRecord, settling
 
 _STATES = ("complete", "running", "dominated", "failed", "stopped")
 
@@ -31,15 +34,17 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
 
     Returns:
         Trials by state (``lost`` are to be tried again), failed attempts by class with the newest message, those that
-        were or will be tried again by themselves, devices with what they did, the front, and for each number format
-        that was measured the seconds of a step relative to fp32, whether it is searched, and what speaks against it.
+        were or will be tried again by themselves, devices with what they did, the front on the study's own class of
+        device and that on each, what trainings that were timed again took, and for each number format that was
+        measured the seconds of a step relative to fp32, whether it is searched, and what speaks against it.
 
     Raises:
         StoreError: If there is no such study.
     """
-    attempts, counts, front = store.attempts(study), store.counts(study), store.front(study)
+    attempts, counts = store.attempts(study), store.counts(study)
     record = store.study(study)
     assert record is not None
+    spent = store.device_seconds(study)
     return {
         "study": study,
         "launched": launched,
@@ -49,30 +54,34 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
         "trials": {state: getattr(counts, state) for state in (*_STATES, *_SAID)},
         "failures": failures(attempts),
         "devices": [_device(device, attempts) for device in store.devices(study)],
-        "front": {
-            "size": len(front.points),
-            "hypervolume": front.hypervolume,
-            "reference": {"train_seconds": front.reference[0], "accuracy": front.reference[1]},
-        },
-        "device_seconds": store.device_seconds(study),
+        "front": _front(store.front(study)),
+        "fronts": {name: _front(front) for name, front in fronts_of(store, study).items()},
+        "device_seconds": spent,
+        "replays": asdict(replays_of(attempts, spent)),
         "number_formats": _formats(record),
         "early_stops": _early_stops(store, study, attempts),
         "repeats": len(store.repeats(study)),
     }
 
 
+def _front(front: Front) -> dict[str, Any]:
+    reference = {"train_seconds": front.reference[0], "accuracy": front.reference[1]}
+    return {"size": len(front.points), "hypervolume": front.hypervolume, "reference": reference}
+
+
 def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
     """Count trainings that ended early, what that saved about, and who of those that ran on was judged wrongly."""
     decisions = store.stop_decisions(study)
     by_id = {attempt.id: attempt for attempt in attempts}
-    entered = {event.trial for event in store.front_events(study) if event.kind == "entered"}
+    events = [event for event in store.front_events(study) if event.kind == "entered"]
+    entered = {(event.trial, event.device_class) for event in events}
     stopped = [d for d in decisions if by_id[d.attempt].outcome == "dominated"]
     audited = [d for d in decisions if by_id[d.attempt].outcome == "complete"]
     return {
         "stopped": len(stopped),
         "seconds_saved": sum(_rest(by_id[d.attempt], len(store.epochs(d.attempt))) for d in stopped),
         "audited": len(audited),
-        "wrong": sum(d.trial in entered for d in audited),
+        "wrong": sum((d.trial, by_id[d.attempt].device_class) in entered for d in audited),
     }
 
 
@@ -154,7 +163,6 @@ def status_table(store: Store, study: str, launched: bool | None = None) -> Rend
 def _summary(status: dict[str, Any]) -> Table:
     counted_ones = [(count, _SAID.get(state, state)) for state, count in status["trials"].items() if count]
     trials = ", ".join(f"{count} {state}" for count, state in counted_ones) or "none yet"
-    front = status["front"]
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -163,13 +171,8 @@ def _summary(status: dict[str, Any]) -> Table:
     if status["launched"] is False and status["trials"]["running"]:
         table.add_row("", Text("no launch is running; what was interrupted goes on with the next"))
     table.add_row("device time", duration_text(status["device_seconds"]))
-    if front["size"]:
-        reference = f"up to {seconds_text(front['reference']['train_seconds'])} s"
-        table.add_row(
-            "front",
-            f"{counted(front['size'], 'point')}, hypervolume {seconds_text(front['hypervolume'])} s ({reference})",
-        )
-        table.add_row("", Text(f"times on {status['device_class']}", "dim"))
+    for heading, line in _fronts_said(status):
+        table.add_row(heading, line)
     if status["early_stops"]["stopped"] or status["early_stops"]["audited"]:
         table.add_row("ended early", _stops_said(status["early_stops"]))
     if status["repeats"]:
@@ -177,6 +180,23 @@ def _summary(status: dict[str, Any]) -> Table:
     for heading, text in _formats_said(status["number_formats"]):
         table.add_row(heading, Text(text))
     return table
+
+
+def _fronts_said(status: Mapping[str, Any]) -> Iterator[tuple[str, Text]]:
+    """Give headings and lines on fronts: one a class of device, and what it took to time trainings again."""
+    fronts, own = status["fronts"], status["device_class"]
+    named, heading = labels(fronts), "front"
+    for name, front in fronts.items():
+        area = f"hypervolume {seconds_text(front['hypervolume'])} s"
+        reference = f"up to {seconds_text(front['reference']['train_seconds'])} s"
+        where = f" on {named[name]}" if len(fronts) > 1 else ""
+        yield heading, Text(f"{counted(front['size'], 'point')}{where}, {area} ({reference})")
+        heading = ""
+    if fronts:
+        searched = "times on" if set(fronts) == {own} else "the search goes by times on"
+        yield "", Text(f"{searched} {own}", "dim")
+    if status["replays"]["attempts"]:
+        yield "timed again", Text(str(Replays(**status["replays"])))
 
 
 def _stops_said(stops: Mapping[str, Any]) -> str:

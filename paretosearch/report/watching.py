@@ -12,6 +12,7 @@ from rich.live import Live
 
 from paretosearch.errors import UsageError
 from paretosearch.report import progress
+from paretosearch.report.classes import fronts_of
 from paretosearch.report.screen import Screen
 from paretosearch.report.status import status_table
 from paretosearch.store import Store
@@ -37,7 +38,7 @@ def picture(store: Store, study: str, note: Path, launched: bool | None) -> Rend
         return status_table(store, study, launched)
     with suppress(OSError):
         found.elapsed += max(0.0, time.time() - note.stat().st_mtime)
-    found.front = store.front(study)
+    found.fronts = fronts_of(store, study)
     return Screen(found)
 
 

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,12 +14,12 @@ import pytest
 
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.device import Device
-from paretosearch.outcome import EpochResult, Outcome, SurgeryResult, failed
+from paretosearch.outcome import SEQUENCES, EpochResult, Outcome, SurgeryResult, failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.export import export
 from paretosearch.search import open_search
 from paretosearch.space import Space
-from paretosearch.store import Front, Store, StudyRecord, open_store
+from paretosearch.store import AttemptRecord, Front, Store, StudyRecord, open_store
 from paretosearch.store.engine import open_engine
 
 STUDY = "fashion-mnist"
@@ -37,6 +37,8 @@ SHAPE_AXES = {
 }
 TEXT = 'name = "fashion-mnist"\ndataset = "fashion-mnist"\nnetwork = "resnet8"\nseed = 7\n'
 DEVICES = tuple(Device("cpu", f"cpu-box-{i}", "Ryzen 7", 2**34, "box", i, (i,)) for i in range(2))
+#: Of two classes: the study's own, of one core, and one of two.
+MIXED = DEVICES[0], Device("cpu", "cpu-box-2", "Ryzen 7", 2**34, "box", 1, (1, 2))
 
 _EPOCH_SECONDS = {"fp32": 6.0, "tf32": 4.2, "bf16": 3.1, "fp16": 2.9}
 _FORMAT_COST = {"fp32": 0.0, "tf32": 0.001, "bf16": 0.004, "fp16": 0.003}
@@ -130,7 +132,13 @@ class StepClock:
 
 
 def make_study(
-    url: str, trials: int, seed: int = 3, name: str = STUDY, shapes: bool = False, poolings: Sequence[str] = ()
+    url: str,
+    trials: int,
+    seed: int = 3,
+    name: str = STUDY,
+    shapes: bool = False,
+    poolings: Sequence[str] = (),
+    devices: Sequence[Device] = DEVICES,
 ) -> Store:
     """Fill a store with a study, every 15th trial of which fails; of other poolings only the names are others."""
     open_store(url).close()
@@ -140,11 +148,11 @@ def make_study(
     space = {"declared": Space({"dataset": "fashion-mnist", "network": "resnet8"}, axes).to_plain()}
     created = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
     versions = {"torch": "2.14.1"}
-    store.add_study(StudyRecord(name, TEXT, "0" * 16, space, "nsga2", 7, DEVICES[0].device_class, versions, created))
-    for device in DEVICES:
+    store.add_study(StudyRecord(name, TEXT, "0" * 16, space, "nsga2", 7, devices[0].device_class, versions, created))
+    for device in devices:
         store.add_device(device)
     for trial in range(trials):
-        device, recipe = DEVICES[trial % 2], draw_recipe(rng, trial)
+        device, recipe = devices[trial % 2], draw_recipe(rng, trial)
         outcome = train(rng, recipe) if trial % 15 != 14 else failed("diverged", f"=loss is nan in epoch {trial}")
         if shapes and outcome.status == "complete":
             recipe, outcome = reshape(rng, recipe, outcome)
@@ -156,6 +164,34 @@ def make_study(
         if outcome.status == "complete":
             store.record_front(name, trial, device.device_class)
     return store
+
+
+def replay_all(store: Store, name: str = STUDY, speed_up: float = 0.6) -> None:
+    """Time every training of a study of `MIXED` again on the other device, in half a second of it each."""
+    clock = store._clock
+    assert isinstance(clock, StepClock)
+    for device, other in (MIXED, MIXED[::-1]):
+        for point in store.completed(name, device.device_class):
+            trained = store.attempts(name, point.trial)[0]
+            if trained.device != device.uuid:
+                continue
+            # Large batches gain most by a second core, and so the order of trials is another.
+            gain = speed_up + 0.4 * math.exp(-point.recipe.batch_size / 200)
+            outcome = elsewhere(store, trained, gain if device is MIXED[0] else 1 / gain)
+            attempt = store.start_attempt(name, point.trial, other, point.recipe, "replay")
+            clock.now += 0.5
+            store.finish_attempt(attempt, outcome)
+            store.record_front(name, point.trial, other.device_class)
+
+
+def elsewhere(store: Store, trained: AttemptRecord, ratio: float) -> Outcome:
+    """Give the Outcome of a training as a replay does, whose seconds are so many times those of the training."""
+    kept = [field.name for field in fields(Outcome) if field.name not in SEQUENCES and field.name not in ("status",)]
+    values = {name: getattr(trained, name) for name in kept}
+    times = {name: ratio * values[name] for name in ("train_seconds", "wall_seconds")}
+    epochs = tuple(replace(epoch, train_seconds=ratio * epoch.train_seconds) for epoch in store.epochs(trained.id))
+    surgeries = store.surgeries(trained.id)
+    return Outcome("complete", **{**values, **times}, epochs=epochs, surgeries=surgeries)
 
 
 def search_too(store: Store) -> None:
@@ -201,6 +237,14 @@ def shaped(tmp_path_factory: pytest.TempPathFactory) -> Store:
 #: Names of poolings and of a study that every format must show as they are, and none may obey.
 HOSTILE = ("$\\frac$", "a_b,c%", "\\input{/etc/passwd}", '漢 "q" #{}~^&|')
 HOSTILE_STUDY = 'a_$tudy & 100% #1 {x} \\input{/etc/passwd} ~^ <b>é</b> `x` "q"'
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """A study that was trained on one core and on two, whose trainings were each timed again on the other."""
+    store = make_study(f"sqlite:///{tmp_path_factory.mktemp('mixed')}/study.db", 60, shapes=True, devices=MIXED)
+    replay_all(store)
+    return store
 
 
 @pytest.fixture(scope="session")

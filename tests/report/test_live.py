@@ -49,7 +49,26 @@ def progress_of(front: Front | None, devices: int = 2) -> Progress:
         f"GPU-{i}": Row(Device("cuda", f"GPU-{i}", "RTX", 2**33, "box", i), i, RECIPE, EPOCH) for i in range(devices)
     }
     progress = Progress("fashion-mnist", AXES, 64, rows, done=23, done_here=20, failed=1, elapsed=100.0)
-    progress.front = front
+    progress.fronts = {"cuda:RTX": front} if front else {}
+    return progress
+
+
+def on_class(front: Front, device_class: str, seconds: float = 1.0) -> Front:
+    """Give the front of the same trials on another class of device, where they take so many times the seconds."""
+    points = (*front.points, *front.dominated)
+    return front_of([replace(p, device_class=device_class, train_seconds=seconds * p.train_seconds) for p in points])
+
+
+#: Of two classes.
+MIXED = DEVICES[0], Device("cuda", "GPU-9", "NVIDIA GeForce GTX 1080 Ti", 2**33, "box", 1)
+
+
+def mixed_progress(front: Front) -> Progress:
+    progress = progress_of(None, 0)
+    replayed = Row(MIXED[1], 12, RECIPE, purpose="replay")
+    progress.rows = {"GPU-0": Row(MIXED[0], 7, RECIPE, EPOCH), "GPU-9": replayed}
+    slow = on_class(front, MIXED[1].device_class, 2.0)
+    progress.fronts = {MIXED[1].device_class: slow, "cuda:RTX": on_class(front, "cuda:RTX")}
     return progress
 
 
@@ -97,7 +116,7 @@ def test_a_terminal_shows_devices_budget_and_front(front: Front) -> None:
     with LiveView(console, "study", AXES, 64, DEVICES, done=10, clock=lambda: now[0]) as view:
         view.started(DEVICES[0], 7, RECIPE)
         view.epoch(DEVICES[0], EPOCH)
-        view.front(front)
+        view.front(on_class(front, "cuda:RTX"))
         now[0] = 65.0
         view.finished(DEVICES[1], 8, failed("bug", "broken"), on_front=False)
     text = written(console)
@@ -170,6 +189,50 @@ def test_more_devices_than_lines_are_counted(front: Front) -> None:
     assert len(lines) < 24
     shown = sum("gpu" in line for line in lines)
     assert f"and {40 - shown} more devices" in lines
+
+
+def test_a_front_of_each_class_is_told_and_that_of_the_first_device_is_drawn(front: Front) -> None:
+    lines = screen(mixed_progress(front), 80, 40)
+    of_class = {name: next(line for line in lines if f"on {name}:" in line) for name in ("RTX", "GTX 1080 Ti")}
+    size = f"{len(front.points)} of 56 trials, hypervolume"
+    assert of_class["RTX"].startswith(f"front so far on RTX: {size}")
+    assert of_class["GTX 1080 Ti"].startswith(f"front so far on GTX 1080 Ti: {size}")
+    assert lines.index(of_class["RTX"]) == lines.index(of_class["GTX 1080 Ti"]) + 1
+    assert f"trial {front.points[-1].trial}  {front.points[-1].train_seconds:.1f} s" in lines[-1]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 24), (200, 50), (80, 14), (80, 8)])
+def test_the_picture_of_two_classes_fits_the_terminal(front: Front, size: tuple[int, int]) -> None:
+    lines = screen(mixed_progress(front), *size)
+    assert len(lines) < size[1]
+    assert max(map(len, lines)) <= size[0]
+
+
+def test_a_training_is_compared_with_its_own_class(front: Front) -> None:
+    progress = mixed_progress(front)
+    point = front.points[2]
+    epoch = replace(EPOCH, train_seconds=1.5 * point.train_seconds, accuracy=point.accuracy)
+    progress.rows = {device.uuid: Row(device, 7, RECIPE, epoch) for device in MIXED}
+    lines = screen(progress, 100, 40)
+    said = {label: next(line for line in lines if line.startswith(label)).split()[-1] for label in ("gpu 0", "gpu 1")}
+    assert said == {"gpu 0": "behind", "gpu 1": "ahead"}
+
+
+def test_a_trial_that_is_timed_again_has_no_epochs_and_counts_for_no_budget(front: Front) -> None:
+    [line] = [line for line in screen(mixed_progress(front), 80, 30) if line.startswith("gpu 1")]
+    assert re.match(r"gpu 1 +12 timed here +bf16, batch 256 *$", line)
+    console = plain_console()
+    with LiveView(console, "study", AXES, 3, MIXED) as view:
+        for device, trial, purpose in ((MIXED[0], 12, "search"), (MIXED[1], 12, "replay"), (MIXED[1], 13, "replay")):
+            view.started(device, trial, RECIPE, purpose)
+            outcome = DONE if trial == 12 else failed("invalid", "no bf16")
+            view.finished(device, trial, outcome, on_front=purpose == "replay")
+        assert (view._progress.done, view._progress.failed) == (1, 0)
+    assert written(console).splitlines() == [
+        "trial 12  bf16, batch 256  12.3 s on RTX  88.41 %",
+        "trial 12 timed here  bf16, batch 256  12.3 s on GTX 1080 Ti  88.41 %  on the front",
+        "trial 13 timed here  bf16, batch 256  failed, invalid: no bf16",
+    ]
 
 
 def test_the_rest_is_estimated_from_the_trials_of_this_launch() -> None:

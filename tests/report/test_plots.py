@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
 from paretosearch.recipe import NUMBER_FORMATS, Recipe
-from paretosearch.report.findings import findings
+from paretosearch.report.findings import OnClass, findings
+from paretosearch.report.growthplots import hypervolume_figure
 from paretosearch.report.labels import Label, place
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import SIGNS, marks_of
 from paretosearch.report.networks import Shaped, channels_figure
 from paretosearch.report.panels import axes_figure
-from paretosearch.report.plots import Curve, curves_figure, front_figure, hypervolume_figure
+from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.rulers import ruler_of
 from paretosearch.report.style import new_figure, save
 from paretosearch.store import Front, Point, Store, front_of
@@ -141,11 +142,15 @@ def test_labels_of_learning_curves_do_not_overlap(store: Store, front: Front) ->
     assert not any(box.overlaps(other) for i, box in enumerate(found) for other in found[:i])
 
 
+def grown(*changes: tuple[float, float]) -> OnClass:
+    return OnClass("cpu:Ryzen 7x1", Front((), (), (7.0, 0.0), 0.0), changes)
+
+
 def test_hypervolume_runs_from_nothing_to_the_device_time_of_the_study() -> None:
-    axes = hypervolume_figure([(600.0, 5.0), (1200.0, 6.0)], 3000.0, (7.0, 0.0)).axes[0]
+    axes = hypervolume_figure([grown((600.0, 5.0), (1200.0, 6.0))], 3000.0).axes[0]
     assert [tuple(at) for at in axes.lines[0].get_xydata()] == [(0, 0), (10, 5), (20, 6), (50, 6)]
     assert axes.get_xlabel() == "device-minutes spent"
-    assert hypervolume_figure([(600.0, 5.0)], 7200.0, (7.0, 0.0)).axes[0].get_xlabel() == "device-hours spent"
+    assert hypervolume_figure([grown((600.0, 5.0))], 7200.0).axes[0].get_xlabel() == "device-hours spent"
     assert "7.00 s" in axes.get_ylabel()
 
 
@@ -265,7 +270,7 @@ def test_numbers_that_would_touch_are_left_out() -> None:
 
 
 def test_ticks_have_a_decimal_comma_in_german(tmp_path: Path) -> None:
-    figure = hypervolume_figure([(600.0, 5.0), (1200.0, 5.2)], 1500.0, (7.0, 0.0), look=Look("thesis", "de"))
+    figure = hypervolume_figure([grown((600.0, 5.0), (1200.0, 5.2))], 1500.0, look=Look("thesis", "de"))
     save(figure, tmp_path / "x", Look("thesis", "de"))
     texts = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert any("," in text for text in texts)

@@ -77,10 +77,12 @@ def test_every_event_is_a_line_of_json(front: Front) -> None:
     assert told[2]["recipe"]["batch_size"] == 256
     assert (told[3]["trial"], told[3]["device"], told[3]["accuracy"]) == (7, "gpu 0", 0.8125)
     assert told[4] == {
-        **{"event": "finished", "device": "gpu 0", "trial": 7, "status": "complete", "on_front": True},
+        **{"event": "finished", "device": "gpu 0", "trial": 7, "purpose": "search", "status": "complete"},
+        **{"on_front": True},
         **{"train_seconds": 12.3, "accuracy": 0.8841, "noisy": False},
     }
     assert told[5]["trials"] == [point.trial for point in front.points]
+    assert told[5]["device_class"] == front.points[0].device_class
     assert (told[7]["failure"], told[6]["purpose"]) == ("bug", "confirm")
 
 
