@@ -14,7 +14,7 @@ from paretosearch.errors import UsageError
 from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.replays import Replays
-from paretosearch.fleet.site import FleetName, Site, Wish
+from paretosearch.fleet.site import Site, Wish
 from paretosearch.report.live import view_of
 from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.stages import show_stage
@@ -53,8 +53,6 @@ def bring(
     cpu: str | None = None,
     storage: str | None = None,
     console: Console | None = None,
-    fleet: FleetName = "local",
-    ray_address: str | None = None,
 ) -> Brought:
     """Find the front of a study on devices that have not trained it: minutes instead of days.
 
@@ -68,8 +66,6 @@ def bring(
         cpu: ``2``, ``2x4`` and so on; with neither wish all GPUs, or one slot for each core.
         storage: Database URL; None is ``PARETOSEARCH_STORAGE``, else the SQLite file here.
         console: Where to show what happens.
-        fleet: ``local`` for this machine; ``ray`` for a Ray cluster, where ``gpus`` and ``cpu`` are of each node.
-        ray_address: ``HOST:PORT`` of the cluster; None is ``RAY_ADDRESS``, else the one that this machine belongs to.
 
     Returns:
         The fronts, and what they rest on.
@@ -88,7 +84,7 @@ def bring(
     if not trained:
         raise UsageError(f"study {name!r} has no complete trial yet, so there is no front to bring here")
     console, before = console or Console(), store.device_seconds(name, "replay")
-    wish, recipes = Wish(gpus, cpu, fleet, ray_address), [attempt.recipe for attempt in trained]
+    wish, recipes = Wish(gpus, cpu), [attempt.recipe for attempt in trained]
     with measuring(store, name, recipes, wish, console) as (site, folder):
         devices, axes = site.devices, axes_of(store, name)
         classes = Classes(record.device_class, devices, _formats(trained, site, console))

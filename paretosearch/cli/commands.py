@@ -26,9 +26,11 @@ from paretosearch.cli.options import (
     Study,
     device_hours,
     print_json,
+    print_line,
+    silent,
     whole_number,
 )
-from paretosearch.cli.values import whole
+from paretosearch.cli.timing import retime
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
@@ -161,8 +163,8 @@ def train(
         out,
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
         on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
-        on_stage=_silent if as_json else show_stage,
-        on_data=lambda images: _print_line(console, remark(images, study, storage) if trial is not None else ""),
+        on_stage=silent if as_json else show_stage,
+        on_data=lambda images: print_line(console, remark(images, study, storage) if trial is not None else ""),
         onnx=onnx,
     )
     if as_json:
@@ -189,61 +191,6 @@ def _epoch_line(epoch: EpochResult, epochs: int) -> str:
     return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
 
 
-def _print_line(console: Console, line: str) -> None:
-    """Print a line as it is, however long, if there is one."""
-    if line:
-        console.print(line, markup=False, soft_wrap=True, highlight=False)
-
-
-def _silent(_: str) -> None:
-    """Say nothing: somebody reads JSON."""
-
-
-def retime(
-    number: Annotated[
-        int | None,
-        typer.Argument(help="Trial to time again.", metavar="TRIAL", parser=whole("trial"), show_default=False),
-    ] = None,
-    trial: Annotated[int | None, whole_number("--trial", "The same.")] = None,
-    study: Annotated[
-        str | None, typer.Option("--study", help="Study of the trial; the newest one if left out.", show_default=False)
-    ] = None,
-    gpus: OneGpu = None,
-    cpu: OneCpu = None,
-    storage: Storage = None,
-    as_json: Json = False,
-) -> None:
-    """Find what a finished trial takes here, in seconds and without training it; the study is left as it is."""
-    from paretosearch.api.retiming import retime as run
-    from paretosearch.report.retimed import phases_table, retimed_json, retimed_line, retimed_notes
-    from paretosearch.report.stages import show_stage
-
-    found = run(_one_trial(number, trial), study, gpus, cpu, storage, _silent if as_json else show_stage)
-    _print_line(Console(stderr=True), found.remark)
-    if found.here.failure == "data":
-        raise DataError(found.here.message)
-    if found.here.status != "complete":
-        raise UsageError(f"trial {found.trial} cannot be timed here ({found.here.failure}): {found.here.message}")
-    shown = found.recorded, found.device_class, found.here, found.here_class
-    if as_json:
-        print_json(retimed_json(found.trial, *shown))
-        return
-    Console().print(phases_table(found.recorded, found.here))
-    print(f"trial {found.trial}: {retimed_line(*shown)}")
-    for note in retimed_notes(found.recorded, found.here):
-        print(note)
-
-
-def _one_trial(number: int | None, trial: int | None) -> int:
-    """Give the trial that was named, as an argument or by --trial."""
-    if number is not None and trial is not None:
-        raise UsageError(f"{number} and --trial {trial} are two trials; name one, not both")
-    named = number if number is not None else trial
-    if named is None:
-        raise UsageError("name the trial to time again: paretosearch retime 0")
-    return named
-
-
 def methods(network: Network = None, image_size: ImageSize = None, as_json: Json = False) -> None:
     """List every method: what it does, its parameters, its slot, its paper; with --network, what can change in that."""
     if network is None:
@@ -264,7 +211,7 @@ def doctor(storage: Storage = None, as_json: Json = False) -> None:
     from paretosearch.api.doctor import checks, row
     from paretosearch.report.stages import show_stage
 
-    found = checks(storage, _silent if as_json else show_stage)
+    found = checks(storage, silent if as_json else show_stage)
     if as_json:
         print_json([check.__dict__ for check in found])
         return

@@ -38,7 +38,10 @@ EXAMPLES = {
         ("train --trial 17 --out trained", "a member of the front"),
         ("train recipe.json --gpus 1", "a recipe on the second GPU"),
     ),
-    "retime": (("retime 17 --gpus 0", "the seconds of trial 17 on this GPU"),),
+    "retime": (
+        ("retime --gpus 0", "the front on this GPU, in minutes"),
+        ("retime 17 --gpus 0", "the seconds of trial 17 on it"),
+    ),
     "methods": (
         ("methods", "all, and their parameters"),
         ("methods --network torchvision:resnet18", "what can change in it"),

@@ -4,6 +4,7 @@ import json
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.console import Console
 
 from paretosearch.cli.values import hours, one_of, whole
 from paretosearch.errors import UsageError
@@ -122,3 +123,13 @@ ImageSize = Annotated[
 def print_json(value: Any) -> None:
     """Print a value as JSON that every reader takes."""
     print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def print_line(console: Console, line: str) -> None:
+    """Print a line as it is, however long, if there is one."""
+    if line:
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
+
+
+def silent(_: str) -> None:
+    """Say nothing: somebody reads JSON."""

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
 from paretosearch.outcome import Outcome
+from paretosearch.report.notebook import StudyFront
+from paretosearch.report.tables import front_json
+from paretosearch.report.words import counted, duration_text
+from paretosearch.store.agreement import Agreement
 
 #: What is on the clock and no step: rebuilding, compiling, the statistics of batch norm, the decisions of Methods.
 OUTSIDE = "outside the steps"
@@ -75,3 +80,42 @@ def _plain(outcome: Outcome) -> dict[str, Any]:
     kept = ("epoch", "steps", "batch_size", "tier", "pattern", "seconds", "step_seconds", "step_seconds_iqr")
     phases = [{name: getattr(phase, name) for name in kept} for phase in outcome.phases]
     return {"train_seconds": outcome.train_seconds, "noisy": outcome.noisy, "phases": phases}
+
+
+def brought_notes(
+    agreements: Mapping[str, Agreement], timed: int, device_seconds: float, share: float
+) -> Iterator[str]:
+    """Say what it has taken to bring a front to other devices, and how far it can be trusted.
+
+    Args:
+        agreements: How replays and trainings agree, by class of device.
+        timed: Trials that were timed.
+        device_seconds: Seconds of devices that this took.
+        share: That as a share of all that the study has cost, in [0, 1].
+    """
+    if not timed:
+        yield "nothing was left to time: every trial that may be on these fronts has its seconds here"
+    else:
+        cost = f"{duration_text(device_seconds)} of device time, {share:.1%} of what the study has cost"
+        yield f"{counted(timed, 'trial')} timed without training, in {cost}"
+    for device_class, found in agreements.items():
+        rank = "" if found.tau is None else f", rank correlation {found.tau:.2f} (Kendall)"
+        errors = f"median error {found.median_error:.1%}, worst {found.worst_error:.1%}{rank}"
+        yield f"beside trainings on {device_class}: {counted(found.trials, 'trial')}, {errors}"
+
+
+def brought_json(
+    fronts: Sequence[StudyFront],
+    agreements: Mapping[str, Agreement],
+    timed: int,
+    device_seconds: float,
+    share: float,
+) -> dict[str, Any]:
+    """Give the same, and the fronts, as JSON can hold it."""
+    return {
+        "fronts": {front.device_class: front_json(front) for front in fronts},
+        "agreements": {device_class: asdict(found) for device_class, found in agreements.items()},
+        "timed": timed,
+        "device_seconds": device_seconds,
+        "share": share,
+    }
