@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,11 @@ from rich.console import Console
 
 from paretosearch.api.choosing import Judge
 from paretosearch.api.registering import registered
+from paretosearch.device import Device
 from paretosearch.errors import DeviceError, StudyFileError
+from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.formats import Verdict
+from paretosearch.recipe import Recipe
 from paretosearch.report.status import status_json, status_table
 from paretosearch.space import Space
 from paretosearch.store import Store, open_store
@@ -47,13 +51,16 @@ class Launch:
     def __init__(self, folder: Path, store: Store) -> None:
         self.folder, self.store, self.printed = folder, store, ""
         self.judge: Judge = lambda _, names: {name: VERDICTS[name] for name in names}
+        self.devices = [CPU]
+        self.classes = Classes(CPU.device_class, self.devices)
 
     def __call__(self, top: str = "", recipe: str = "", space: str = "") -> Space:
         path = self.folder / "s.toml"
         path.write_text(STUDY.format(top=top, recipe=recipe, space=space))
         console = Console(file=io.StringIO(), width=60)
         try:
-            return registered(load(str(path)), self.store, [CPU], console, self.judge)[0]
+            space, self.classes = registered(load(str(path)), self.store, self.devices, console, self.judge)
+            return space
         finally:
             assert isinstance(console.file, io.StringIO)
             self.printed = console.file.getvalue()
@@ -158,3 +165,60 @@ def test_a_study_goes_on_with_the_formats_that_it_began_with(launch: Launch) -> 
 def test_keeping_that_changes_nothing_is_no_other_study(launch: Launch) -> None:
     first = launch(space=listed("fp32", "bf16"))
     assert launch(top="keep_slow_formats = true", space=listed("fp32", "bf16")) == first
+
+
+OLD = Device("cuda", "GPU-old", "GTX 1080 Ti", 1, "here", 0)
+NEW = Device("cuda", "GPU-new", "RTX 2080 Ti", 1, "here", 1)
+
+
+class TestSeveralClasses:
+    """Devices of several classes search what any of them can do."""
+
+    @pytest.fixture(autouse=True)
+    def _mixed(self, launch: Launch) -> None:
+        launch.devices = [OLD, replace(OLD, uuid="GPU-old-2", index=2), NEW]
+        refused = Verdict(None, "needs bfloat16")
+        launch.judge = lambda device, names: {
+            name: refused if device.name == OLD.name and name == "bf16" else VERDICTS[name] for name in names
+        }
+
+    def test_each_gets_what_it_admits_and_each_class_is_measured_once(self, launch: Launch) -> None:
+        asked: list[str] = []
+        judge = launch.judge
+        launch.judge = lambda device, names: asked.append(device.uuid) or judge(device, names)  # type: ignore[func-returns-value]
+        space = launch(space=listed("fp32", "bf16", "dfp16"))
+        assert space.values_of("number_format") == ("fp32", "bf16")
+        assert sorted(asked) == ["GPU-new", "GPU-old"]
+        recipe = Recipe("mnist", "convnet")
+        able = {name: launch.classes.able(replace(recipe, number_format=name)) for name in ("fp32", "bf16", "dfp16")}
+        assert able == {"fp32": {OLD.device_class, NEW.device_class}, "bf16": {NEW.device_class}, "dfp16": set()}
+        assert "number format bf16 is left out on cuda:GTX 1080 Ti: it needs bfloat16" in launch.printed
+
+    def test_the_reference_class_is_that_of_the_first_device_or_the_study_files(self, launch: Launch) -> None:
+        launch()
+        assert launch.classes.reference == OLD.device_class
+
+    def test_a_reference_class_that_is_not_there_is_missed(self, launch: Launch) -> None:
+        with pytest.raises(
+            DeviceError, match=r"reference = 'A100' is no part of a class of this launch \(cuda:GTX 1080"
+        ):
+            launch(top='hardware = { reference = "A100" }')
+
+    def test_a_study_goes_on_with_any_devices_that_can_do_all_of_it(self, launch: Launch) -> None:
+        first = launch(top='hardware = { reference = "2080" }', space=listed("fp32", "bf16"))
+        assert launch.classes.reference == NEW.device_class
+        launch.devices = [NEW]
+        assert launch(space=listed("fp32", "bf16")) == first
+        launch.devices = [OLD]
+        with pytest.raises(
+            DeviceError, match="by the seconds of cuda:RTX 2080 Ti, and this launch has cuda:GTX 1080 Ti"
+        ):
+            launch(space=listed("fp32", "bf16"))
+
+    def test_a_format_that_nobody_here_can_do_is_missed(self, launch: Launch) -> None:
+        first = launch(space=listed("fp32", "bf16"))
+        launch.devices = [OLD]
+        with pytest.raises(DeviceError, match="no device of this launch can do bf16; add one that can"):
+            launch(space=listed("fp32", "bf16"))
+        launch.devices = [OLD, NEW]
+        assert launch(space=listed("fp32", "bf16")) == first
