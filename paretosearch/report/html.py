@@ -62,7 +62,7 @@ _COUNTS = (
     "{front} of {trials} complete trials are on the Pareto front of training time against validation accuracy; "
     "{spent} of device time; times on {times}."
 )
-_OTHER = "On {times} {front} are on the front."
+_OTHER = "By the times on {times}, {front} are on the front."
 _TIMED = (
     "{trials} trials were timed again on another class of device, without training, in {spent} of device time "
     "({share} %); seconds in brackets are of trials that are dominated there."
