@@ -18,8 +18,9 @@ from optuna_dashboard._note import get_note_from_system_attrs, note_str_key_pref
 from paretosearch.errors import StoreError
 from paretosearch.report.artifacts import Artifacts
 from paretosearch.report.markdown import plain
-from paretosearch.report.notes import study_note, trial_note
+from paretosearch.report.notes import study_note
 from paretosearch.report.panes import panes
+from paretosearch.report.trialnotes import trial_note
 from paretosearch.report.watched import Watched, watched
 from paretosearch.store import Store
 
@@ -141,7 +142,7 @@ class Annotations:
         notes: dict[int | None, str] = {None: study_note(found, f"/dashboard/studies/{study_id}")}
         attributes: dict[str, Any] = {"study:metric_names": METRICS, **_charts(found)}
         if found.found is not None:
-            points = found.found.front.points
+            points = found.found.on_fronts
             files = self._artifacts.of(found.record.name, points)
             for point in points:
                 trial = self._storage.get_trial_id_from_study_id_trial_number(study_id, point.trial)

@@ -29,11 +29,11 @@ def front_tabular(found: Findings, look: Look) -> str:
     rows = evenly(points, MOST_ROWS)
     digits = 2 if points[0].train_seconds < 100 else 1
     heads = [look.say(head) for head in ("trial", "time (s)", "accuracy (%)")]
-    seconds = [_seconds(point.train_seconds, digits, look) + _STAR * point.noisy for point in rows]
-    numbers = [[str(p.trial), time, _percent(p.accuracy, look)] for p, time in zip(rows, seconds, strict=True)]
+    seconds = [seconds_cell(point.train_seconds, digits, look) + _STAR * point.noisy for point in rows]
+    numbers = [[str(p.trial), time, percent_cell(p.accuracy, look)] for p, time in zip(rows, seconds, strict=True)]
     notes = ["single trainings, not confirmed" if not found.is_confirmed else "first results; see confirmed_table.tex"]
     notes += ["* disturbed while it was timed"] * any(point.noisy for point in rows)
-    return _tabular(found, look, heads, numbers, rows, len(points), notes)
+    return tabular(found, look, heads, numbers, rows, len(points), notes)
 
 
 def confirmed_tabular(found: Findings, look: Look) -> str:
@@ -53,13 +53,13 @@ def confirmed_tabular(found: Findings, look: Look) -> str:
     numbers = [_means(estimate, digits, look) for estimate in rows]
     notes = ["n repeats with other seeds; means, with half of their 95 % intervals; n = 0: one training, not repeated"]
     points = [estimate.point for estimate in rows]
-    return _tabular(found, look, [look.say(head) for head in heads], numbers, points, len(front), notes)
+    return tabular(found, look, [look.say(head) for head in heads], numbers, points, len(front), notes)
 
 
 def _means(estimate: Estimate, digits: int, look: Look) -> list[str]:
-    seconds = _seconds(estimate.train_seconds, digits, look), _seconds(estimate.seconds_interval, digits, look)
-    accuracy = _percent(estimate.accuracy, look), _percent(estimate.accuracy_interval, look)
-    test = _percent(estimate.test_accuracy, look) if estimate.test_accuracy is not None else "--"
+    seconds = seconds_cell(estimate.train_seconds, digits, look), seconds_cell(estimate.seconds_interval, digits, look)
+    accuracy = percent_cell(estimate.accuracy, look), percent_cell(estimate.accuracy_interval, look)
+    test = percent_cell(estimate.test_accuracy, look) if estimate.test_accuracy is not None else "--"
     both = [f"{mean} $\\pm$ {half}" for mean, half in (seconds, accuracy)]
     return [str(estimate.point.trial), str(estimate.repeats), *both, test]
 
@@ -68,15 +68,17 @@ _BOX = r"\begin{lrbox}{\paretosearchtable}\paretosearchfont\setlength{\tabcolsep
 _STAR = r"\rlap{*}"
 
 
-def _seconds(seconds: float, digits: int, look: Look) -> str:
+def seconds_cell(seconds: float, digits: int, look: Look) -> str:
+    """Write seconds with so many digits after the point."""
     return escaped(look.number(f"{seconds:.{digits}f}"))
 
 
-def _percent(share: float, look: Look) -> str:
+def percent_cell(share: float, look: Look) -> str:
+    """Write a share in percent, without its sign."""
     return escaped(look.number(f"{100 * share:.2f}"))
 
 
-def _tabular(
+def tabular(
     found: Findings,
     look: Look,
     heads: Sequence[str],
@@ -85,7 +87,20 @@ def _tabular(
     all_rows: int,
     notes: Sequence[str],
 ) -> str:
-    """Set the columns of the searched axes that vary beside those of the numbers."""
+    """Set the columns of the searched axes that vary beside those of the numbers.
+
+    Args:
+        found: What the study has found.
+        look: Whose language to use.
+        heads: Headings of the numbers; one of several lines keeps them.
+        numbers: Their cells, in LaTeX, row by row.
+        points: The trials of the rows.
+        all_rows: How many rows there would be without a limit.
+        notes: What to say in comments for a caption.
+
+    Returns:
+        A ``tabular`` no wider than the text.
+    """
     varying = [a for a in found.axes if len(points) == 1 or len({axis_value(p.recipe, a) for p in points}) > 1]
     named = titles(found.axes)
     columns = [[_value(point, axis, look) for point in points] for axis in varying]
@@ -104,12 +119,13 @@ def _tabular(
 
 def _head(text: str, side: str) -> str:
     """Set a heading on as many lines as it has words, or it alone would make its column wide."""
-    lines = escaped(text.replace(" ", "\n"))
-    return rf"\shortstack[{side}]{{{lines}}}" if " " in text else lines
+    lines = escaped(text if "\n" in text else text.replace(" ", "\n"))
+    return rf"\shortstack[{side}]{{{lines}}}" if text.split() != [text] else lines
 
 
 def _hints(found: Findings, points: Sequence[Point], varying: Sequence[str], all_rows: int) -> Iterator[str]:
-    yield f"times on {found.device_class}; accuracy on the validation split"
+    classes = " and on ".join(of_class.device_class for of_class in found.classes)
+    yield f"times on {classes}; accuracy on the validation split"
     if len(varying) < len(found.axes):
         yield "all: " + words(points[0].recipe, found.axes, varying)
     if all_rows > len(points):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
+from paretosearch.report.classes import labels
 from paretosearch.report.findings import Findings
 from paretosearch.report.growthplots import device_time
 from paretosearch.report.history import area_range
@@ -17,7 +18,7 @@ from paretosearch.report.plots import ACCURACY, SECONDS
 from paretosearch.report.reading import percent_range, spans_decades
 from paretosearch.report.style import FAINT, INK, PALETTE
 from paretosearch.report.words import seconds_text, words
-from paretosearch.store import Point
+from paretosearch.store import Front, Point
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
@@ -51,26 +52,58 @@ def front_chart(found: Findings, height: int | None = None, brief: bool = False,
     Returns:
         The chart.
     """
-    front = found.front
-    everything = (*front.points, *front.dominated)
-    marks = marks_of(everything)
+    marks = marks_of([p for of_class in found.classes for p in (*of_class.front.points, *of_class.front.dominated)])
     figure = new_chart(SECONDS, ACCURACY, height, look)
+    side_by_side(figure, [of_class.device_class for of_class in found.classes], look)
+    for number, of_class in enumerate(found.classes, 1):
+        for trace in _traces(of_class.front, found, marks, brief, look):
+            if number > 1:  # and the legend has it already
+                trace.update(xaxis=f"x{number}", showlegend=False)
+            figure.add_trace(trace)
+        if spans_decades([p.train_seconds for p in (*of_class.front.points, *of_class.front.dominated)]):
+            ticks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
+            written = [look.number(f"{tick:g}") for tick in ticks]
+            figure.layout[f"xaxis{number}"].update(type="log", tickvals=ticks, ticktext=written)
+    ranges = [percent_range(of_class.front) for of_class in found.classes]
+    figure.update_yaxes(range=(min(low for low, _ in ranges), max(high for _, high in ranges)))
+    return figure
+
+
+def side_by_side(figure: go.Figure, classes: Sequence[str], look: Look = PAPER) -> None:
+    """Give a chart a panel for each class of device, under its name; one alone stays as it is.
+
+    Args:
+        figure: The chart, whose x axis the others take after.
+        classes: Names of the classes.
+        look: Whose language to use.
+    """
+    if len(classes) == 1:
+        return
+    for number, name in enumerate(labels(classes, look).values(), 1):
+        left, right = (number - 1 + 0.03) / len(classes), (number - 0.03) / len(classes)
+        axis = {**figure.layout.xaxis.to_plotly_json(), "domain": (left, right), "anchor": "y"}
+        figure.update_layout({f"xaxis{number}": axis})
+        figure.add_annotation(
+            text=f"<b>{escape(name)}</b>",
+            showarrow=False,
+            **{"x": left, "xref": "paper", "xanchor": "left", "y": 1.0, "yref": "paper", "yanchor": "bottom"},
+        )
+    figure.update_layout(legend={"y": 1.08}, margin={"t": 70})
+
+
+def _traces(front: Front, found: Findings, marks: Marks, brief: bool, look: Look) -> Iterator[go.Scatter]:
+    """Give the staircase, the dominated points, those of the front, and one that is nowhere, for the legend."""
     x, y = [p.train_seconds for p in front.points], [100 * p.accuracy for p in front.points]
     stairs = {"shape": "hv", "color": INK, "width": 1.5}
-    end = max(point.train_seconds for point in everything)
+    end = max(point.train_seconds for point in (*front.points, *front.dominated))
     name = look.say("Pareto front")
-    figure.add_scatter(x=[*x, end], y=[*y, y[-1]], mode="lines", line=stairs, hoverinfo="skip", name=name)
+    yield go.Scatter(x=[*x, end], y=[*y, y[-1]], mode="lines", line=stairs, hoverinfo="skip", name=name)
     for members, solid in ((front.dominated, False), (front.points, True)):
         for value, points in marks.sorted(members).items():
             said = [_hover(point, found, () if brief and not solid else found.axes, look) for point in points]
-            figure.add_trace(_points(points, marks, value, solid, said, look))
+            yield _points(points, marks, value, solid, said, look)
     dominated = look.say("dominated")
-    figure.add_scatter(x=_NOWHERE, y=_NOWHERE, mode="markers", marker=_mark(marks, "", False), name=dominated)
-    figure.update_yaxes(range=percent_range(front))
-    if spans_decades([point.train_seconds for point in everything]):
-        ticks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
-        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[look.number(f"{tick:g}") for tick in ticks])
-    return figure
+    yield go.Scatter(x=_NOWHERE, y=_NOWHERE, mode="markers", marker=_mark(marks, "", False), name=dominated)
 
 
 def _points(
@@ -102,7 +135,18 @@ def _hover(point: Point, found: Findings, axes: Sequence[str], look: Look) -> st
     lines = [*(look.words(phrase) for phrase in said), *(look.say(note) for note in notes if note)]
     trial = look.say("trial {number}", number=point.trial)
     numbers = f"{look.number(seconds_text(point.train_seconds))} s, {percent(point.accuracy, look)}"
-    return "<br>".join([f"<b>{trial}</b>", numbers, *map(escape, lines)])
+    elsewhere = _elsewhere(point, found, look) if axes else ()
+    return "<br>".join([f"<b>{trial}</b>", numbers, *map(escape, (*elsewhere, *lines))])
+
+
+def _elsewhere(point: Point, found: Findings, look: Look) -> Iterator[str]:
+    """Say what a trial takes on the other classes of device."""
+    named = labels([of_class.device_class for of_class in found.classes], look)
+    for of_class in found.classes:
+        other = of_class.point(point.trial)
+        if other is not None and of_class.device_class != point.device_class:
+            seconds = look.number(seconds_text(other.train_seconds))
+            yield f"{named[of_class.device_class]}: {seconds} s"
 
 
 def percent(accuracy: float, look: Look) -> str:

@@ -15,6 +15,7 @@ from paretosearch.files import replacing
 from paretosearch.report.booktabs import confirmed_tabular, front_tabular
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.classplots import fronts_figure
+from paretosearch.report.classtables import fronts_tabular
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.growthplots import hypervolume_figure
@@ -29,7 +30,7 @@ from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
-from paretosearch.report.tables import front_csv
+from paretosearch.report.tables import points_csv
 from paretosearch.store import AttemptRecord, Point, Store
 
 
@@ -98,8 +99,9 @@ def _shape(found: Findings, point: Point) -> Shaped:
 
 def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     front, trials = out / "front.csv", out / "trials.csv"
-    front_csv(found.front, front)
-    members = {point.attempt for point in found.front.points}
+    points = [point for of_class in found.classes for point in of_class.front.points]
+    points_csv(points, front)
+    members = {point.attempt for point in points}
     write_csv([_attempt_row(attempt, attempt.id in members) for attempt in found.attempts], trials)
     more = []
     if groups := replicates(found.front):
@@ -112,7 +114,8 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
 
 
 def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
-    yield _written(out / "front_table.tex", framed(front_tabular(found, look), "front_table", look))
+    front = fronts_tabular(found, look) if found.others else front_tabular(found, look)
+    yield _written(out / "front_table.tex", framed(front, "front_table", look))
     if found.is_confirmed:
         yield _written(out / "confirmed_table.tex", framed(confirmed_tabular(found, look), "confirmed_table", look))
     yield _written(out / "front.html", page(found, look))

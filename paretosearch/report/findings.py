@@ -79,16 +79,26 @@ class Findings:
         return OnClass(self.device_class, self.front, self.growth), *self.others
 
     @property
-    def members(self) -> tuple[int, ...]:
-        """Trials that are on a front, by seconds: those of the first class, then those on the fronts of others."""
-        everyone = {point.trial for of_class in self.classes for point in of_class.front.points}
-        seconds = {trial: point.train_seconds for trial in everyone if (point := self.classes[0].point(trial))}
-        return tuple(sorted(everyone, key=lambda trial: (seconds.get(trial, math.inf), trial)))
-
-    @property
     def is_confirmed(self) -> bool:
         """Whether a result was repeated."""
         return any(estimate.repeats for estimate in self.estimates)
+
+    @property
+    def on_fronts(self) -> tuple[Point, ...]:
+        """Results on the front of any class, one a trial: that on the first class where the trial is on the front."""
+        first: dict[int, Point] = {}
+        for of_class in self.classes:
+            for point in of_class.front.points:
+                first.setdefault(point.trial, point)
+        return tuple(first.values())
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """Trials that are on a front, by their seconds on the first class; those without a result there come last."""
+        everyone = {point.trial: self.classes[0].point(point.trial) for point in self.on_fronts}
+        return tuple(
+            sorted(everyone, key=lambda trial: (p.train_seconds if (p := everyone[trial]) else math.inf, trial))
+        )
 
     @property
     def axes(self) -> tuple[str, ...]:

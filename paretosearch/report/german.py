@@ -85,6 +85,12 @@ GERMAN = {
         "Die Punkte sind erste Ergebnisse; {repeated} wurden mit anderen Startwerten wiederholt, und nach ihren "
         "Mittelwerten liegen {confirmed} auf der Front: siehe confirmed.csv."
     ),
+    "By the times on {times}, {front} are on the front.": "Nach den Zeiten auf {times} liegen {front} auf der Front.",
+    "{trials} trials were timed again on another class of device, without training, in {spent} of device time "
+    "({share} %); seconds in brackets are of trials that are dominated there.": (
+        "Von {trials} Versuchen wurde die Zeit auf einer anderen Geräteklasse ohne Training nachgemessen, in {spent} "
+        "Gerätezeit ({share} %); Sekunden in Klammern gehören zu Versuchen, die dort dominiert sind."
+    ),
     "clock noisy": "Uhr gestört",
     "same recipe": "gleiches Rezept",
     "dominated in one": "in einem dominiert",

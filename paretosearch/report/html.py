@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
 
 from paretosearch.report.charts import FONT, front_chart, growth_chart, percent
-from paretosearch.report.findings import Findings
+from paretosearch.report.classes import labels
+from paretosearch.report.findings import Findings, OnClass
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.style import INK
+from paretosearch.report.timed import replays_of
 from paretosearch.report.words import axis_value, duration_text, seconds_text, titles, value_text
 from paretosearch.store import Point
 
@@ -59,6 +62,11 @@ _COUNTS = (
     "{front} of {trials} complete trials are on the Pareto front of training time against validation accuracy; "
     "{spent} of device time; times on {times}."
 )
+_OTHER = "By the times on {times}, {front} are on the front."
+_TIMED = (
+    "{trials} trials were timed again on another class of device, without training, in {spent} of device time "
+    "({share} %); seconds in brackets are of trials that are dominated there."
+)
 _SINGLE = "Each point is a single training, not confirmed: the best of many look a little better than they are."
 _REPEATED = (
     "The points are first results; {repeated} were trained again with other seeds, and by their means {confirmed} are "
@@ -85,7 +93,7 @@ def page(found: Findings, look: Look = PAPER) -> str:
         summary=_summary(found, look),
         front=_embed(front_chart(found, 520, look=look), "front", script=True),
         table=_table(found, look),
-        growth=_growth_section(found, look) if found.growth else "",
+        growth="\n".join(_growth_sections(found, look)),
     )
 
 
@@ -94,9 +102,13 @@ def _embed(figure: go.Figure, name: str, script: bool) -> str:
     return html
 
 
-def _growth_section(found: Findings, look: Look) -> str:
-    heading = look.say("Hypervolume over device time")
-    return f"<h2>{heading}</h2>\n" + _embed(growth_chart(found, 300, look), "growth", script=False)
+def _growth_sections(found: Findings, look: Look) -> Iterator[str]:
+    heading, classes = look.say("Hypervolume over device time"), [c for c in found.classes if c.growth]
+    named = labels([of_class.device_class for of_class in classes], look)
+    for number, of_class in enumerate(classes):
+        where = f", {escape(named[of_class.device_class])}" if len(found.classes) > 1 else ""
+        chart = growth_chart(replace(found, growth=of_class.growth), 300, look)
+        yield f"<h2>{heading}{where}</h2>\n" + _embed(chart, f"growth-{number}" if number else "growth", script=False)
 
 
 def _summary(found: Findings, look: Look) -> str:
@@ -104,7 +116,17 @@ def _summary(found: Findings, look: Look) -> str:
     values["trials"] = len(front.points) + len(front.dominated)
     values["front"] = len(front.points)
     text = look.say(_COUNTS, spent=duration_text(found.device_seconds), times=found.device_class, **values)
-    return escape(f"{text} {_confirmed(found, look)}")
+    return escape(" ".join([text, *_on_others(found, look), _confirmed(found, look)]))
+
+
+def _on_others(found: Findings, look: Look) -> Iterator[str]:
+    """Say what there is on other classes of device, and where those seconds are from."""
+    for of_class in found.others:
+        yield look.say(_OTHER, times=of_class.device_class, front=len(of_class.front.points))
+    replays = replays_of(found.attempts, found.device_seconds)
+    if found.others and replays.attempts:
+        share = look.number(f"{100 * replays.share:.1f}")
+        yield look.say(_TIMED, trials=replays.trials, spent=duration_text(replays.device_seconds), share=share)
 
 
 def _confirmed(found: Findings, look: Look) -> str:
@@ -117,17 +139,34 @@ def _confirmed(found: Findings, look: Look) -> str:
 
 def _table(found: Findings, look: Look) -> str:
     named = titles(found.axes, short=False)
-    heads = [look.say(head) for head in ("trial", "seconds", "accuracy", *(named[axis] for axis in found.axes))]
-    rows = [_cells(point, found.axes, look) for point in found.front.points]
+    seconds = [look.say("seconds")]
+    if found.others:
+        classes = labels([of_class.device_class for of_class in found.classes], look)
+        seconds = [f"{look.say('seconds')}, {classes[of_class.device_class]}" for of_class in found.classes]
+    said = [look.say(head) for head in ("accuracy", *(named[axis] for axis in found.axes))]
+    heads = [look.say("trial"), *seconds, *said]
+    rows = [_cells(trial, found, look) for trial in found.members]
     numeric = [
-        all(cell[:1].isdigit() or cell == look.say("off") for cell in column) for column in zip(*rows, strict=True)
+        all(cell[:1].isdigit() or cell[:1] in "(–" or cell == look.say("off") for cell in column)
+        for column in zip(*rows, strict=True)
     ]
     return f"<table>{_row('th', heads, numeric)}{''.join(_row('td', row, numeric) for row in rows)}</table>"
 
 
-def _cells(point: Point, axes: Sequence[str], look: Look) -> list[str]:
-    numbers = [str(point.trial), look.number(seconds_text(point.train_seconds)), percent(point.accuracy, look)]
-    return [*numbers, *(look.number(look.say(value_text(axis_value(point.recipe, axis)))) for axis in axes)]
+def _cells(trial: int, found: Findings, look: Look) -> list[str]:
+    points = [of_class.point(trial) for of_class in found.classes]
+    point = next(filter(None, points))
+    seconds = [_seconds(p, of_class, look) for p, of_class in zip(points, found.classes, strict=True)]
+    values = (look.number(look.say(value_text(axis_value(point.recipe, axis)))) for axis in found.axes)
+    return [str(trial), *seconds, percent(point.accuracy, look), *values]
+
+
+def _seconds(point: Point | None, of_class: OnClass, look: Look) -> str:
+    """Write seconds: in brackets where the trial is dominated, a dash where it has no result."""
+    if point is None:
+        return "–"
+    seconds = look.number(seconds_text(point.train_seconds))
+    return seconds if point in of_class.front.points else f"({seconds})"
 
 
 def _row(tag: str, cells: Sequence[str], numeric: Sequence[bool]) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from paretosearch.device import Device
+from paretosearch.report.classes import labels
 from paretosearch.report.confirmed import curse_line
-from paretosearch.report.findings import Findings
+from paretosearch.report.findings import Findings, OnClass
 from paretosearch.report.markdown import block, plain, table
 from paretosearch.report.reading import evenly, notable
+from paretosearch.report.timed import replays_of
 from paretosearch.report.watched import Watched
 from paretosearch.report.words import (
     axis_value,
@@ -21,7 +23,6 @@ from paretosearch.report.words import (
     value_text,
     words,
 )
-from paretosearch.store import Point
 
 #: Rows of the front in a note: a note is read, and the figure shows all of it.
 _MOST_ROWS = 12
@@ -70,7 +71,7 @@ def _standing(watched: Watched) -> Iterator[tuple[str, str]]:
     allowed = duration_text(3600 * hours) if isinstance(hours, int | float) else None
     yield "device time", f"**{duration_text(watched.device_seconds)}**{_of(allowed)}"
     if watched.found is not None:
-        yield "front", _front_said(watched.found)
+        yield from _fronts_said(watched.found)
     yield "devices", "; ".join(_devices(watched.devices))
     yield "class of device", plain(watched.record.device_class)
     yield "begun", f"{watched.record.created.astimezone():%d %B %Y, %H:%M}"
@@ -80,13 +81,24 @@ def _of(allowed: object) -> str:
     return f" of {allowed} in the study file" if isinstance(allowed, int | str) else ""
 
 
-def _front_said(found: Findings) -> str:
-    front = found.front
+def _fronts_said(found: Findings) -> Iterator[tuple[str, str]]:
+    """Give a row on the front of each class of device, and one on what was timed again."""
+    named = labels([of_class.device_class for of_class in found.classes])
+    for of_class in found.classes:
+        where = f" on {plain(named[of_class.device_class])}" if found.others else ""
+        yield f"front{where}", _front_said(of_class, found.device_seconds)
+    replays = replays_of(found.attempts, found.device_seconds)
+    if replays.attempts:
+        yield "timed again", f"{replays}, to know their seconds on other classes of device"
+
+
+def _front_said(of_class: OnClass, device_seconds: float) -> str:
+    front = of_class.front
     said = f"**{counted(len(front.points), 'point')}**, hypervolume {seconds_text(front.hypervolume)} s"
     said += f" (up to {seconds_text(front.reference[0])} s)"
-    if not found.growth:
+    if not of_class.growth:
         return said
-    still = found.device_seconds - found.growth[-1][0]
+    still = device_seconds - of_class.growth[-1][0]
     return f"{said}; " + (
         f"it grew last {duration_text(still)} of device time ago" if still >= 1 else "it grew just now"
     )
@@ -156,79 +168,3 @@ def _commands(watched: Watched) -> str:
         watched.command("confirm", name),
     ]
     return block("\n".join(map(shlex.join, lines)))
-
-
-def trial_note(watched: Watched, found: Findings, point: Point) -> str:
-    """Say what a trial on the front is, what it measured, and how to train it.
-
-    Args:
-        watched: The study.
-        found: What it has found.
-        point: The trial, one of the front.
-
-    Returns:
-        The note.
-    """
-    recipe = point.recipe
-    where = f"{recipe.network} on {recipe.dataset}"
-    command = watched.command("train", "--trial", str(point.trial), "--study", watched.record.name)
-    parts = [
-        f"### On the Pareto front: {seconds_text(point.train_seconds)} s, {100 * point.accuracy:.2f} %",
-        f"**{plain(words(recipe, found.axes))}**; {plain(where)}",
-        *_neighbours(found, point),
-        table(("", ""), _measured(found, point)),
-        "Train it again, look at the test split, and keep the weights:",
-        block(shlex.join([*command, "--out", f"trained/{point.trial}"])),
-        "`recipe.json` is below, among the artifacts: `paretosearch train recipe.json` trains it anywhere.",
-    ]
-    return "\n\n".join(parts)
-
-
-def _neighbours(found: Findings, point: Point) -> Iterator[str]:
-    """Say what the next faster and the next better point of the front are away."""
-    points = found.front.points
-    at = points.index(point)
-    said = []
-    for other, way in ((at - 1, "faster"), (at + 1, "more accurate")):
-        if 0 <= other < len(points):
-            seconds = points[other].train_seconds - point.train_seconds
-            gain = 100 * (points[other].accuracy - point.accuracy)
-            said.append(f"The next {way} is trial {points[other].trial}: {seconds:+.2f} s, {gain:+.2f} points.")
-    if said:
-        yield " ".join(said)
-
-
-def _measured(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
-    disturbed = " (disturbed: mean and median of the steps differ by more than 5 %)" if point.noisy else ""
-    yield "training time", f"{seconds_text(point.train_seconds)} s{disturbed}"
-    yield "validation accuracy", f"{100 * point.accuracy:.2f} %"
-    yield from _repeated(found, point)
-    shown = (
-        ("wall time", point.wall_seconds, lambda value: f"{seconds_text(value)} s"),
-        ("speed", point.images_per_second, lambda value: f"{value:,.0f} training images/s"),
-        ("parameters at the end", point.parameters, lambda value: f"{value:,}"),
-        ("one forward pass", point.inference_flops, _flops),
-        ("the whole training", point.training_flops, _flops),
-        ("peak memory", point.peak_memory_bytes, lambda value: f"{value / 2**20:,.0f} MiB"),
-        ("energy", point.energy_joules, lambda value: f"{value:,.0f} J"),
-    )
-    yield from ((name, say(value)) for name, value, say in shown if value is not None)
-    yield "trained on", plain(point.device_class)
-
-
-def _repeated(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
-    estimate = next(e for e in found.estimates if e.point.trial == point.trial)
-    if not estimate.repeats:
-        yield "repeats", "none yet: `paretosearch confirm`"
-        return
-    seconds = f"{seconds_text(estimate.train_seconds)} ± {seconds_text(estimate.seconds_interval)} s"
-    accuracy = f"{100 * estimate.accuracy:.2f} ± {100 * estimate.accuracy_interval:.2f} %"
-    yield f"mean of {counted(estimate.repeats, 'repeat')}", f"{seconds}, {accuracy} (95 % intervals)"
-    if estimate.test_accuracy is not None:
-        yield "test accuracy", f"{100 * estimate.test_accuracy:.2f} %"
-    yield "probability to be on the front", f"{estimate.membership:.2f}"
-
-
-def _flops(value: float) -> str:
-    power, name = next(((p, n) for p, n in ((12, "T"), (9, "G"), (6, "M")) if value >= 10**p), (3, "k"))
-    return f"{value / 10**power:.3g} {name}FLOP"

@@ -212,8 +212,8 @@ def _title(axes: Axes) -> Iterator[str]:
     for x, (title, anchor) in enumerate(zip(titles, ("south west", "south east, black!55"), strict=True)):
         if title.strip():
             node = f"\\node[paretosearch label, align=left, anchor={anchor}]"
-            text = escaped(title) + r"\strut" * title.endswith("\n")  # or the line below it would have no height
-            yield f"{node} at ([yshift=3pt]rel axis cs:{x},1) {{{text}}};"
+            text = escaped(title) + r"\strut"  # or a line without letters had no height, and one without a g no depth
+            yield f"{node} at ([yshift=1pt]rel axis cs:{x},1) {{{text}}};"
 
 
 def _joins(figure: Figure) -> Iterator[str]:

@@ -9,8 +9,9 @@ from importlib.metadata import version
 
 from paretosearch.report.findings import Findings
 from paretosearch.report.look import Look
+from paretosearch.report.timed import origins, replays_of
 from paretosearch.report.words import counted, duration_text, seconds_text
-from paretosearch.store import Point
+from paretosearch.store import Front, Point
 
 _CLOCK = """\
 Seconds are `train_seconds`: everything that a recipe causes (batches, losses of methods, changes of the network's
@@ -33,6 +34,13 @@ The figure `confirmed` shows their means with 95 % intervals of Student's t, in 
 towards that of the study; the first result, by which one was chosen, is no part of its mean. The figure `front` shows
 the first results."""
 
+_PER_CLASS = """\
+A training gives an accuracy, and its seconds on the class of the device where it ran. For the other classes it was
+timed again: every phase of it was built there with its shapes and steps, on fresh weights, and some of the steps were
+timed. Nothing was trained, and the accuracy is that of the training; `purpose` in `trials.csv` is `replay` for these.
+Each front is of the seconds of one class. With several classes, `front`, `front_table`, `hypervolume` and `front.csv`
+show all of them; everything else shows the first."""
+
 #: What draws.
 _DRAWN_BY = ("paretosearch", "matplotlib", "plotly")
 
@@ -52,6 +60,7 @@ def provenance(found: Findings, look: Look) -> str:
         f"Where the figures of {_code(record.name)} come from": _study(found),
         "What the points are worth": _worth(found),
         "What is measured": [_CLOCK, "", _ACCURACY],
+        **({"Classes of device": _classes(found)} if _is_mixed(found) else {}),
         "Devices": _devices(found),
         "Versions": _table(("what measured", "version"), sorted(record.versions.items())),
         "Number formats": _formats(found),
@@ -63,6 +72,10 @@ def provenance(found: Findings, look: Look) -> str:
     return "\n\n".join(parts).removeprefix("#") + "\n"
 
 
+def _is_mixed(found: Findings) -> bool:
+    return bool(found.others) or bool(origins(found.attempts, found.device_class).timed)
+
+
 def _study(found: Findings) -> Iterator[str]:
     record, counts, front = found.record, found.counts, found.front
     ends = {"complete": counts.complete, "ended early": counts.dominated, "failed": counts.failed}
@@ -70,10 +83,31 @@ def _study(found: Findings) -> Iterator[str]:
     yield f"- Launched first: {record.created:%Y-%m-%d %H:%M} UTC; space {_code(record.space_hash)}"
     yield f"- Sampler: {record.sampler}; seed {record.seed}"
     yield f"- Trials: {trials}; {duration_text(found.device_seconds)} of device time"
-    yield f"- Times: on {_code(found.device_class)}"
-    seconds = seconds_text(front.reference[0])
-    area = f"{front.hypervolume:.6g} s, from the reference point ({seconds} s, {100 * front.reference[1]:g} %)"
-    yield f"- Front: {counted(len(front.points), 'trial')}; hypervolume {area}"
+    if found.others:
+        others = counted(len(found.others), "more class", "more classes")
+        yield f"- Times: on {_code(found.device_class)}, by which the search went, and on {others}: see below"
+    else:
+        yield f"- Times: on {_code(found.device_class)}"
+    yield f"- Front: {counted(len(front.points), 'trial')}; hypervolume {_area(front)}"
+
+
+def _area(front: Front) -> str:
+    reference = f"({seconds_text(front.reference[0])} s, {100 * front.reference[1]:g} %)"
+    return f"{front.hypervolume:.6g} s, from the reference point {reference}"
+
+
+def _classes(found: Findings) -> Iterator[str]:
+    """Say where the seconds on each class of device are from, if some are from elsewhere than a training there."""
+    yield _PER_CLASS
+    yield ""
+    rows = []
+    for of_class in found.classes:
+        of, front = origins(found.attempts, of_class.device_class), of_class.front
+        rows.append((of_class.device_class, str(of.trained), str(of.timed), str(len(front.points)), _area(front)))
+    yield from _table(("class of device", "trained there", "timed again", "on the front", "hypervolume"), rows)
+    replays = replays_of(found.attempts, found.device_seconds)
+    yield ""
+    yield f"Timing again took {replays}."
 
 
 def _worth(found: Findings) -> Iterator[str]:
@@ -127,12 +161,14 @@ def _seeds(found: Findings) -> Iterator[str]:
 
 def _listed(found: Findings) -> list[Point]:
     repeated = [estimate.point for estimate in found.estimates if estimate.repeats]
-    return list({point.trial: point for point in (*found.front.points, *repeated)}.values())
+    return list({point.trial: point for point in (*found.on_fronts, *repeated)}.values())
 
 
 def _made(found: Findings, look: Look) -> Iterator[str]:
     study = _plain(found.record.name)
     command = ["paretosearch", "export", study, "--style", look.style, "--lang", look.lang]
+    if not found.others and any(a.counts and a.device_class != found.device_class for a in found.attempts):
+        command += ["--device-class", _plain(found.device_class)]
     yield from _block(shlex.join(command))
     yield ""
     drawn_by = ", ".join(f"{name} {version(name)}" for name in _DRAWN_BY)

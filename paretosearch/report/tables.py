@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TextIO
@@ -138,8 +138,17 @@ def front_csv(front: Front, target: Path | TextIO) -> None:
         front: The front.
         target: A path, or an open text file.
     """
-    rows = [{**measures(point), **flat_recipe(point.recipe)} for point in front.points]
-    write_csv(rows, target, first=_MEASURES)
+    points_csv(front.points, target)
+
+
+def points_csv(points: Sequence[Point], target: Path | TextIO) -> None:
+    """Write points as CSV.
+
+    Args:
+        points: The points, in the order of the rows.
+        target: A path, or an open text file.
+    """
+    write_csv([{**measures(point), **flat_recipe(point.recipe)} for point in points], target, first=_MEASURES)
 
 
 _MEASURES = ("trial", *(field.name for field in fields(Point) if field.name not in ("trial", "recipe")), "digest")

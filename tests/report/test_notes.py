@@ -11,7 +11,8 @@ import pytest
 from paretosearch.recipe import Recipe
 from paretosearch.report.findings import Findings
 from paretosearch.report.markdown import block, plain, table
-from paretosearch.report.notes import study_note, trial_note
+from paretosearch.report.notes import study_note
+from paretosearch.report.trialnotes import trial_note
 from paretosearch.report.watched import Watched, watched
 from paretosearch.store import Store
 
