@@ -37,6 +37,8 @@ class AttemptRow:
     ended: str | None
     outcome: str | None
     values: tuple[float | None, float | None]
+    purpose: str = "search"
+    counts: bool = True
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,18 @@ def read_left(url: str, study: str) -> Left:
 
 def _attempt(row: Any) -> AttemptRow:
     values = (row.train_seconds, row.accuracy)
-    return AttemptRow(row.id, row.trial, row.seed, row.device, row.started, row.ended, row.outcome, values)
+    return AttemptRow(
+        row.id,
+        row.trial,
+        row.seed,
+        row.device,
+        row.started,
+        row.ended,
+        row.outcome,
+        values,
+        row.purpose,
+        bool(row.counts),
+    )
 
 
 _TRIALS = """SELECT t.number, CAST(t.state AS TEXT) FROM trials t JOIN studies s ON s.study_id = t.study_id
@@ -112,7 +125,7 @@ JOIN studies s ON s.study_id = t.study_id WHERE s.study_name = :study ORDER BY t
 _FAILURES = """SELECT t.number, a.value_json FROM trial_user_attributes a JOIN trials t ON t.trial_id = a.trial_id
 JOIN studies s ON s.study_id = t.study_id WHERE s.study_name = :study AND a.key = 'failure'"""
 _ATTEMPTS = """SELECT id, trial, seed, device, CAST(started AS TEXT) AS started, CAST(ended AS TEXT) AS ended, outcome,
-train_seconds, accuracy FROM ps_attempt WHERE study = :study ORDER BY id"""
+train_seconds, accuracy, purpose, counts FROM ps_attempt WHERE study = :study ORDER BY id"""
 
 
 def check(history: Sequence[Event], left: Left) -> Verdict:
@@ -127,12 +140,14 @@ def check(history: Sequence[Event], left: Left) -> Verdict:
     asked = {event["trial"] for event in history if event["event"] == "asked"} | trials.keys()
     written = [event for event in history if event["event"] == "spooled"]
     completed = [e for e in written if e["status"] == "complete"]
-    ended = Counter((rows[e["attempt"]].trial, rows[e["attempt"]].seed) for e in completed if e["attempt"] in rows)
+    trained = [row for e in completed if (row := rows.get(e["attempt"])) and row.purpose != "replay"]
+    ended = Counter((row.trial, row.seed) for row in trained)
+    results = {row.trial: row for row in left.attempts if row.counts}  # a disturbed training is not its trial's result
     return Verdict(
         unfinished=sorted(number for number in asked if not _has_ended(trials.get(number))),
         lost=sorted({e["attempt"] for e in written if not _is_stored(e, rows.get(e["attempt"]))}),
         twice=sorted(training for training, times in ended.items() if times > 1),
-        untold=sorted({e["attempt"] for e in completed if not _is_told(rows.get(e["attempt"]), trials)}),
+        untold=sorted({e["attempt"] for e in completed if not _is_told(rows.get(e["attempt"]), results, trials)}),
         overlapping=_overlapping(left.attempts),
         impossible=sorted(row.number for row in left.trials if row.state == "COMPLETE" and not _is_possible(row)),
     )
@@ -150,9 +165,11 @@ def _is_stored(event: Event, row: AttemptRow | None) -> bool:
     return event["status"] != "complete" or tuple(event["values"]) == row.values
 
 
-def _is_told(row: AttemptRow | None, trials: Mapping[int, TrialRow]) -> bool:
-    trial = trials.get(row.trial) if row else None
-    return row is not None and trial is not None and trial.state == "COMPLETE" and trial.values == row.values
+def _is_told(row: AttemptRow | None, results: Mapping[int, AttemptRow], trials: Mapping[int, TrialRow]) -> bool:
+    if row is None or row.trial not in results or row.trial not in trials:
+        return False
+    trial = trials[row.trial]
+    return trial.state == "COMPLETE" and trial.values == results[row.trial].values
 
 
 def _is_possible(trial: TrialRow) -> bool:

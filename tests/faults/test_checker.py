@@ -82,3 +82,13 @@ def test_two_attempts_on_one_device_are_found(started: str) -> None:
 )
 def test_a_value_that_no_training_can_have_is_found(values: tuple[float, ...]) -> None:
     assert check([], left([replace(GOOD, values=values), FAILED], (BROKEN,))).impossible == [0]
+
+
+TIMED = replace(DONE, id=3, started="10:04", ended="10:05", values=(1.5, 0.7), purpose="replay")
+SPOOLED = {"event": "spooled", "attempt": 3, "status": "complete", "values": [1.5, 0.7]}
+
+
+def test_a_replay_is_no_second_training_and_its_seconds_are_told_where_they_count() -> None:
+    attempts = replace(DONE, counts=False), BROKEN, TIMED
+    assert check(history(SPOOLED), left([replace(GOOD, values=(1.5, 0.7)), FAILED], attempts)).is_clean
+    assert check(history(SPOOLED), left(attempts=attempts)).untold == [1, 3]
