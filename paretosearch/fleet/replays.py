@@ -162,6 +162,8 @@ class Replays:
             for trial, trained in self._trained.items()
             if self._classes.admits(device_class, trained.recipe)
         }
+        if not self._again and all(self._seconds.has(trial, device_class) for trial in admitted):
+            return
         for trial, may_be_on_front in self._seconds.candidates(admitted, device_class):
             is_new = not self._seconds.has(trial, device_class)
             is_again = self._again and may_be_on_front and (trial, device_class) not in self._timed
