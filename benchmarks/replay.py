@@ -3,8 +3,9 @@
 python -m benchmarks.replay --out benchmarks/results     # some fifteen minutes on one core
 
 Different trainings on Fashion-MNIST, with pruning and growth, are each trained in one process and then replayed in
-another one on the same core, as two Workers of a class would. Some are trained twice: how far the second training is
-off says what no replay could do better.
+another one on the same core, as two Workers of a class would. Every other core trains something meanwhile, as in a
+launch with a slot on each: cores share caches, memory and sometimes more, and one that idles now and then makes its
+neighbour faster by half. Some are trained twice: how far the second training is off, no replay could do better.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -33,7 +35,8 @@ from paretosearch.device import cpu_name
 from paretosearch.fleet.process import ALLOCATOR
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.training import replay, train
+from paretosearch.training import Training, replay, train
+from paretosearch.training.reference import reference_seconds
 
 CPU = torch.device("cpu")
 
@@ -42,6 +45,9 @@ VALIDATION = 500
 
 #: Every so manieth training is trained again.
 AGAIN_EVERY = 4
+
+#: Steps of one look at the reference workload, of five milliseconds; a machine is even where two looks differ by less.
+LOOK_STEPS, CALM = 10, 0.03
 
 PRUNE: Mapping[str, Any] = {"prunetrain": {"penalty_ratio": 0.6, "interval": 1}}
 PRUNE_RARELY: Mapping[str, Any] = {"prunetrain": {"penalty_ratio": 0.6, "interval": 3}}
@@ -95,7 +101,9 @@ class Row:
         trained: Seconds on the training clock.
         replayed: The same by replay.
         cost: Seconds that the replay took.
+        slower: How much longer the reference workload took around and within the replay than within the training.
         again: Seconds of a second training; None if there was none.
+        again_slower: How much longer the reference took within that one.
         noisy: Whether the training was disturbed, or its replay.
     """
 
@@ -104,13 +112,20 @@ class Row:
     trained: float
     replayed: float
     cost: float
+    slower: float
     again: float | None
+    again_slower: float
     noisy: bool
 
     @property
     def error(self) -> float:
         """How far the replay is off, relative to the training."""
         return self.replayed / self.trained - 1
+
+    @property
+    def own_error(self) -> float:
+        """The same, had the machine been as fast as in the training."""
+        return self.replayed / (1 + self.slower) / self.trained - 1
 
     @property
     def again_error(self) -> float | None:
@@ -124,14 +139,31 @@ def _images() -> ImageSet:
     return replace(images, validation=subset(images.validation, VALIDATION, 0))
 
 
-def _trained(recipe: str) -> str:
-    return train(Recipe.from_json(recipe), _images(), CPU).outcome.to_json()
+def _look() -> float:
+    return reference_seconds(CPU, LOOK_STEPS)
 
 
-def _replayed(recipe: str, outcome: str) -> tuple[str, float]:
-    images, start = _images(), time.perf_counter()
-    again = replay(Recipe.from_json(recipe), images, CPU, Outcome.from_json(outcome))
-    return again.to_json(), time.perf_counter() - start
+def _trained(recipe: str) -> tuple[str, float]:
+    """Train; gives the Outcome, and median seconds of the reference before, between the epochs and behind them."""
+    looks = [_look()]
+    outcome = train(Recipe.from_json(recipe), _images(), CPU, lambda _: looks.append(_look())).outcome
+    return outcome.to_json(), statistics.median(looks)
+
+
+def _replayed(recipe: str, outcome: str) -> tuple[str, float, float]:
+    """Replay; gives the Outcome, median seconds of the reference around and between phases, and what it took."""
+    images, looks, start = _images(), [_look()], time.perf_counter()
+    looking = 0.0
+
+    def look(_: object) -> None:
+        nonlocal looking
+        begin = time.perf_counter()
+        looks.append(_look())
+        looking += time.perf_counter() - begin
+
+    again = replay(Recipe.from_json(recipe), images, CPU, Outcome.from_json(outcome), look)
+    cost = time.perf_counter() - start - looking
+    return again.to_json(), statistics.median([*looks, _look()]), cost
 
 
 def _process() -> ProcessPoolExecutor:
@@ -141,39 +173,49 @@ def _process() -> ProcessPoolExecutor:
     return executor
 
 
-def rows(recipes: tuple[Recipe, ...], kept: Path | None) -> Iterator[Row]:
-    """Train and replay Recipes, in turn.
+def _keep_busy(core: int) -> None:
+    """Train on a core for as long as the process lives that began this one."""
+    parent = os.getppid()
+    os.setsid()  # a group of its own to the scheduler, with an ordinary share of the core whatever ours is
+    os.sched_setaffinity(0, {core})
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    training = Training(RECIPES[0], _images(), CPU)
+    while os.getppid() == parent:
+        training.run.epoch = 0
+        training.epoch()
 
-    Args:
-        recipes: The Recipes.
-        kept: Folder for the Outcomes of the trainings; one that is there already is not trained again.
-    """
-    with _process() as trainer, _process() as replayer, _process() as second:
+
+@contextmanager
+def neighbours() -> Iterator[None]:
+    """Keep all cores but the last one busy."""
+    cores = sorted(os.sched_getaffinity(0))[:-1]
+    busy = [get_context("spawn").Process(target=_keep_busy, args=(core,)) for core in cores]
+    for process in busy:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def rows(recipes: Sequence[Recipe]) -> Iterator[Row]:
+    """Train and replay Recipes, in turn."""
+    with neighbours(), _process() as trainer, _process() as replayer, _process() as second:
         for number, recipe in enumerate(recipes):
             text = recipe.to_json()
-            file = kept / f"{recipe.digest}.json" if kept else None
-            if file is not None and file.exists():
-                trained = file.read_text(encoding="utf-8")
-            else:
-                trained = trainer.submit(_trained, text).result()
-            if file is not None:
-                file.write_text(trained, encoding="utf-8")
-            replayed, cost = replayer.submit(_replayed, text, trained).result()
-            with_again = number % AGAIN_EVERY == 0 and kept is None
-            again = Outcome.from_json(second.submit(_trained, text).result()) if with_again else None
-            yield _row(recipe, Outcome.from_json(trained), Outcome.from_json(replayed), cost, again)
+            trained, there = trainer.submit(_trained, text).result()
+            replayed, here, cost = replayer.submit(_replayed, text, trained).result()
+            again, then = second.submit(_trained, text).result() if number % AGAIN_EVERY == 0 else (None, there)
+            outcomes = [Outcome.from_json(outcome) for outcome in (trained, replayed, again) if outcome]
+            yield _row(recipe, outcomes, cost, [here / there - 1, then / there - 1])
 
 
-def _row(recipe: Recipe, trained: Outcome, replayed: Outcome, cost: float, again: Outcome | None) -> Row:
-    return Row(
-        _in_short(recipe),
-        len(trained.phases),
-        trained.train_seconds or 0.0,
-        replayed.train_seconds or 0.0,
-        cost,
-        again and again.train_seconds,
-        trained.noisy or replayed.noisy,
-    )
+def _row(recipe: Recipe, outcomes: Sequence[Outcome], cost: float, slower: Sequence[float]) -> Row:
+    trained, replayed, again, *_ = [outcome.train_seconds or 0.0 for outcome in outcomes] + [0.0]
+    phases, is_noisy = len(outcomes[0].phases), any(outcome.noisy for outcome in outcomes[:2])
+    return Row(_in_short(recipe), phases, trained, replayed, cost, slower[0], again or None, slower[1], noisy=is_noisy)
 
 
 def _in_short(recipe: Recipe) -> str:
@@ -189,25 +231,31 @@ def _spelled(name: str, parameters: Mapping[str, Any]) -> str:
     return f"prune/{parameters['interval']}" if name == "prunetrain" else name
 
 
-HEAD = f"{'training':52}{'phases':>7}{'trained':>9}{'replayed':>9}{'error':>8}{'cost':>8}{'again':>8}"
+HEAD = f"{'training':52}{'phases':>7}{'trained':>9}{'replayed':>9}{'error':>8}{'machine':>9}{'cost':>8}{'again':>8}"
 
 
 def line(row: Row) -> str:
     """Write a row as text."""
     again = "" if row.again_error is None else f"{row.again_error:+.1%}"
-    numbers = f"{row.trained:9.2f}{row.replayed:9.2f}{row.error:+8.1%}{row.cost:8.2f}{again:>8}"
+    numbers = f"{row.trained:9.2f}{row.replayed:9.2f}{row.error:+8.1%}{row.slower:+9.1%}{row.cost:8.2f}{again:>8}"
     return f"{row.recipe:52}{row.phases:7}{numbers}{' noisy' if row.noisy else ''}"
 
 
 def summary(found: list[Row]) -> dict[str, float]:
     """Sum up errors, cost and order."""
-    off = [abs(row.error) for row in found]
+    off, own = [abs(row.error) for row in found], [abs(row.own_error) for row in found]
+    calm = [abs(row.error) for row in found if abs(row.slower) <= CALM and not row.noisy]
     again = [abs(row.again_error) for row in found if row.again_error is not None]
     trained, replayed = [row.trained for row in found], [row.replayed for row in found]
     return {
         "trainings": len(found),
         "median error %": 100 * statistics.median(off),
         "worst error %": 100 * max(off),
+        "trainings on an even machine": len(calm),
+        "median error of those %": 100 * statistics.median(calm) if calm else 0.0,
+        "worst error of those %": 100 * max(calm, default=0.0),
+        "median error without the machine's %": 100 * statistics.median(own),
+        "worst error without the machine's %": 100 * max(own),
         "replays of trainings %": 100 * sum(row.cost for row in found) / sum(trained),
         "Kendall": kendall(trained, replayed),
         "median of trained again %": 100 * statistics.median(again) if again else 0.0,
@@ -225,7 +273,6 @@ def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="folder for the table and the JSON file")
-    parser.add_argument("--kept", type=Path, help="folder for the trainings, to replay them again with other code")
     parser.add_argument("--only", type=int, nargs="+", help="numbers of the trainings, from 0")
     asked = parser.parse_args()
     os.environ.update(ALLOCATOR)  # for the processes
@@ -233,7 +280,7 @@ def main() -> None:
     chosen = tuple(RECIPES[number] for number in asked.only) if asked.only else RECIPES
     found: list[Row] = []
     print(f"{device}\n\n{HEAD}")
-    for row in rows(chosen, asked.kept):
+    for row in rows(chosen):
         found.append(row)
         print(line(row), flush=True)
     figures = summary(found)

@@ -23,7 +23,7 @@ MOST_NAME, MOST_SHOWN = 1000, 60
 MOST = 2**63
 
 #: Shares, which lie in [0, 1], and what alone may be negative.
-SHARES, NEGATIVE = ("accuracy", "test_accuracy", "overflow_share"), ("loss",)
+SHARES, NEGATIVE = ("accuracy", "test_accuracy", "overflow_share"), ("loss", "drift")
 
 
 def check_fields(record: DataclassInstance) -> None:
