@@ -44,7 +44,7 @@ CPU = torch.device("cpu")
 VALIDATION = 500
 
 #: Every so manieth training is trained again.
-AGAIN_EVERY = 4
+AGAIN_EVERY = 6
 
 #: Steps of one look at the reference workload, of five milliseconds; a machine is even where two looks differ by less.
 LOOK_STEPS, CALM = 10, 0.03

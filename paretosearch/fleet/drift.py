@@ -14,7 +14,7 @@ from paretosearch.device import Device
 from paretosearch.outcome import Outcome
 
 #: Steps of the reference workload in one look, 0.1 to 0.2 s; fewer behind a short training, of which a look may take
-#: this share, and none if not even so many fit.
+#: this share, and none if not even so many fit. A replay is short, and stands for a long training: it gets the least.
 STEPS, LEAST_STEPS, SHARE = 24, 5, 0.01
 
 #: A look serves the next training too, if it begins within so many seconds.
@@ -23,7 +23,10 @@ AT_ONCE = 0.5
 #: What is usual is the median of so many looks, so that a neighbour who stays becomes usual in time.
 REMEMBERED = 15
 
-#: Drift above which a training is noisy. That of GPUs is what clocks and heat do to one (performance.md, E).
+#: Drift above which a training is noisy. That of GPUs is what clocks and heat do to one (performance.md, E). On a core
+#: that shares caches and memory with others, two looks at it differ by more than 3 % most of the time and by up to 70 %
+#: where a neighbour comes or goes; a replay was off by 3 to 6 % where they differed by less than this, and by 10 to
+#: 56 % beyond it (benchmarks/replay.py, two cores of an AMD EPYC).
 MARGIN: dict[Literal["cpu", "cuda"], float] = {"cpu": 0.10, "cuda": 0.02}
 
 
@@ -60,13 +63,15 @@ class DriftWatch:
     def begin(self, is_replay: bool = False) -> None:
         """Look before a training.
 
-        There is none where the look behind the one before was just now; where that one was too short for any, as the
-        next one may well be; and before a replay, which is short by its nature.
+        There is none where the look behind the one before was just now, nor where that training was too short for any,
+        as the next one may well be.
         """
         if self._now() - self._looked <= AT_ONCE:
             self._before = self._seen[-1]
+        elif is_replay:
+            self._before = self._look(LEAST_STEPS)
         else:
-            self._before = None if is_replay or self._was_short else self._look(STEPS)
+            self._before = None if self._was_short else self._look(STEPS)
         self._began = self._now()
 
     def end(self, outcome: Outcome, is_replay: bool = False) -> Outcome:
@@ -75,7 +80,7 @@ class DriftWatch:
         Returns:
             The Outcome with its `drift`, None where there was no look, and noisy if that is beyond the margin.
         """
-        steps = self._affordable(self._now() - self._began)
+        steps = LEAST_STEPS if is_replay else self._affordable(self._now() - self._began)
         if not is_replay:
             self._was_short = steps < LEAST_STEPS
         if steps < LEAST_STEPS:

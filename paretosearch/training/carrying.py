@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -39,8 +40,9 @@ def carried_over(recorded: Outcome, phases: Sequence[PhaseResult]) -> Outcome:
 
 
 def _ends(phases: Sequence[PhaseResult], beside: float) -> np.ndarray:
-    """Give the moments between phases, the first and the last one included."""
-    return np.cumsum([0.0, *(phase.seconds * beside + (phase.rebuild_seconds or 0.0) for phase in phases)])
+    """Give the moments at which rebuilding and the steps of each phase end, behind that of the start."""
+    parts = ((phase.rebuild_seconds or 0.0, phase.seconds * beside) for phase in phases)
+    return np.cumsum([0.0, *chain.from_iterable(parts)])
 
 
 def _decisions(outcome: Outcome) -> float:

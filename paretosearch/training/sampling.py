@@ -14,8 +14,8 @@ from paretosearch.training.phases import BLOCK_STEPS
 #: Share of a training that a replay may take, where that is enough for what follows.
 SHARE = 0.03
 
-#: Steps of a phase from which a median is robust: three blocks behind a warm-up of two.
-LEAST_STEPS = 3 * BLOCK_STEPS + 2
+#: Steps of a phase from which a median is of some use: two blocks behind a warm-up of two.
+LEAST_STEPS = 2 * BLOCK_STEPS + 2
 
 #: How far a phase may be off that is scaled from another one, for each factor e between their recorded steps. Where a
 #: narrower network saves nothing, as on a GPU that its host cannot keep busy, it would be 1.
@@ -26,7 +26,7 @@ UNSURE = 0.5
 OTHER_SETTING, DISTURBED = 0.3, 0.1
 
 #: Relative doubt about a training's seconds at which nothing more is timed: within the share, and beyond it.
-ENOUGH, TOLERABLE = 0.003, 0.01
+ENOUGH, TOLERABLE = 0.003, 0.015
 
 
 @dataclass(frozen=True)

@@ -104,18 +104,24 @@ def test_behind_short_ones_a_long_one_is_looked_at_from_its_end(watch: DriftWatc
     assert train(watch, device, 60.0, slower=1.25, pause=2.0).drift == pytest.approx(0.25)
 
 
-def test_a_replay_is_not_looked_at_first_and_says_nothing_of_the_next_training(
+def replay(watch: DriftWatch, device: Device, slower: float = 1.0) -> Outcome:
+    device.slower = slower
+    watch.begin(is_replay=True)
+    device.now += 1.0
+    return watch.end(TRAINED, is_replay=True)
+
+
+def test_a_replay_is_looked_at_briefly_and_says_nothing_of_how_long_trainings_are(
     watch: DriftWatch, device: Device
 ) -> None:
     train(watch, device, 60.0)
-    looks = len(device.looks)
     device.now += 30.0
-    watch.begin(is_replay=True)
-    device.now += 1.0
-    assert watch.end(TRAINED, is_replay=True).drift is None
-    assert len(device.looks) == looks
-    assert train(watch, device, 60.0, pause=2.0).drift == pytest.approx(0.0)
-    assert len(device.looks) == looks + 2
+    outcome = replay(watch, device, slower=1.2)
+    assert outcome.drift == pytest.approx(0.2)
+    assert outcome.noisy
+    assert device.looks[2:] == [LEAST_STEPS] * 2
+    assert train(watch, device, 60.0, pause=2.0).drift is not None
+    assert device.looks[4:] == [STEPS] * 2
 
 
 def test_a_medium_training_gets_fewer_steps(watch: DriftWatch, device: Device) -> None:

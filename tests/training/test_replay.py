@@ -1,7 +1,9 @@
 """A finished training is timed again from its record alone."""
 
+import importlib
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -16,7 +18,11 @@ from paretosearch.training import loop, replay, train
 from paretosearch.training.clock import Clock
 from paretosearch.training.phases import Phase
 from paretosearch.training.rundelay import RunDelay
+from paretosearch.training.sampling import Sample
 from paretosearch.training.surgery import Surgeon
+
+#: The module, whose name the package gives to its function.
+REPLAY = importlib.import_module("paretosearch.training.replay")
 
 CPU = torch.device("cpu")
 IMAGES = image_set(per_class=64)
@@ -39,6 +45,15 @@ CHANGING = replace(
 @pytest.fixture(autouse=True)
 def _few_steps_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 0)
+
+
+def timing(monkeypatch: pytest.MonkeyPatch, steps: Mapping[int, int]) -> None:
+    """Let a replay time so many steps of these phases."""
+    monkeypatch.setattr(REPLAY, "sample", lambda _: Sample(steps, 0.0))
+
+
+def timing_all(monkeypatch: pytest.MonkeyPatch, outcome: Outcome) -> None:
+    timing(monkeypatch, dict.fromkeys(range(len(outcome.phases)), 14))
 
 
 def through_the_store(outcome: Outcome) -> Outcome:
@@ -65,6 +80,7 @@ def test_every_phase_has_the_shape_that_it_had(monkeypatch: pytest.MonkeyPatch) 
     weights = {epoch.epoch - 1: epoch.parameters for epoch in outcome.epochs}
     parameters = {phase.epoch: weights[phase.epoch] for phase in outcome.phases}
     # A prune at the end of an epoch is before its EpochResult, and behind the steps of its phase.
+    timing_all(monkeypatch, outcome)
     replayed = shapes_of(CHANGING, outcome, monkeypatch)
     assert [batch for batch, _ in replayed] == [phase.batch_size for phase in outcome.phases]
     assert replayed[-1][1] == parameters[outcome.phases[-1].epoch]
@@ -78,14 +94,53 @@ def test_seconds_are_those_of_here_and_the_rest_is_kept(monkeypatch: pytest.Monk
     steps = sum(phase.steps for phase in phases)
     outcome = replace(trained, phases=phases, train_seconds=steps + 0.5 * len(phases) + 5.0)
     monkeypatch.setattr(Phase, "seconds_of", lambda _, steps: 2.0 * steps)
+    timing_all(monkeypatch, outcome)
     again = replay(CHANGING, IMAGES, CPU, outcome)
     rebuilding = [phase.rebuild_seconds or 0.0 for phase in again.phases]
     assert all(0 < seconds < 0.5 for seconds in rebuilding)
     assert again.train_seconds == pytest.approx(2.0 * steps + sum(rebuilding) + 2 * 5.0)
     assert [phase.seconds for phase in again.phases] == [2.0 * phase.steps for phase in outcome.phases]
-    assert (again.accuracy, again.epochs, again.surgeries) == (outcome.accuracy, outcome.epochs, outcome.surgeries)
+    assert again.accuracy == outcome.accuracy
     assert again.wall_seconds == again.train_seconds
     assert Outcome.from_json(again.to_json()) == again
+
+
+def test_a_replayed_curve_ends_with_the_training_and_never_goes_back() -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    slow = tuple(replace(epoch, train_seconds=100 * epoch.train_seconds) for epoch in outcome.epochs)
+    assert outcome.train_seconds is not None
+    again = replay(CHANGING, IMAGES, CPU, replace(outcome, train_seconds=100 * outcome.train_seconds, epochs=slow))
+    ends = [epoch.train_seconds for epoch in again.epochs]
+    assert ends == sorted(ends)
+    assert ends[-1] == pytest.approx(again.train_seconds)
+
+
+def test_a_phase_that_is_not_timed_is_gone_through_and_one_behind_the_last_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first one gets a step of its own, so that what follows does not pay for a cold process."""
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    timing_all(monkeypatch, outcome)
+    of_all = shapes_of(CHANGING, outcome, monkeypatch)
+    assert len(of_all) > 4
+    timing(monkeypatch, {2: 14})
+    assert shapes_of(CHANGING, outcome, monkeypatch) == [of_all[0], of_all[2]]
+
+
+def test_phases_that_are_not_timed_are_as_much_slower_as_those_that_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    timing(monkeypatch, {2: 14})
+    again = replay(CHANGING, IMAGES, CPU, outcome)
+    slower = [now.step_seconds / then.step_seconds for now, then in zip(again.phases, outcome.phases, strict=True)]
+    assert slower == pytest.approx([slower[2]] * len(slower))
+
+
+def test_a_method_measures_nothing_in_a_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came of it is in the record, and twenty steps for each look would be more than a replay times."""
+    outcome = train(CHANGING, IMAGES, CPU).outcome
+    assert "batch" in {surgery.kind for surgery in outcome.surgeries}
+    monkeypatch.setattr(loop, "step_cost", lambda *_: pytest.fail("measured"))
+    replay(CHANGING, IMAGES, CPU, outcome)
 
 
 class _Still(RunDelay):
@@ -107,7 +162,8 @@ def test_a_training_notes_what_rebuilding_took_and_nothing_else(monkeypatch: pyt
     assert all(surgery.seconds == 3 for surgery in outcome.surgeries)
 
 
-def test_a_replay_takes_as_many_steps_as_a_median_needs() -> None:
+def test_a_replay_of_a_long_training_ends_after_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(REPLAY, "MOST_SECONDS", 0.3)
     outcome = train(replace(RECIPE, epochs=20), IMAGES, CPU).outcome
     assert [phase.steps for phase in outcome.phases] == [160]
     (longer,) = (replace(phase, steps=1_000_000) for phase in outcome.phases)
