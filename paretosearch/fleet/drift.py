@@ -8,10 +8,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from paretosearch.device import Device
 from paretosearch.outcome import Outcome
+
+if TYPE_CHECKING:
+    import torch
 
 #: Steps of the reference workload in one look, 0.1 to 0.2 s; fewer behind a short training, of which a look may take
 #: this share, and none if not even so many fit. A replay is short, and stands for a long training: it gets the least.
@@ -27,7 +29,7 @@ REMEMBERED = 15
 #: that shares caches and memory with others, two looks at it differ by more than 3 % most of the time and by up to 70 %
 #: where a neighbour comes or goes; a replay was off by 3 to 6 % where they differed by less than this, and by 10 to
 #: 56 % beyond it (benchmarks/replay.py, two cores of an AMD EPYC).
-MARGIN: dict[Literal["cpu", "cuda"], float] = {"cpu": 0.10, "cuda": 0.02}
+MARGIN = {"cpu": 0.10, "cuda": 0.02}
 
 
 class DriftWatch:
@@ -49,16 +51,15 @@ class DriftWatch:
         self._was_short = False
 
     @classmethod
-    def of(cls, device: Device) -> DriftWatch:
-        """Watch the Device of this process."""
+    def of(cls, device: torch.device) -> DriftWatch:
+        """Watch a device of this process."""
 
         def measure(steps: int) -> float:
-            from paretosearch.fleet.worker import torch_device
-            from paretosearch.training.reference import reference_seconds
+            from paretosearch.training.reference import reference_seconds  # with which all of the engine comes
 
-            return reference_seconds(torch_device(device), steps)
+            return reference_seconds(device, steps)
 
-        return cls(MARGIN[device.kind], measure)
+        return cls(MARGIN[device.type], measure)
 
     def begin(self, is_replay: bool = False) -> None:
         """Look before a training.

@@ -129,7 +129,7 @@ class _Worker:
         self._last_epoch = 0
         self._epochs: list[EpochResult] = []
         self._called: bool | None = None
-        self._watch, self._drift = Watch(device), DriftWatch.of(device)
+        self._watch, self._drift = Watch(device), DriftWatch.of(torch_device(device))
 
     def serve(self) -> None:
         attempts = 0

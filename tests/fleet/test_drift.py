@@ -1,11 +1,16 @@
 """A device that is not as fast as usual around a training makes it noisy, and looking costs little."""
 
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from paretosearch.fleet.drift import LEAST_STEPS, REMEMBERED, SHARE, STEPS, DriftWatch
+from paretosearch.fleet.mail import Mail
+from paretosearch.fleet.worker import _Worker
 from paretosearch.outcome import Outcome
+from paretosearch.testing.fleet import cpu_device
 
 #: Seconds of a step of the reference on a device that is as fast as usual.
 USUAL = 0.005
@@ -128,3 +133,13 @@ def test_a_medium_training_gets_fewer_steps(watch: DriftWatch, device: Device) -
     train(watch, device, 60.0)
     assert train(watch, device, 4.0).drift is not None
     assert LEAST_STEPS <= device.looks[-1] < STEPS
+
+
+def test_a_worker_says_how_far_its_device_was_off(device: Device, watch: DriftWatch) -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        worker = _Worker(Mail(here), cpu_device(), Path())
+        worker._drift = watch
+        watch.begin()
+        device.now, device.slower = device.now + 60.0, 1.1
+        assert worker._watched(TRAINED, is_replay=False).drift == pytest.approx(0.1)
