@@ -146,11 +146,13 @@ class Outcome:
         peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU), which keeps what it once had.
         images_per_second: Training images per second on the training clock.
         energy_joules: Energy of the device from start to end, validation included, where it can be read.
-        noisy: Whether somebody disturbed it: another program used its GPU, or mean and median of the steps, without
-            their warm-up, differ by more than 5 %.
+        noisy: Whether somebody disturbed it: another program used its GPU, mean and median of the steps, without their
+            warm-up, differ by more than 5 %, or the device was not as fast as usual.
         epochs: One result an epoch.
         surgeries: Changes of shape, in order.
         phases: Its steps, in order.
+        drift: How much longer a short reference took before or after it, whichever is further off, than it takes
+            usually on its device, such as 0.02, or -0.02 for less; None where nobody looked, as around a short one.
     """
 
     status: Status
@@ -171,6 +173,7 @@ class Outcome:
     epochs: tuple[EpochResult, ...] = ()
     surgeries: tuple[SurgeryResult, ...] = ()
     phases: tuple[PhaseResult, ...] = ()
+    drift: float | None = None
 
     @property
     def objectives(self) -> tuple[float, float]:

@@ -22,8 +22,11 @@ MOST_NAME, MOST_SHOWN = 1000, 60
 #: What a column of the database holds.
 MOST = 2**63
 
-#: Shares, which lie in [0, 1], and what alone may be negative.
-SHARES, NEGATIVE = ("accuracy", "test_accuracy", "overflow_share"), ("loss",)
+#: Shares, which lie in [0, 1].
+SHARES = ("accuracy", "test_accuracy", "overflow_share")
+
+#: What alone may be negative, and above what: nothing takes less than no time.
+ABOVE: Mapping[str, float] = {"loss": -math.inf, "drift": -1.0}
 
 
 def check_fields(record: DataclassInstance) -> None:
@@ -58,8 +61,9 @@ def _check_number(f: Field[Any], value: object) -> None:
     if not _is_finite(value):
         raise ParetosearchError(f"{f.name} = {shown(value)} is no finite number")
     assert isinstance(value, int | float)
-    if value < 0 and f.name not in NEGATIVE:
-        raise ParetosearchError(f"{f.name} = {shown(value)} is negative")
+    if value < 0 and value <= ABOVE.get(f.name, 0.0):
+        why = f"not above {ABOVE[f.name]:g}" if f.name in ABOVE else "negative"
+        raise ParetosearchError(f"{f.name} = {shown(value)} is {why}")
     if value > 1 and f.name in SHARES:
         raise ParetosearchError(f"{f.name} = {shown(value)} is above 1")
 

@@ -92,9 +92,10 @@ def test_the_steps_that_overflowed_are_a_share(value: float | None, allowed: boo
             Outcome.from_json(json.dumps(plain))
 
 
-def test_a_loss_alone_may_be_negative() -> None:
-    outcome = replace(OUTCOME, epochs=(replace(EPOCH, loss=-0.5),))
+def test_a_loss_and_a_drift_alone_may_be_negative() -> None:
+    outcome = replace(OUTCOME, epochs=(replace(EPOCH, loss=-1.5),), drift=-0.02)
     assert checked(outcome) is outcome
+    assert Outcome.from_json(outcome.to_json()) == outcome
 
 
 @pytest.mark.parametrize("name", ["train_seconds", "wall_seconds", "accuracy"])

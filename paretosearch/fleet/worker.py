@@ -26,6 +26,7 @@ from paretosearch.errors import DataError, DeviceError, DivergedError, RecipeErr
 from paretosearch.fleet import checkpoints, spool
 from paretosearch.fleet.base import Assignment
 from paretosearch.fleet.checkpoints import Checkpoints, Keeper, log
+from paretosearch.fleet.drift import DriftWatch
 from paretosearch.fleet.keeping import keep
 from paretosearch.fleet.mail import Mail
 from paretosearch.fleet.patience import WAIT_SECONDS, minutes
@@ -128,7 +129,7 @@ class _Worker:
         self._last_epoch = 0
         self._epochs: list[EpochResult] = []
         self._called: bool | None = None
-        self._watch = Watch(device)
+        self._watch, self._drift = Watch(device), DriftWatch.of(torch_device(device))
 
     def serve(self) -> None:
         attempts = 0
@@ -188,21 +189,23 @@ class _Worker:
         self._last_epoch, self._epochs = recipe.epochs, []
         images = _images(recipe.dataset, recipe.image_size, assignment.data_digest)
         self._watch = Watch(self._device)
+        is_replay = assignment.replay is not None
+        self._drift.begin(is_replay)
         if assignment.replay is not None:
-            return self._watched(replay(recipe, images, device, assignment.replay))
+            return self._watched(replay(recipe, images, device, assignment.replay), is_replay)
         keeper = self._keeper(assignment)
         state = self._continued(keeper) if keeper else None
         trained = train(recipe, images, device, self._epoch, assignment.with_test, state, keeper)
-        outcome = self._watched(trained.outcome)
+        outcome = self._watched(trained.outcome, is_replay)
         if assignment.keep is not None:
             left_out = keep(trained.model, recipe, images, assignment.keep, assignment.onnx)
             outcome = replace(outcome, message="; ".join(left_out))
         return outcome
 
-    def _watched(self, outcome: Outcome) -> Outcome:
-        """Say of an Outcome whether another program computed beside it."""
+    def _watched(self, outcome: Outcome, is_replay: bool) -> Outcome:
+        """Say of an Outcome whether another program computed beside it, and whether the Device was as fast as usual."""
         self._watch.look()
-        return replace(outcome, noisy=outcome.noisy or self._watch.disturbed)
+        return self._drift.end(replace(outcome, noisy=outcome.noisy or self._watch.disturbed), is_replay)
 
     def _keeper(self, assignment: Assignment) -> Keeper | None:
         if assignment.checkpoint_seconds is None:

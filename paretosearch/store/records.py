@@ -97,6 +97,7 @@ class AttemptRecord:
     images_per_second: float | None
     energy_joules: float | None
     noisy: bool
+    drift: float | None = None
 
 
 @dataclass(frozen=True)

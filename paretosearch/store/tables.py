@@ -143,6 +143,7 @@ class AttemptRow(Base):
     energy_joules: Mapped[float | None]
     noisy: Mapped[bool] = mapped_column(default=False)
     purpose: Mapped[str] = mapped_column(server_default="search")
+    drift: Mapped[float | None]
 
     attempt: Mapped[int] = synonym("id")  # as the view and `Point` call it
 

@@ -13,13 +13,17 @@ from torch import Tensor
 from paretosearch.data import ImageSet
 from paretosearch.outcome import Outcome, PhaseResult
 from paretosearch.recipe import Recipe
+from paretosearch.run import StepCost
 from paretosearch.surgery import Surgery
+from paretosearch.training.carrying import carried_over
 from paretosearch.training.loop import Training
-from paretosearch.training.phases import BLOCK_STEPS, WARM_UP_STEPS
+from paretosearch.training.sampling import LEAST_STEPS, completed, sample
 
-#: Steps of a phase that are timed, fewer if they take longer than this, but a few blocks behind the warm-up.
-MOST_STEPS, MOST_SECONDS = 50, 3.0
-LEAST_STEPS = WARM_UP_STEPS + 2 * BLOCK_STEPS
+#: Seconds of timed steps after which a phase has shown enough, however long its training was.
+MOST_SECONDS = 3.0
+
+#: What a Method is told that asks for the cost of a step: its answer is in the record, and measuring is a decision.
+NO_COST = StepCost(1.0, 0, None)
 
 
 def replay(
@@ -31,78 +35,75 @@ def replay(
 ) -> Outcome:
     """Find the training seconds that a finished training takes on this device.
 
-    Every phase is built again, with its shapes, its batch size and what its Methods do, and some of its steps are
-    timed. Changes of shape are made and timed again; what else was on the clock, such as the search for dead channels,
-    needs the weights of then, and is taken to be slower or faster as the steps are.
+    Phases are built again, with their shapes, their batch sizes and what their Methods do, and some of their steps are
+    timed, with the changes of shape before them. A phase that hardly differs from one that is timed is scaled from it
+    by their recorded steps; see `sample` for which, and `carried_over` for what else was on the clock.
 
     Args:
         recipe: What was trained.
         images: Its data set.
         device: Where to time it.
         outcome: How it went, with its phases.
-        on_phase: Called after every phase with what it takes here.
+        on_phase: Called after every phase that is timed, with what it takes here.
 
     Returns:
-        The same Outcome with seconds, images per second and phases of here.
+        The same Outcome with seconds, images per second, epochs, changes of shape and phases of here.
 
     Raises:
         RecipeError: If the network, a Method or the batch size does not fit the images.
         DeviceError: If the device cannot do the number format.
         SurgeryError: If the phases are of another network.
     """
-    assert outcome.train_seconds is not None
     training = Training(recipe, images, device)
-    phases = []
-    for recorded in outcome.phases:
-        phases.append(_phase(training, recorded))
-        on_phase(phases[-1])
-    steps = sum(phase.seconds for phase in phases)
-    rebuilding = sum(phase.rebuild_seconds or 0.0 for phase in phases)
-    seconds = steps + rebuilding + _decisions(outcome) * steps / _steps(outcome)
-    return replace(
-        outcome,
-        train_seconds=seconds,
-        wall_seconds=seconds,
-        images_per_second=sum(phase.steps * phase.batch_size for phase in phases) / seconds,
-        energy_joules=None,
-        noisy=training.clock.noisy,
-        phases=tuple(phases),
-    )
+    training.run.step_cost = lambda _: NO_COST
+    chosen, timed = sample(outcome).steps, {}
+    for number, recorded in enumerate(outcome.phases[: max(chosen) + 1]):
+        if number in chosen:
+            timed[number] = _timed(training, recorded, chosen[number])
+            on_phase(timed[number])
+        else:
+            _pass(training, recorded)
+        _end(training, recorded)
+    again = carried_over(outcome, completed(outcome.phases, timed))
+    return replace(again, noisy=training.clock.noisy)
 
 
-def _steps(outcome: Outcome) -> float:
-    return sum(phase.seconds for phase in outcome.phases)
+def _pass(training: Training, recorded: PhaseResult) -> None:
+    """Go through a phase without its steps, but for the very first: it warms the process up, and Methods look at it."""
+    training.shape.surgeon.replay(recorded.changes)
+    _begin(training, recorded)
+    if not training.clock.phases:
+        training.follow()
+        _time(training, 1)
 
 
-def _decisions(outcome: Outcome) -> float:
-    """Give the seconds that were neither for steps nor for changes of shape; old records do not tell these apart."""
-    assert outcome.train_seconds is not None
-    rebuilding = [phase.rebuild_seconds for phase in outcome.phases if phase.rebuild_seconds is not None]
-    known = len(rebuilding) == len(outcome.phases)
-    rebuilt = sum(rebuilding) if known else sum(surgery.seconds for surgery in outcome.surgeries)
-    return outcome.train_seconds - _steps(outcome) - rebuilt
-
-
-def _phase(training: Training, recorded: PhaseResult) -> PhaseResult:
-    """Time some steps of a phase."""
+def _begin(training: Training, recorded: PhaseResult) -> None:
     run = training.run
+    run.epoch, run.epoch_step = recorded.epoch, 0
+    _hear(method.on_epoch_start(run) for method in training.methods)
+    run.batch_size = recorded.batch_size  # whatever a Method has chosen here
+    run.model.train()
+
+
+def _end(training: Training, recorded: PhaseResult) -> None:
+    training.run.epoch, training.run.epoch_step = recorded.epoch + 1, 0
+    _hear(method.on_epoch_end(training.run) for method in training.methods)
+
+
+def _timed(training: Training, recorded: PhaseResult, steps: int) -> PhaseResult:
+    """Time some steps of a phase."""
     if recorded.changes:
         with training.clock.event(), training.clock.rebuild():
             training.shape.surgeon.replay(recorded.changes)
-    run.epoch, run.epoch_step = recorded.epoch, 0
-    _hear(method.on_epoch_start(run) for method in training.methods)
-    run.batch_size = recorded.batch_size  # whatever a Method has measured here
-    run.model.train()
+    _begin(training, recorded)
     training.follow()
-    _time(training)
+    _time(training, steps)
     phase, rebuilt = training.clock.phases[-1], training.clock.phases[-1].rebuild_seconds
     if training.stepper.is_on_trial:
-        training.choose_tier(_some_batches(training), torch.zeros((), device=training.device), recorded.steps)
+        training.choose_tier(_some_batches(training, steps), torch.zeros((), device=training.device), recorded.steps)
         if training.stepper.tier == "graph":
-            _time(training)
+            _time(training, steps)
             phase = training.clock.phases[-1]
-    run.epoch, run.epoch_step = recorded.epoch + 1, 0
-    _hear(method.on_epoch_end(run) for method in training.methods)
     return replace(
         recorded,
         tier=phase.setting.tier,
@@ -119,14 +120,15 @@ def _hear(asked: Iterable[Iterable[Surgery]]) -> None:
         pass
 
 
-def _time(training: Training) -> None:
-    training.steps(_some_batches(training), torch.zeros((), device=training.device))
+def _time(training: Training, steps: int) -> None:
+    training.steps(_some_batches(training, steps), torch.zeros((), device=training.device))
 
 
-def _some_batches(training: Training) -> Iterator[tuple[Tensor, Tensor]]:
+def _some_batches(training: Training, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give so many batches, or fewer if their steps take too long, but enough for a median."""
     run, start = training.run, time.perf_counter()
     for done, batch in enumerate(chain.from_iterable(repeat(training.batches))):
-        if done >= MOST_STEPS or (done >= LEAST_STEPS and time.perf_counter() - start > MOST_SECONDS):
+        if done >= steps or (done >= LEAST_STEPS and time.perf_counter() - start > MOST_SECONDS):
             return
         yield batch
         run.epoch_step %= run.steps_per_epoch  # the schedule knows no more than an epoch
