@@ -103,7 +103,8 @@ class _Panel:
         bars = [container for container in self.axes.containers if isinstance(container, ErrorbarContainer)]
         parts = {id(line) for data, caps, _ in bars for line in (data, *caps)}
         lines = [line for line in self.axes.lines if id(line) not in parts and np.size(line.get_xdata())]
-        return [*_intervals(bars, self.axes), *(_Series.of(line) for line in sorted(lines, key=lambda line: line.zorder))]
+        ordered = sorted(lines, key=lambda line: line.zorder)
+        return [*_intervals(bars, self.axes), *(_Series.of(line) for line in ordered)]
 
     def _plot(self, number: int, series: _Series) -> str:
         chosen = f"restrict expr to domain={{\\thisrow{{series}}}}{{{number}:{number}}}"

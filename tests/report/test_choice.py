@@ -142,7 +142,9 @@ def test_an_accuracy_is_read_as_people_write_it(text: str, value: float) -> None
     assert read_accuracy(text) == value
 
 
-@pytest.mark.parametrize("text", ["93", "0", "-1", "nan", "inf", "", "%", "101%", "93%%", "high", "9 3 %", "snan%", "1e9999999%"])
+@pytest.mark.parametrize(
+    "text", ["93", "0", "-1", "nan", "inf", "", "%", "101%", "93%%", "high", "9 3 %", "snan%", "1e9999999%"]
+)
 def test_what_is_no_accuracy_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"write 0\.93 or 93%"):
         read_accuracy(text)

@@ -123,11 +123,10 @@ def test_recipes_with_one_seed_stand_beside_those_with_two(
 
 def test_an_interval_that_reaches_below_zero_runs_to_the_edge_of_a_logarithmic_axis(tmp_path: Path) -> None:
     recipe = Recipe("mnist", "resnet8")
-    times = {"fp32": (1.0, 1.6), "bf16": (40.0, 70.0)}
+    times = [("fp32", 1.0), ("fp32", 1.6), ("bf16", 40.0), ("bf16", 70.0)]
     points = [
-        Point(2 * number + seed, at, 0.9, replace(recipe, number_format=number_format, seed=seed), "cpu", 2 * number + seed)
-        for number, (number_format, seconds) in enumerate(times.items())
-        for seed, at in enumerate(seconds)
+        Point(trial, seconds, 0.9, replace(recipe, number_format=number_format, seed=trial), "cpu", trial)
+        for trial, (number_format, seconds) in enumerate(times)
     ]
     figure = replicates_figure(replicates(front_of(points)), ("number_format", "seed"))
     drawn = picture(figure, "replicates")
