@@ -13,7 +13,7 @@ from rich.text import Text
 
 from paretosearch.device import Device
 from paretosearch.report.words import counted, duration_text, seconds_text
-from paretosearch.store import AttemptRecord, Store, StudyRecord, settling
+from paretosearch.store import AttemptRecord, StopDecision, Store, StudyRecord, settling
 
 _STATES = ("complete", "running", "dominated", "failed", "stopped")
 
@@ -37,6 +37,7 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
     Raises:
         StoreError: If there is no such study.
     """
+    decisions = store.stop_decisions(study)  # before the attempts: a Launcher may begin one meanwhile, and stop it
     attempts, counts, front = store.attempts(study), store.counts(study), store.front(study)
     record = store.study(study)
     assert record is not None
@@ -56,21 +57,23 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
         },
         "device_seconds": store.device_seconds(study),
         "number_formats": _formats(record),
-        "early_stops": _early_stops(store, study, attempts),
+        "early_stops": _early_stops(store, study, attempts, decisions),
         "repeats": len(store.repeats(study)),
     }
 
 
-def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
+def _early_stops(
+    store: Store, study: str, attempts: Sequence[AttemptRecord], decisions: Sequence[StopDecision]
+) -> dict[str, Any]:
     """Count trainings that ended early, what that saved about, and who of those that ran on was judged wrongly."""
-    decisions = store.stop_decisions(study)
+    epochs = store.early_epochs(study)
     by_id = {attempt.id: attempt for attempt in attempts}
     entered = {event.trial for event in store.front_events(study) if event.kind == "entered"}
     stopped = [d for d in decisions if by_id[d.attempt].outcome == "dominated"]
     audited = [d for d in decisions if by_id[d.attempt].outcome == "complete"]
     return {
         "stopped": len(stopped),
-        "seconds_saved": sum(_rest(by_id[d.attempt], len(store.epochs(d.attempt))) for d in stopped),
+        "seconds_saved": sum(_rest(by_id[d.attempt], epochs.get(d.attempt, 0)) for d in stopped),
         "audited": len(audited),
         "wrong": sum(d.trial in entered for d in audited),
     }

@@ -10,7 +10,7 @@ import pytest
 
 from paretosearch.recipe import Recipe
 from paretosearch.report.export import export
-from paretosearch.report.latex import framed, preamble
+from paretosearch.report.latex import escaped, framed, preamble
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.pgf import picture
 from paretosearch.report.pgfmarks import declarations
@@ -29,6 +29,14 @@ THESIS = r"""\documentclass[%s]{%s}
 \input{figures/export/preamble}
 \begin{document}
 The text is \the\textwidth\ wide, see figure~\ref{front} and table~\ref{front_table}.
+%s
+\end{document}
+"""
+
+THESIS_OF_LETTERS = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{lmodern}
+\begin{document}
 %s
 \end{document}
 """
@@ -100,6 +108,16 @@ def test_a_figure_is_as_wide_as_it_is_told(shaped: Store, study: str, tmp_path: 
     document.write_text(document.read_text().replace(r"\begin{document}", told + shown))
     [width] = re.findall(r"^WIDTH=([\d.]+)pt$", compiled(document), re.MULTILINE)
     assert float(width) == pytest.approx(50 / 25.4 * 72.27, abs=0.1)
+
+
+def test_every_letter_that_is_let_through_can_be_set(tmp_path: Path) -> None:
+    letters = [letter for letter in map(chr, range(32, 0x300)) if escaped(letter) not in ("?", "")]
+    assert {"Ż", "ß", "Ș"} < set(letters)
+    lines = "\n\n".join(escaped(f"x{letter}x") for letter in [*letters, "--", "---", "–"])
+    document = tmp_path / "letters.tex"
+    document.write_text(THESIS_OF_LETTERS % lines)
+    assert "Missing character" not in compiled(document)
+    assert "x--x x---x x–x" in words_of(document)
 
 
 def test_an_export_of_one_trial_compiles(new_store: Callable[[int], Store], study: str, tmp_path: Path) -> None:
