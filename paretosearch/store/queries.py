@@ -94,7 +94,7 @@ def early_epochs(session: Session, study: str) -> dict[int, int]:
     """Count the epochs of the attempts of a study that ended early, by attempt."""
     ended_early = AttemptRow.study == study, AttemptRow.outcome == "dominated"
     count = select(EpochRow.attempt, func.count()).join(AttemptRow, AttemptRow.id == EpochRow.attempt)
-    return dict(session.execute(count.where(*ended_early).group_by(EpochRow.attempt)).tuples().all())
+    return dict(session.execute(count.where(*ended_early).group_by(EpochRow.attempt)).all())
 
 
 def spent(session: Session, study: str) -> float:
