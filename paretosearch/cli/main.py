@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from importlib.metadata import version
@@ -60,6 +61,7 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     if not debug:
         warnings.simplefilter("ignore")
+    _speak_anyway()
     try:
         raise SystemExit(app(standalone_mode=False))
     except ParetosearchError as error:
@@ -70,6 +72,13 @@ def main() -> None:
         _complain(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         raise SystemExit(130) from None
+
+
+def _speak_anyway() -> None:
+    """Let a terminal that lacks a letter show a question mark, where Python would end with a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _complain(message: str, exit_code: int) -> NoReturn:

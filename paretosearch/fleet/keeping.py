@@ -40,6 +40,7 @@ def keep(model: nn.Module, recipe: Recipe, images: ImageSet, folder: Path, onnx:
     import torch
 
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
+    (folder / "outcome.json").unlink(missing_ok=True)  # of an earlier training; this one's comes last
     with replacing(folder / "weights.pt") as file:
         torch.save(weights, file)
     with replacing(folder / "recipe.json") as file:

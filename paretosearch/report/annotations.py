@@ -126,7 +126,7 @@ class Annotations:
         try:
             name = self._storage.get_study_name_from_id(study_id)
             launched = self._launched(name)
-            state = launched, _state(self._store, name)
+            state = launched, _state(self._store, name), self._artifacts.state()
             if state != sheet.state:
                 self._fill(study_id, sheet, watched(self._store, name, self._url, launched))
                 sheet.state = state

@@ -71,12 +71,23 @@ class Artifacts:
         self._files[known] = opener
         return {"artifact_id": known, "filename": name, "mimetype": _KINDS[name], "encoding": None}
 
+    def state(self) -> object:
+        """Give what is different once something was trained; it takes some milliseconds."""
+        return tuple((folder.name, _written(folder / "outcome.json")) for folder in self._folders())
+
+    def _folders(self) -> Sequence[Path]:
+        """List where trainings may be; none where that cannot be read."""
+        if self._trained is None:
+            return ()
+        try:
+            below = (path for path in sorted(self._trained.iterdir()) if path.is_dir() and not path.is_symlink())
+            return self._trained, *islice(below, _MOST_FOLDERS)
+        except OSError:
+            return ()
+
     def _trainings(self) -> Iterator[tuple[Recipe, Path]]:
         """Find what was trained alone: Recipes, and the folders with their weights."""
-        if self._trained is None or not self._trained.is_dir():
-            return
-        below = (path for path in sorted(self._trained.iterdir()) if path.is_dir() and not path.is_symlink())
-        for folder in (self._trained, *islice(below, _MOST_FOLDERS)):
+        for folder in self._folders():
             try:
                 yield Recipe.from_json(content(folder / "recipe.json", _MOST_BYTES).decode()), folder
             except (OSError, UnicodeDecodeError, RecipeError):
@@ -95,6 +106,14 @@ class Artifacts:
 
     def remove(self, artifact_id: str) -> None:
         """Leave a file where it is, since it is not only the dashboard's: this is called when a study is deleted."""
+
+
+def _written(outcome: Path) -> int | None:
+    """Say when a training was written, of which the Outcome is the last file; None if it was not."""
+    try:
+        return outcome.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _files(recipe: Recipe, trainings: Mapping[Recipe, Path]) -> Iterator[tuple[str, _Open]]:

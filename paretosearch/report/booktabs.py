@@ -33,7 +33,7 @@ def front_tabular(found: Findings, look: Look) -> str:
     numbers = [[str(p.trial), time, percent_cell(p.accuracy, look)] for p, time in zip(rows, seconds, strict=True)]
     notes = ["single trainings, not confirmed" if not found.is_confirmed else "first results; see confirmed_table.tex"]
     notes += ["* disturbed while it was timed"] * any(point.noisy for point in rows)
-    return tabular(found, look, heads, numbers, rows, len(points), notes)
+    return tabular(found, look, heads, numbers, rows, points, notes)
 
 
 def confirmed_tabular(found: Findings, look: Look) -> str:
@@ -52,8 +52,8 @@ def confirmed_tabular(found: Findings, look: Look) -> str:
     heads = ["trial", "n", "time (s)", "accuracy (%)", "test (%)"]
     numbers = [_means(estimate, digits, look) for estimate in rows]
     notes = ["n repeats with other seeds; means, with half of their 95 % intervals; n = 0: one training, not repeated"]
-    points = [estimate.point for estimate in rows]
-    return tabular(found, look, [look.say(head) for head in heads], numbers, points, len(front), notes)
+    shown, points = ([estimate.point for estimate in part] for part in (rows, front))
+    return tabular(found, look, [look.say(head) for head in heads], numbers, shown, points, notes)
 
 
 def _means(estimate: Estimate, digits: int, look: Look) -> list[str]:
@@ -84,7 +84,7 @@ def tabular(
     heads: Sequence[str],
     numbers: Sequence[Sequence[str]],
     points: Sequence[Point],
-    all_rows: int,
+    front: Sequence[Point],
     notes: Sequence[str],
 ) -> str:
     """Set the columns of the searched axes that vary beside those of the numbers.
@@ -95,13 +95,13 @@ def tabular(
         heads: Headings of the numbers; one of several lines keeps them.
         numbers: Their cells, in LaTeX, row by row.
         points: The trials of the rows.
-        all_rows: How many rows there would be without a limit.
+        front: All of which they are some.
         notes: What to say in comments for a caption.
 
     Returns:
         A ``tabular`` no wider than the text.
     """
-    varying = [a for a in found.axes if len(points) == 1 or len({axis_value(p.recipe, a) for p in points}) > 1]
+    varying = [a for a in found.axes if len(front) == 1 or len({axis_value(p.recipe, a) for p in front}) > 1]
     named = titles(found.axes)
     columns = [[_value(point, axis, look) for point in points] for axis in varying]
     sides = "".join("r" if _is_number(axis, points) else "l" for axis in varying)
@@ -112,7 +112,7 @@ def tabular(
     lines = [" & ".join(row) + r" \\" for row in cells]
     begin = rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
     body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule"]
-    hints = [f"% {commented(note)}" for note in (*notes, *_hints(found, points, varying, all_rows))]
+    hints = [f"% {commented(note)}" for note in (*notes, *_hints(found, points, varying, len(front)))]
     inside = [begin, *body, r"\end{tabular}"]
     return "\n".join([*hints, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
 

@@ -113,10 +113,10 @@ def _best(found: Estimate) -> str:
 
 
 def _percent(found: Estimate) -> str:
-    return f"{_rounded(100 * found.accuracy, 4, up=False)}%"
+    return f"{_rounded(100 * Decimal(found.accuracy), 4, up=False)}%"
 
 
-def _rounded(value: float, digits: int, up: bool) -> str:
+def _rounded(value: float | Decimal, digits: int, up: bool) -> str:
     """Round to some digits in the direction in which whoever asks for the result gets it."""
     exact = Decimal(value)
     place = Decimal(1).scaleb(exact.adjusted() - digits + 1)
@@ -133,8 +133,8 @@ def read_accuracy(text: str | None) -> float | None:
         return None
     number, percent, rest = text.strip().partition("%")
     try:
-        value = float(number) / (100 if percent else 1)
-    except ValueError:
+        value = float(Decimal(number) / (100 if percent else 1))  # floats divide to a neighbour of what is meant
+    except (ArithmeticError, ValueError):
         value = math.nan
     if rest or not 0 < value <= 1:
         hint = f"; did you mean {text.strip()}%?" if not percent and 1 < value <= 100 else ""

@@ -23,13 +23,13 @@ def fronts_tabular(found: Findings, look: Look) -> str:
     Returns:
         A ``tabular`` no wider than the text, with hints for its caption as comments.
     """
-    rows = evenly(found.members, MOST_ROWS)
+    front = [_a_point(found, trial) for trial in found.members]
+    points = evenly(front, MOST_ROWS)
     named = labels([of_class.device_class for of_class in found.classes], look)
     heads = [look.say(head) for head in ("trial", "accuracy (%)")]
     heads += [f"{named[of_class.device_class]}\n{look.say('time (s)')}" for of_class in found.classes]
-    points = [_a_point(found, trial) for trial in rows]
     numbers = [[str(p.trial), percent_cell(p.accuracy, look), *_seconds(found, p.trial, look)] for p in points]
-    return tabular(found, look, heads, numbers, points, len(found.members), list(_notes(found)))
+    return tabular(found, look, heads, numbers, points, front, list(_notes(found)))
 
 
 def _a_point(found: Findings, trial: int) -> Point:

@@ -87,8 +87,7 @@ def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
         yield "learning_curves", curves_figure(curves, look=look)
     if shaped := [_shape(found, point) for point in found.shaped if found.epochs[point.trial]]:
         yield "channels", channels_figure(shaped, look=look)
-    if found.axes:
-        yield "axes", axes_figure(found.front, found.axes, look=look)
+    yield "axes", axes_figure(found.front, found.axes, look=look)
     if groups := replicates(found.front):
         yield "replicates", replicates_figure(groups, found.axes, look=look)
 

@@ -35,12 +35,14 @@ _SAID = {
     "±": r"$\pm$",
     "×": r"$\times$",
     "µ": r"$\mu$",
-    "–": "--",
-    "—": "---",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
     "…": r"\dots{}",
 }
-#: What pdfLaTeX's usual fonts have of Unicode: Latin-1's letters, and those of Europe's other languages.
-_LETTERS = re.compile("[ -~¡-žȘ-ț]")
+#: What pdfLaTeX's usual fonts have of Unicode: Latin-1's letters, and most of those of Europe's other languages.
+_LETTERS = re.compile("[ -~¡-ĥĨ-ķĹ-ľŁ-ňŊ-ťŨ-žȘ-ț]")
+#: Two hyphens in a row, which would become a dash.
+_HYPHENS = re.compile("-(?=-)")
 
 
 def escaped(text: str) -> str:
@@ -52,7 +54,8 @@ def escaped(text: str) -> str:
     Returns:
         LaTeX, for paragraphs, tables and lists of pgfplots.
     """
-    return "".join(_SAID.get(c) or ("" if c == "\xad" else c if _LETTERS.fullmatch(c) else "?") for c in text)
+    said = "".join(_SAID.get(c) or ("" if c == "\xad" else c if _LETTERS.fullmatch(c) else "?") for c in text)
+    return _HYPHENS.sub("-{}", said)
 
 
 def commented(text: str) -> str:

@@ -80,6 +80,8 @@ class LiveView(Follower):
         self._say(Text(text))
 
     def _say(self, line: Text) -> None:
+        alphabet = self._console.encoding
+        line.plain = line.plain.encode(alphabet, "replace").decode(alphabet)  # or rich would hold it, and all after it
         with keeping_on():
             self._console.print(line, soft_wrap=not self._live)  # a line stays a line in a log file, however long
 

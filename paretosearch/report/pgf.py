@@ -103,7 +103,8 @@ class _Panel:
         bars = [container for container in self.axes.containers if isinstance(container, ErrorbarContainer)]
         parts = {id(line) for data, caps, _ in bars for line in (data, *caps)}
         lines = [line for line in self.axes.lines if id(line) not in parts and np.size(line.get_xdata())]
-        return [*_intervals(bars), *(_Series.of(line) for line in sorted(lines, key=lambda line: line.zorder))]
+        ordered = sorted(lines, key=lambda line: line.zorder)
+        return [*_intervals(bars, self.axes), *(_Series.of(line) for line in ordered)]
 
     def _plot(self, number: int, series: _Series) -> str:
         chosen = f"restrict expr to domain={{\\thisrow{{series}}}}{{{number}:{number}}}"
@@ -137,16 +138,25 @@ class _Series:
         return cls(look_of(line), rows, "" if name.startswith("_") else name)
 
 
-def _intervals(bars: Sequence[ErrorbarContainer]) -> list[_Series]:
-    """Gather crosses of intervals by their colour."""
+def _intervals(bars: Sequence[ErrorbarContainer], axes: Axes) -> list[_Series]:
+    """Gather crosses of intervals by their colour; of one value there is no interval."""
     by_colour: dict[str, list[list[float]]] = {}
+    least = [_least(axis) for axis in (axes.xaxis, axes.yaxis)]
     for _, _, spans in bars:
-        ends = np.concatenate([segment for span in spans for segment in span.get_segments()])
+        segments = [segment for span in spans for segment in span.get_segments()]
+        if not segments:
+            continue
+        ends = np.maximum(np.concatenate(segments), least)
         low, high = ends.min(axis=0), ends.max(axis=0)
         colour = f"ps{to_hex(spans[0].get_color()[0])[1:].upper()}"
         by_colour.setdefault(colour, []).append([*((low + high) / 2), *((high - low) / 2)])
     columns = ", x error=dx, y error=dy"
     return [_Series(_crosses(colour), np.array(rows), "intervals", columns) for colour, rows in by_colour.items()]
+
+
+def _least(axis: Axis) -> float:
+    """Say where intervals are cut: PGFPlots leaves out an end that has no logarithm."""
+    return float(min(axis.get_view_interval())) if axis.get_scale() == "log" else -np.inf
 
 
 def _crosses(colour: str) -> str:
@@ -164,6 +174,9 @@ def _scale(axis: Axis, which: str) -> Iterator[str]:
     if low > high:
         yield f"{which} dir=reverse"
     yield f"{which}min={min(low, high):.8g}, {which}max={max(low, high):.8g}"
+    if axis.get_scale() == "linear":  # what lies many views away is more than TeX can count
+        span = abs(high - low)
+        yield f"restrict {which} to domain*={min(low, high) - span:.8g}:{max(low, high) + span:.8g}"
     within = [tick for tick in axis.get_majorticklocs() if min(low, high) <= tick <= max(low, high)]
     yield f"{which}tick={{{','.join(f'{tick:.10g}' for tick in within)}}}"
     written = _ticks(axis, within)

@@ -19,7 +19,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.report.classes import labels
 from paretosearch.store import Front
 
-#: Name of the file in the folder of a study, and how often it is written at most, in seconds.
+#: Name of the file in the folder of a study, and how often it is written for epochs at most, in seconds.
 NOTE, NOTE_SECONDS = "progress.json", 1.0
 
 #: What is said behind a trial, by the purpose of its attempt.
@@ -192,7 +192,7 @@ class Follower:
 
     def epoch(self, device: Device, result: EpochResult) -> None:
         """The device's trial is an epoch further."""
-        self._set(replace(self._progress.rows[device.uuid], epoch=result))
+        self._set(replace(self._progress.rows[device.uuid], epoch=result), may_wait=True)
 
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
         """The device's trial has ended, or the user has stopped it; not for an attempt that is tried again."""
@@ -204,10 +204,11 @@ class Follower:
         if front.points:
             self._progress.fronts = {**self._progress.fronts, front.points[0].device_class: front}
 
-    def _set(self, row: Row) -> None:
+    def _set(self, row: Row, may_wait: bool = False) -> None:
+        """Take in a row; an epoch may wait for the next one, while a new trial would look like none until then."""
         self._progress.rows[row.device.uuid] = row
         self._progress.elapsed = self._clock() - self._began
-        if self._note is not None and self._progress.elapsed - self._noted >= NOTE_SECONDS:
+        if self._note is not None and not (may_wait and self._progress.elapsed - self._noted < NOTE_SECONDS):
             self._noted = self._progress.elapsed
             with suppress(OSError):
                 write(self._progress, self._note)

@@ -16,7 +16,7 @@ from paretosearch.device import Device
 from paretosearch.report.classes import fronts_of, labels
 from paretosearch.report.timed import Replays, replays_of
 from paretosearch.report.words import counted, duration_text, seconds_text
-from paretosearch.store import AttemptRecord, Front, Store, StudyRecord, settling
+from paretosearch.store import AttemptRecord, Front, StopDecision, Store, StudyRecord, settling
 
 _STATES = ("complete", "running", "dominated", "failed", "stopped")
 
@@ -41,6 +41,7 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
     Raises:
         StoreError: If there is no such study.
     """
+    decisions = store.stop_decisions(study)  # before the attempts: a Launcher may begin one meanwhile, and stop it
     attempts, counts = store.attempts(study), store.counts(study)
     record = store.study(study)
     assert record is not None
@@ -59,7 +60,7 @@ def status_json(store: Store, study: str, launched: bool | None = None) -> dict[
         "device_seconds": spent,
         "replays": asdict(replays_of(attempts, spent)),
         "number_formats": _formats(record),
-        "early_stops": _early_stops(store, study, attempts),
+        "early_stops": _early_stops(store, study, attempts, decisions),
         "repeats": len(store.repeats(study)),
     }
 
@@ -69,9 +70,11 @@ def _front(front: Front) -> dict[str, Any]:
     return {"size": len(front.points), "hypervolume": front.hypervolume, "reference": reference}
 
 
-def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) -> dict[str, Any]:
+def _early_stops(
+    store: Store, study: str, attempts: Sequence[AttemptRecord], decisions: Sequence[StopDecision]
+) -> dict[str, Any]:
     """Count trainings that ended early, what that saved about, and who of those that ran on was judged wrongly."""
-    decisions = store.stop_decisions(study)
+    epochs = store.early_epochs(study)
     by_id = {attempt.id: attempt for attempt in attempts}
     events = [event for event in store.front_events(study) if event.kind == "entered"]
     entered = {(event.trial, event.device_class) for event in events}
@@ -79,7 +82,7 @@ def _early_stops(store: Store, study: str, attempts: Sequence[AttemptRecord]) ->
     audited = [d for d in decisions if by_id[d.attempt].outcome == "complete"]
     return {
         "stopped": len(stopped),
-        "seconds_saved": sum(_rest(by_id[d.attempt], len(store.epochs(d.attempt))) for d in stopped),
+        "seconds_saved": sum(_rest(by_id[d.attempt], epochs.get(d.attempt, 0)) for d in stopped),
         "audited": len(audited),
         "wrong": sum((d.trial, by_id[d.attempt].device_class) in entered for d in audited),
     }

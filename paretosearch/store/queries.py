@@ -90,6 +90,13 @@ def next_number(session: Session, study: str, trial: int) -> int:
     return (session.scalar(last) or 0) + 1
 
 
+def early_epochs(session: Session, study: str) -> dict[int, int]:
+    """Count the epochs of the attempts of a study that ended early, by attempt."""
+    ended_early = AttemptRow.study == study, AttemptRow.outcome == "dominated"
+    count = select(EpochRow.attempt, func.count()).join(AttemptRow, AttemptRow.id == EpochRow.attempt)
+    return dict(session.execute(count.where(*ended_early).group_by(EpochRow.attempt)).all())
+
+
 def spent(session: Session, study: str, purpose: Purpose | None = None) -> float:
     """Add up the seconds that the ended attempts of a study, or those of one purpose, kept their devices."""
     of_purpose = [AttemptRow.purpose == purpose] if purpose is not None else []

@@ -280,6 +280,12 @@ class Store:
         with self._reading() as session:
             return queries.read(session, EpochResult, EpochRow, EpochRow.attempt == attempt, order=EpochRow.epoch)
 
+    def early_epochs(self, study: str) -> Mapping[int, int]:
+        """Count the epochs of the attempts of a study that ended early, by attempt; of none it has no entry."""
+        with self._reading() as session:
+            queries.require_study(session, study)
+            return queries.early_epochs(session, study)
+
     def surgeries(self, attempt: int) -> tuple[SurgeryResult, ...]:
         """List the changes of shape in an attempt that has ended, in order."""
         with self._reading() as session:

@@ -83,3 +83,13 @@ def test_what_cannot_be_meant_is_refused_in_one_line(run: Run, arguments: tuple[
     assert refused.returncode == 2
     (line,) = [line for line in refused.stderr.splitlines() if "preparing" not in line]
     assert message in line
+
+
+@pytest.mark.usefixtures("confirmed")
+@pytest.mark.parametrize(
+    "command", [("front", "tiny", "--confirmed"), ("pick", "tiny", "--seconds", "1e6", "--out", "größte.json")]
+)
+def test_a_terminal_that_lacks_a_letter_shows_a_question_mark(run: Run, command: tuple[str, ...]) -> None:
+    shown = run(*command, PYTHONIOENCODING="ascii")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "?" in shown.stdout

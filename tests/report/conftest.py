@@ -319,3 +319,16 @@ def retrained() -> Callable[[Store, int], None]:
             store.finish_attempt(attempt, outcome)
 
     return retrained
+
+
+@pytest.fixture
+def again() -> Callable[[Store, int, int], None]:
+    """Train the Recipe of a trial with another seed, as another trial."""
+
+    def again(store: Store, trial: int, number: int) -> None:
+        recipe = replace(store.attempts(STUDY, trial)[0].recipe, seed=900 + number)
+        attempt = store.start_attempt(STUDY, number, DEVICES[0], recipe)
+        store.finish_attempt(attempt, train(random.Random(number), recipe))
+        store.record_front(STUDY, number, DEVICES[0].device_class)
+
+    return again

@@ -239,6 +239,40 @@ def test_weights_are_offered_where_train_has_kept_them(front: Front, tmp_path: P
         artifacts.open_reader(str(offered[first.trial][-1]["artifact_id"]))
 
 
+def test_weights_are_offered_once_they_are_trained_though_the_study_stays_as_it_is(
+    storage: Annotated, searched: str, study: str, clock: Clock, tmp_path: Path
+) -> None:
+    store = Store(storage.engine)
+    drawn = Annotations(storage, store, searched, Artifacts(tmp_path), clock=clock)
+
+    def weights() -> int:
+        clock.now += 60
+        drawn.refresh(1)
+        files = [json.loads(said) for key, said in drawn.added(1, {}).items() if key.startswith("dashboard:artifacts:")]
+        return sum(file["filename"] == "weights.pt" for file in files)
+
+    assert weights() == 0
+    for name, point in zip(("", "alone"), store.front(study).points, strict=False):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        (folder / "recipe.json").write_text(point.recipe.to_json())
+        (folder / "weights.pt").write_bytes(b"weights")
+        (folder / "outcome.json").write_text("{}")
+        assert weights() == (2 if name else 1)
+
+
+def test_a_folder_of_trainings_that_cannot_be_read_offers_none(
+    front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refused)  # the superuser may read any folder
+    artifacts = Artifacts(tmp_path)
+    assert [len(files) for files in artifacts.of("mine", front.points).values()] == [1] * len(front.points)
+    assert artifacts.state() == ()
+
+
 def test_a_link_among_the_weights_is_not_followed(front: Front, tmp_path: Path) -> None:
     point = front.points[0]
     secret = tmp_path / "secret"

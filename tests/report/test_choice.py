@@ -118,6 +118,20 @@ def test_what_is_suggested_works() -> None:
             assert choose(*made_up, asked)
 
 
+def test_an_accuracy_that_was_reached_is_reached_as_people_write_it() -> None:
+    rng = random.Random(2)
+    for _ in range(300):
+        images = rng.choice([2000, 10_000])
+        right = rng.randint(1, images)
+        reached = made([(1.0, right / images)])
+        for text in (f"{100 * right / images:.2f}%", f"{right / images:.4f}"):
+            assert choose(*reached, Bounds(accuracy=read_accuracy(text)))
+        if right < images:
+            with pytest.raises(UsageError) as error:
+                choose(*reached, Bounds(accuracy=1.0))
+            assert choose(*reached, Bounds(accuracy=read_accuracy(str(error.value).partition("--accuracy ")[2])))
+
+
 def test_of_no_trial_nothing_is_picked() -> None:
     with pytest.raises(UsageError, match="no trial is complete yet"):
         choose(*made([]), Bounds(seconds=1))
@@ -128,7 +142,9 @@ def test_an_accuracy_is_read_as_people_write_it(text: str, value: float) -> None
     assert read_accuracy(text) == value
 
 
-@pytest.mark.parametrize("text", ["93", "0", "-1", "nan", "inf", "", "%", "101%", "93%%", "high", "9 3 %"])
+@pytest.mark.parametrize(
+    "text", ["93", "0", "-1", "nan", "inf", "", "%", "101%", "93%%", "high", "9 3 %", "snan%", "1e9999999%"]
+)
 def test_what_is_no_accuracy_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"write 0\.93 or 93%"):
         read_accuracy(text)

@@ -104,6 +104,15 @@ def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
         view.message("it is back")
 
 
+def test_a_log_that_lacks_a_letter_has_a_question_mark() -> None:
+    target = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(target, encoding="ascii"), width=80)
+    with LiveView(console, "study", AXES, 64, DEVICES) as view:
+        view.message("größer")
+        view.message("large")
+    assert target.getvalue().splitlines() == [b"gr??er", b"large"]
+
+
 def test_a_line_stays_a_line_however_long() -> None:
     console = plain_console()
     with LiveView(console, "study", AXES, 3, DEVICES) as view:

@@ -1,6 +1,7 @@
 """What the files for LaTeX say, read without LaTeX."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from paretosearch.report.latex import commented, escaped, framed
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.pgf import picture
 from paretosearch.report.plots import front_figure
-from paretosearch.store import Front, Store
+from paretosearch.store import Front, Point, Store, front_of
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,9 @@ def found(shaped: Store, study: str) -> Findings:
 @given(st.text())
 def test_whatever_a_name_is_latex_sees_no_command_of_it(text: str) -> None:
     rest = escaped(text)
-    ours = r"\\textbackslash\{\}|\\text\w+\{\}|\\dots\{\}|\{\\char\d+\}|\{,\}|\\\\|\\[{}$&#%_]|\$\\?[-\w]+\$"
+    ours = r"\\textbackslash\{\}|\\text\w+\{\}|\\dots\{\}|\{\\char\d+\}|\{,\}|\\\\|\\[{}$&#%_]|\$\\?[-\w]+\$|-\{\}(?=-)"
     assert not re.search(r"""[\\{}$&#%_^`'"]""", re.sub(ours, "", rest).replace("~", ""))
+    assert "--" not in rest
     assert not re.search(r"[\r\n]", commented(text))
 
 
@@ -57,6 +59,20 @@ def test_the_table_has_a_row_a_member_and_a_column_an_axis_that_varies(found: Fi
     assert [int(trial) for trial, _ in rows] == [point.trial for point in found.front.points]
     assert len({row.count(" & ") for _, row in rows}) == 1
     assert "% times on cpu:Ryzen 7x1" in text
+
+
+def test_a_value_that_only_hidden_rows_have_has_its_column(found: Findings) -> None:
+    recipe = replace(found.front.points[0].recipe, number_format="fp32", epochs=3)
+    points = [
+        Point(n, float(n + 1), n / 200, replace(recipe, number_format="bf16") if n == 1 else recipe, "cpu", n)
+        for n in range(100)
+    ]
+    text = front_tabular(replace(found, front=front_of(points)), PAPER)
+    assert not re.search(r"^1 & ", text, re.MULTILINE)
+    assert "& fp32" in text
+    [shared] = re.findall("^% all: (.*)$", text, re.MULTILINE)
+    assert "fp32" not in shared
+    assert "3 epochs" in shared
 
 
 def test_the_table_of_means_has_intervals_and_the_test_split(found: Findings) -> None:

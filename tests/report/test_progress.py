@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,15 +37,31 @@ def test_the_file_says_what_the_launch_knows(tmp_path: Path) -> None:
     assert progress.read(note) is None
 
 
-def test_the_file_is_written_once_a_second_at_most(tmp_path: Path) -> None:
+def test_for_epochs_the_file_is_written_once_a_second_at_most(tmp_path: Path) -> None:
     now, note = [0.0], tmp_path / progress.NOTE
     follower = Follower("s", (), 64, DEVICES, clock=lambda: now[0], note=note)
-    for moment, trial in ((0.0, 1), (0.5, 2), (0.9, 3), (1.0, 4)):
+    follower.started(DEVICES[0], 1, RECIPE)
+    for moment, epoch in ((0.5, 1), (0.9, 2), (1.0, 3)):
         now[0] = moment
+        follower.epoch(DEVICES[0], replace(EPOCH, epoch=epoch))
+        found = progress.read(note)
+        assert found is not None
+        shown = found.rows["GPU-0"].epoch
+        assert shown == (None if moment < 1 else replace(EPOCH, epoch=3))
+
+
+def test_the_file_has_a_new_trial_at_once(tmp_path: Path) -> None:
+    note = tmp_path / progress.NOTE
+    follower = Follower("s", (), 64, DEVICES, clock=lambda: 0.0, note=note)
+    for trial in (1, 2, 3):
         follower.started(DEVICES[0], trial, RECIPE)
         found = progress.read(note)
         assert found is not None
-        assert found.rows["GPU-0"].trial == (1 if moment < 1 else 4)
+        assert found.rows["GPU-0"].trial == trial
+        follower.finished(DEVICES[0], trial, DONE, on_front=False)
+    found = progress.read(note)
+    assert found is not None
+    assert (found.rows["GPU-0"].trial, found.done) == (None, 3)
 
 
 def test_a_launch_does_not_miss_a_file_that_cannot_be_written(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import count
 
 import pytest
 from rich.console import Console
 
 from paretosearch.errors import StoreError
-from paretosearch.outcome import failed
+from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.status import status_json, status_table
 from paretosearch.store import StopDecision, Store
+
+EPOCHS = tuple(EpochResult(e, 3.0 * e, 0.5, 1.0, 0.1, 256, 1, 1, 0.01, 0.001) for e in (1, 2))
 
 
 def test_status_counts_what_the_store_holds(store: Store, study: str) -> None:
@@ -112,3 +115,33 @@ def test_an_audited_stop_is_told_with_whether_it_was_right(new_store: Callable[[
     console = Console(width=120, file=io.StringIO(), record=True)
     console.print(status_table(store, study))
     assert f"0 trials; of 1 audited stop {int(on_front)} would have been on the front" in console.export_text()
+
+
+def test_an_early_end_saves_what_its_other_epochs_would_have_taken(
+    new_store: Callable[[int], Store], study: str
+) -> None:
+    store = new_store(3)
+    _stopped(store, study, 3, Outcome("dominated", message="trial 0 is better", train_seconds=6.0, epochs=EPOCHS))
+    stops = status_json(store, study)["early_stops"]
+    assert stops == {"stopped": 1, "seconds_saved": 6.0 / 2 * 10, "audited": 0, "wrong": 0}
+
+
+def test_what_a_launcher_stops_while_status_looks_is_no_error(
+    new_store: Callable[[int], Store], study: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, trials, attempts = new_store(3), count(3), Store.attempts
+
+    def meanwhile(self: Store, name: str) -> object:
+        found = attempts(self, name)
+        _stopped(store, study, next(trials), Outcome("dominated", message="trial 0 is better", train_seconds=6.0))
+        return found
+
+    monkeypatch.setattr(Store, "attempts", meanwhile)
+    assert [status_json(store, study)["early_stops"]["stopped"] for _ in range(2)] == [0, 1]
+
+
+def _stopped(store: Store, study: str, trial: int, outcome: Outcome) -> None:
+    attempt = store.start_attempt(study, trial, store.devices(study)[0], Recipe("mnist", "resnet8", epochs=12))
+    moment = datetime(2026, 11, 24, 10, tzinfo=UTC)
+    store.record_stop(attempt, StopDecision(attempt, trial, 1, 2.0, 9.0, 0.7, 0, 6, False, moment))
+    store.finish_attempt(attempt, outcome)

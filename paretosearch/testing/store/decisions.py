@@ -73,6 +73,15 @@ class DecisionSuite:
         assert (record.train_seconds, record.counts) == (3.0, False)
         assert store.epochs(attempt) == DOMINATED.epochs
 
+    def test_epochs_of_early_ends_are_counted_for_a_whole_study(self, store: Store) -> None:
+        study, other = new_study(store), new_study(store)
+        early = [train(store, study, trial, DOMINATED) for trial in (0, 1)]
+        train(store, study, 2, complete(epochs=DOMINATED.epochs))
+        train(store, other, 0, DOMINATED)
+        assert store.early_epochs(study) == dict.fromkeys(early, len(DOMINATED.epochs))
+        with pytest.raises(StoreError, match="no study"):
+            store.early_epochs(f"{study}?")
+
     def test_repeats_come_back_in_order_for_their_class_of_device(self, store: Store) -> None:
         study, other = new_study(store), new_study(store)
         for trial in (0, 1):
