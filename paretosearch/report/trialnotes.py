@@ -41,7 +41,7 @@ def trial_note(watched: Watched, found: Findings, point: Point) -> str:
 
 def _neighbours(found: Findings, point: Point) -> Iterator[str]:
     """Say what the next faster and the next better point of the front are away."""
-    points = next(c.front.points for c in found.classes if c.device_class == point.device_class)
+    points = next(of_class.front.points for of_class in found.classes if point in of_class.front.points)
     at = points.index(point)
     said = []
     for other, way in ((at - 1, "faster"), (at + 1, "more accurate")):
