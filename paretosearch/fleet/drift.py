@@ -27,8 +27,8 @@ REMEMBERED = 15
 
 #: Drift above which a training is noisy. That of GPUs is what clocks and heat do to one (performance.md, E). On a core
 #: that shares its caches, and maybe more, with busy others, looks differ by up to 50 %: of 24 replays beside trainings,
-#: those with a reference within this were off by 6 % in the median, and the 11 others by 20 %, where a training repeated
-#: was off by 5 % (benchmarks/results/replay-cpu.txt).
+#: the 13 whose reference was within this were off by 6 % in the median, as a repeated training was (5 %), and the other
+#: 11 by 20 % (benchmarks/results/replay-cpu.txt).
 MARGIN = {"cpu": 0.10, "cuda": 0.02}
 
 
