@@ -47,7 +47,7 @@ VALIDATION = 500
 AGAIN_EVERY = 6
 
 #: Steps of one look at the reference workload, of five milliseconds; a machine is even where two looks differ by less.
-LOOK_STEPS, CALM = 10, 0.03
+LOOK_STEPS, CALM = 10, 0.05
 
 PRUNE: Mapping[str, Any] = {"prunetrain": {"penalty_ratio": 0.6, "interval": 1}}
 PRUNE_RARELY: Mapping[str, Any] = {"prunetrain": {"penalty_ratio": 0.6, "interval": 3}}
@@ -243,6 +243,7 @@ def line(row: Row) -> str:
 
 def summary(found: list[Row]) -> dict[str, float]:
     """Sum up errors, cost and order."""
+    errors, slower = [row.error for row in found], [row.slower for row in found]
     off, own = [abs(row.error) for row in found], [abs(row.own_error) for row in found]
     calm = [abs(row.error) for row in found if abs(row.slower) <= CALM and not row.noisy]
     again = [abs(row.again_error) for row in found if row.again_error is not None]
@@ -256,6 +257,7 @@ def summary(found: list[Row]) -> dict[str, float]:
         "worst error of those %": 100 * max(calm, default=0.0),
         "median error without the machine's %": 100 * statistics.median(own),
         "worst error without the machine's %": 100 * max(own),
+        "correlation of error and machine": statistics.correlation(errors, slower) if len(found) > 1 else 0.0,
         "replays of trainings %": 100 * sum(row.cost for row in found) / sum(trained),
         "Kendall": kendall(trained, replayed),
         "median of trained again %": 100 * statistics.median(again) if again else 0.0,
@@ -283,14 +285,22 @@ def main() -> None:
     for row in rows(chosen):
         found.append(row)
         print(line(row), flush=True)
-    figures = summary(found)
-    said = "\n".join(f"{name}: {value:.3g}" for name, value in figures.items())
-    print(f"\n{said}")
+    print(f"\n{_said(summary(found))}")
     if asked.out is not None:
-        text = "\n".join([device, "", HEAD, *map(line, found), "", said, ""])
-        (asked.out / "replay-cpu.txt").write_text(text, encoding="utf-8")
-        plain = {"device": device, "figures": figures, "rows": [asdict(row) for row in found]}
-        (asked.out / "replay-cpu.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
+        keep(asked.out, device, found)
+
+
+def _said(figures: Mapping[str, float]) -> str:
+    return "\n".join(f"{name}: {value:.3g}" for name, value in figures.items())
+
+
+def keep(folder: Path, device: str, found: list[Row]) -> None:
+    """Write the table and the JSON file."""
+    figures = summary(found)
+    text = "\n".join([device, "", HEAD, *map(line, found), "", _said(figures), ""])
+    (folder / "replay-cpu.txt").write_text(text, encoding="utf-8")
+    plain = {"device": device, "figures": figures, "rows": [asdict(row) for row in found]}
+    (folder / "replay-cpu.json").write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ AT_ONCE = 0.5
 REMEMBERED = 15
 
 #: Drift above which a training is noisy. That of GPUs is what clocks and heat do to one (performance.md, E). On a core
-#: that shares caches and memory with others, two looks at it differ by more than 3 % most of the time and by up to 70 %
-#: where a neighbour comes or goes; a replay was off by 3 to 6 % where they differed by less than this, and by 10 to
-#: 56 % beyond it (benchmarks/replay.py, two cores of an AMD EPYC).
+#: that shares its caches, and maybe more, with busy others, looks differ by up to 50 %: of 24 replays beside trainings,
+#: the 13 whose reference was within this were off by 6 % in the median, as a repeated training was (5 %), and the other
+#: 11 by 20 % (benchmarks/results/replay-cpu.txt).
 MARGIN = {"cpu": 0.10, "cuda": 0.02}
 
 
