@@ -11,6 +11,7 @@ from rich.console import Console
 from paretosearch.api.contents import check_unchanged, contents_of
 from paretosearch.api.fronts import axes_of, open_study
 from paretosearch.api.training import prepare
+from paretosearch.api.wishes import typed
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
 from paretosearch.fleet import spool
@@ -48,8 +49,8 @@ class Confirmed:
 def confirm(
     study: str | None = None,
     replicates: int = REPLICATES,
-    gpus: str | None = None,
-    cpu: str | None = None,
+    gpus: str | int | None = None,
+    cpu: str | int | None = None,
     storage: str | None = None,
     device_hours: float | None = None,
     console: Console | None = None,
@@ -88,7 +89,7 @@ def confirm(
     with ExitStack() as held:
         held.callback(Lock(folder / LAUNCHER, f"study {name!r}").release)
         held.callback(store.claim(name).release)
-        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
+        site = open_site(Wish(typed("gpus", gpus), typed("cpu", cpu), fleet, ray_address), printing(console))
         held.callback(site.close)
         site.reserve()
         _check_class(store, name, site.devices)
