@@ -48,8 +48,8 @@ def train(
         recipe: What to train.
         gpus: Index of one GPU.
         cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
-        out: Folder for ``weights.pt``, ``network.py``, ``recipe.json`` and ``outcome.json``; None keeps nothing. Weights of
-            the same Recipe that it holds are replaced.
+        out: Folder for ``weights.pt``, ``network.py``, ``recipe.json`` and ``outcome.json``; None keeps nothing.
+            Weights of the same Recipe that it holds are replaced.
         on_epoch: Called after every epoch.
         on_start: Called once the device is taken.
         on_stage: Called with what comes next, before everything that takes long.

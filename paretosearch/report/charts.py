@@ -59,10 +59,13 @@ def front_chart(found: Findings, height: int | None = None, brief: bool = False,
     end = max(point.train_seconds for point in everything)
     name = look.say("Pareto front")
     figure.add_scatter(x=[*x, end], y=[*y, y[-1]], mode="lines", line=stairs, hoverinfo="skip", name=name)
+    low, _ = percent_range(front)
+    labels = marks.labels([point for point in everything if 100 * point.accuracy >= low], look)
     for members, solid in ((front.dominated, False), (front.points, True)):
         for value, points in marks.sorted(members).items():
             said = [_hover(point, found, () if brief and not solid else found.axes, look) for point in points]
-            figure.add_trace(_points(points, marks, value, solid, said, look))
+            label = labels.get(value, "") if solid else ""
+            figure.add_trace(_points(points, marks, value, solid, said, label))
     dominated = look.say("dominated")
     figure.add_scatter(x=_NOWHERE, y=_NOWHERE, mode="markers", marker=_mark(marks, "", False), name=dominated)
     figure.update_yaxes(range=percent_range(front))
@@ -73,15 +76,15 @@ def front_chart(found: Findings, height: int | None = None, brief: bool = False,
 
 
 def _points(
-    points: Sequence[Point], marks: Marks, value: str, solid: bool, said: Sequence[str], look: Look
+    points: Sequence[Point], marks: Marks, value: str, solid: bool, said: Sequence[str], label: str
 ) -> go.Scatter:
     return go.Scatter(
         x=[round(point.train_seconds, 4) for point in points] or _NOWHERE,
         y=[round(100 * point.accuracy, 3) for point in points] or _NOWHERE,
         mode="markers",
         marker=_mark(marks, value, solid),
-        name=escape(look.say(value)),
-        showlegend=solid and bool(value),
+        name=escape(label),
+        showlegend=bool(label),
         text=said,
         hovertemplate="%{text}<extra></extra>",
     )

@@ -55,7 +55,9 @@ def front_figure(front: Front, changes: Mapping[int, str] = _NONE, note: str = "
         axes.plot(*_columns(points), **marks.solid(value), markersize=6.5, zorder=4, label=value)
     draw_signs(axes, [(point, *_xy(point)) for point in front.points], marks, changes)
     seen = [changes[point.trial] for point in front.points if point.trial in changes]
-    legend(figure, _handles(marks, bool(front.dominated), below, seen, look))
+    bottom = axes.get_ylim()[0]
+    shown = [*front.points, *(point for point in front.dominated if 100 * point.accuracy >= bottom)]
+    legend(figure, _handles(marks, shown, len(shown) > len(front.points), below, seen, look))
     labels = [_label(name, point, look) for name, point in notable(front.points).items()]
     place(axes, labels, _visible(axes, front))
     return figure
@@ -130,15 +132,25 @@ def _draw_dominated(axes: Axes, front: Front, marks: Marks) -> int:
     return len(below)
 
 
-def _handles(marks: Marks, dominated: bool, below: int, changes: Collection[str], look: Look) -> list[Line2D]:
+def _handles(
+    marks: Marks, shown: Sequence[Point], dominated: bool, below: int, changes: Collection[str], look: Look
+) -> list[Line2D]:
     handles = [Line2D([], [], color=INK, linewidth=1.1, label=look.say("Pareto front"))]
-    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=look.say(value)) for value in marks.values]
+    handles += value_handles(marks, shown, look)
     handles += sign_handles(changes, look)
     if dominated:
         handles.append(Line2D([], [], **marks.faint(""), markersize=4.5, label=look.say("dominated")))
     if below:
         handles.append(Line2D([], [], **BELOW, label=look.say("{count} below the axis", count=below)))
     return handles
+
+
+def value_handles(marks: Marks, shown: Sequence[Point], look: Look) -> list[Line2D]:
+    """Explain, in a legend, the shapes of the values that are seen; the first says what they are values of."""
+    return [
+        Line2D([], [], **marks.solid(value), markersize=5.5, label=label)
+        for value, label in marks.labels(shown, look).items()
+    ]
 
 
 def sign_handles(changes: Collection[str], look: Look) -> list[Line2D]:
