@@ -18,6 +18,9 @@ from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
 from paretosearch.store import Front
 
+#: Share of the way that an estimate of the end goes towards what the latest trial says; trials differ much in length.
+_TRUST = 0.3
+
 #: Name of the file in the folder of a study, and how often it is written at most, in seconds.
 NOTE, NOTE_SECONDS = "progress.json", 1.0
 
@@ -78,6 +81,7 @@ class Progress:
         failed: Those without a result, in this launch.
         elapsed: Seconds since the launch.
         front: The front so far.
+        ends: Seconds from the launch to its end, estimated when a trial ended; None before that.
     """
 
     study: str
@@ -91,6 +95,7 @@ class Progress:
     failed: int = 0
     elapsed: float = 0.0
     front: Front | None = None
+    ends: float | None = None
 
     def count(self, outcome: Outcome, purpose: Purpose) -> None:
         """Count a trial that has ended; a stopped one has not, and a repeat is of one that was counted."""
@@ -114,11 +119,25 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimate the rest, by the pace of trials so far and by the hours; None before there is either."""
         rests = []
-        if self.budget_trials and self.done_here >= 2:
-            rests.append(self.elapsed / self.done_here * max(self.budget_trials - self.done, 0))
+        if self.ends is not None:
+            rests += [self.ends - self.elapsed] if self.ends > self.elapsed else []
+        elif (paced := self._paced()) is not None:
+            rests.append(paced)
         if self.budget_hours and self.rows:
             rests.append(max(self.budget_hours - self._hours, 0.0) * 3600 / len(self.rows))
         return min(rests, default=None)
+
+    def _paced(self) -> float | None:
+        """Give the rest by the pace of trials so far, which is right at the moment when one ends."""
+        if not self.budget_trials or self.done_here < 2:
+            return None
+        return self.elapsed / self.done_here * max(self.budget_trials - self.done, 0)
+
+    def pace(self) -> None:
+        """Estimate the end anew, as a trial has ended."""
+        if (paced := self._paced()) is not None:
+            end = self.elapsed + paced
+            self.ends = end if self.ends is None else self.ends + _TRUST * (end - self.ends)
 
 
 class Follower:
@@ -180,7 +199,11 @@ class Follower:
 
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
         """The device's trial has ended, or the user has stopped it; not for an attempt that is tried again."""
+        self._progress.elapsed = self._clock() - self._began
+        before = self._progress.done_here
         self._progress.count(outcome, self._progress.rows[device.uuid].purpose)
+        if self._progress.done_here > before:
+            self._progress.pace()
         self._set(Row(device))
 
     def front(self, front: Front) -> None:
