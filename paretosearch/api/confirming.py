@@ -10,6 +10,7 @@ from rich.console import Console
 
 from paretosearch.api.fronts import axes_of, open_study
 from paretosearch.api.measuring import measuring
+from paretosearch.api.wishes import typed
 from paretosearch.device import Device
 from paretosearch.errors import DeviceError, UsageError
 from paretosearch.fleet.classes import Classes
@@ -45,8 +46,8 @@ class Confirmed:
 def confirm(
     study: str | None = None,
     replicates: int = REPLICATES,
-    gpus: str | None = None,
-    cpu: str | None = None,
+    gpus: str | int | None = None,
+    cpu: str | int | None = None,
     storage: str | None = None,
     device_hours: float | None = None,
     console: Console | None = None,
@@ -81,7 +82,8 @@ def confirm(
     if not results:
         raise UsageError(f"study {name!r} has no complete trial yet, so there is nothing to confirm")
     console, before = console or Console(), len(store.repeats(name))
-    wish, recipes = Wish(gpus, cpu, fleet, ray_address), [result.recipe for result in results]
+    wish = Wish(typed("gpus", gpus), typed("cpu", cpu), fleet, ray_address)
+    recipes = [result.recipe for result in results]
     with measuring(store, name, recipes, wish, console, partial(_check_class, store, name)) as (site, folder):
         axes = axes_of(store, name)
         limit = None if device_hours is None else store.device_seconds(name) / 3600 + device_hours

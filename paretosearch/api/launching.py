@@ -16,6 +16,7 @@ from paretosearch.api.ending import all_failed, spent
 from paretosearch.api.preparing import check_networks, gather
 from paretosearch.api.registering import registered
 from paretosearch.api.warming import warm
+from paretosearch.api.wishes import typed
 from paretosearch.device import share_cores
 from paretosearch.fleet import spool
 from paretosearch.fleet.classes import Classes
@@ -61,8 +62,8 @@ class Launched:
 
 def launch(
     study: str | None = None,
-    gpus: str | None = None,
-    cpu: str | None = None,
+    gpus: str | int | None = None,
+    cpu: str | int | None = None,
     storage: str | None = None,
     trials: int | None = None,
     device_hours: float | None = None,
@@ -100,7 +101,7 @@ def launch(
     """
     console = console or Console()
     with ExitStack() as held:
-        site = open_site(Wish(gpus, cpu, fleet, ray_address), printing(console))
+        site = open_site(Wish(typed("gpus", gpus), typed("cpu", cpu), fleet, ray_address), printing(console))
         held.callback(site.close)
         file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
         folder = spool.folder_for(redacted(storage_url(storage)), file.name)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from paretosearch.api.fronts import MOST_CHARACTERS, axes_of, checked_class, open_study
-from paretosearch.errors import UsageError
+from paretosearch.errors import RecipeError, UsageError
 from paretosearch.files import replacing
 from paretosearch.recipe import Recipe
 from paretosearch.report.choice import Bounds, Choice, choose
@@ -23,11 +24,13 @@ class Picked:
         study: Name of its study.
         axes: What that varies.
         choice: The recipe with what is known of it.
+        known: The recipes of all results of the study.
     """
 
     study: str
     axes: tuple[str, ...]
     choice: Choice
+    known: frozenset[Recipe] = frozenset()
 
     @property
     def recipe(self) -> Recipe:
@@ -68,28 +71,39 @@ def pick(
             choice = choose(front, estimates, Bounds(seconds, accuracy))
         except UsageError as error:
             raise UsageError(f"study {name!r}: {error}") from None
-        return Picked(name, tuple(axes_of(store, name)), choice)
+        known = frozenset(point.recipe for point in store.completed(name))
+        return Picked(name, tuple(axes_of(store, name)), choice, known)
 
 
-def write_recipe(recipe: Recipe, file: Path, force: bool = False) -> None:
+def write_recipe(recipe: Recipe, file: Path, force: bool = False, known: Collection[Recipe] = ()) -> None:
     """Write a Recipe to a file.
 
     Args:
         recipe: The Recipe.
         file: Where to; the same Recipe may be there already.
         force: Whether something else that is there is replaced.
+        known: Recipes that are replaced in any case, since the store has them.
 
     Raises:
         UsageError: If something else is there, or the file cannot be written.
     """
     text = f"{recipe.to_json()}\n"
     try:
-        if not force and file.exists() and _text(file) != text:
-            raise UsageError(f"{file} is there already and is something else; name another --out, or add --force")
+        if not force and file.exists() and _text(file) != text and _held(file) not in known:
+            raise UsageError(
+                f"not written: {file} is there already and is something else; name another --out, or add --force"
+            )
         with replacing(file) as opened:
             opened.write(text.encode())
     except OSError as error:
         raise UsageError(f"cannot write {file}: {error.strerror}; name another file by --out") from None
+
+
+def _held(file: Path) -> Recipe | None:
+    try:
+        return Recipe.from_json(_text(file))
+    except RecipeError:
+        return None
 
 
 def _text(file: Path) -> str:

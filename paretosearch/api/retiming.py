@@ -40,8 +40,8 @@ class Retimed:
 def retime(
     trial: int,
     study: str | None = None,
-    gpus: str | None = None,
-    cpu: str | None = None,
+    gpus: str | int | None = None,
+    cpu: str | int | None = None,
     storage: str | None = None,
     on_stage: Callable[[str], None] = lambda _: None,
 ) -> Retimed:

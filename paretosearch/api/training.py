@@ -9,9 +9,10 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paretosearch.api.wishes import typed
 from paretosearch.device import Device
-from paretosearch.errors import UsageError
-from paretosearch.files import replacing
+from paretosearch.errors import RecipeError, UsageError
+from paretosearch.files import content, replacing
 from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment, Fleet, Lost, Progress, Retired, Waiting
@@ -22,20 +23,24 @@ from paretosearch.recipe import Recipe
 if TYPE_CHECKING:
     from paretosearch.data import ImageSet
 
+#: More than a Recipe is long.
+_MOST_BYTES = 1 << 20
+
 #: Number of the one Attempt in its own spool.
 ATTEMPT = 0
 
 
 def train(
     recipe: Recipe,
-    gpus: str | None = None,
-    cpu: str | None = None,
+    gpus: str | int | None = None,
+    cpu: str | int | None = None,
     out: Path | None = None,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
     on_start: Callable[[Device], None] = lambda _: None,
     on_stage: Callable[[str], None] = lambda _: None,
     on_data: Callable[[ImageSet], None] = lambda _: None,
     onnx: bool = False,
+    force: bool = False,
 ) -> Outcome:
     """Train one Recipe here, look at the test split, and keep the weights.
 
@@ -44,21 +49,25 @@ def train(
         gpus: Index of one GPU.
         cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
         out: Folder for ``weights.pt``, ``network.py``, ``recipe.json`` and ``outcome.json``; None keeps nothing.
+            Weights of the same Recipe that it holds are replaced.
         on_epoch: Called after every epoch.
         on_start: Called once the device is taken.
         on_stage: Called with what comes next, before everything that takes long.
         on_data: Called with the data set, before anything is trained.
         onnx: Whether ``model.onnx`` is kept as well.
+        force: Whether weights of another Recipe are replaced as well.
 
     Returns:
         The Outcome, complete or failed, with `test_accuracy`; its message says what could not be kept.
 
     Raises:
-        UsageError: If more than one device is asked for, or the folder cannot be written.
+        UsageError: If more than one device is asked for, or the folder cannot be written or holds other weights.
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
     """
     wish = one_wish("train", gpus, cpu)
+    if out is not None and not force:
+        _check_free(out, recipe)
     with _folder(out) if out is not None else nullcontext(), taken(wish) as device:
         on_start(device)
         on_stage("preparing the data set")
@@ -72,7 +81,7 @@ def train(
     return outcome
 
 
-def one_wish(command: str, gpus: str | None, cpu: str | None) -> device_choice.Wish:
+def one_wish(command: str, gpus: str | int | None, cpu: str | int | None) -> device_choice.Wish:
     """Read a wish for one device; with none the first GPU, else one core.
 
     Raises:
@@ -81,7 +90,7 @@ def one_wish(command: str, gpus: str | None, cpu: str | None) -> device_choice.W
     """
     if gpus is None and cpu is None:
         gpus, cpu = ("0", None) if device_choice.gpus() else (None, "1")
-    wish = device_choice.wanted(gpus, cpu)
+    wish = device_choice.wanted(typed("gpus", gpus), typed("cpu", cpu))
     if len(wish.cuda) + len(wish.cpu) > 1:
         raise UsageError(f"{command} takes one device: --gpus 0, or --cpu 1x4 for one slot of four cores")
     return wish
@@ -99,6 +108,19 @@ def taken(wish: device_choice.Wish) -> Iterator[Device]:
         yield reservation.devices[0]
     finally:
         reservation.release()
+
+
+def _check_free(out: Path, recipe: Recipe) -> None:
+    """Refuse a folder with weights that another Recipe has made, or nobody knows what; they may have cost days."""
+    if not (out / "weights.pt").exists():
+        return
+    try:
+        held = Recipe.from_json(content(out / "recipe.json", _MOST_BYTES).decode())
+    except (OSError, UnicodeDecodeError, RecipeError):
+        held = None
+    if held != recipe:
+        what = "of another recipe" if held else "that are not known to be of this recipe"
+        raise UsageError(f"{out} holds weights {what}; name another folder by --out, or replace them by --force")
 
 
 @contextmanager

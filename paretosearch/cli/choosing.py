@@ -9,6 +9,7 @@ import typer
 
 from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json
 from paretosearch.cli.values import seconds as read_seconds
+from paretosearch.errors import UsageError
 
 
 def pick(
@@ -34,7 +35,7 @@ def pick(
         ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="File for the recipe.")] = Path("recipe.json"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the file by --out if it is something else.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file by --out, whatever it is.")] = False,
     storage: Storage = None,
     device_class: DeviceClass = None,
     as_json: Json = False,
@@ -46,12 +47,21 @@ def pick(
     from paretosearch.report.picked import picked_json, picked_lines
 
     picked = find(study, seconds, read_accuracy(accuracy), storage, device_class)
-    write_recipe(picked.recipe, out, force)
-    command = train_command(out, picked.choice.found.point.device_class)
+    refused = None
+    try:
+        write_recipe(picked.recipe, out, force, picked.known)
+    except UsageError as error:
+        refused = error  # whoever asks is told the answer all the same
+    command = train_command(out, picked.choice.found.point.device_class) if refused is None else None
     if as_json:
-        print_json({**picked_json(picked.choice, picked.study), "file": str(out), "command": command})
+        file = str(out) if refused is None else None
+        print_json({**picked_json(picked.choice, picked.study), "file": file, "command": command})
+    else:
+        for line in picked_lines(picked.choice, picked.study, picked.axes):
+            print(line)
+    if refused is not None:
+        raise refused
+    if as_json:
         return
-    for line in picked_lines(picked.choice, picked.study, picked.axes):
-        print(line)
     print(f"{out} holds it (digest {picked.recipe.digest}); this trains it and keeps the weights:")
     print(f"  {command}")

@@ -142,6 +142,7 @@ def train(
         "trained"
     ),
     onnx: Annotated[bool, typer.Option("--onnx", help="Keep the network as model.onnx too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace weights of another recipe in that folder.")] = False,
     storage: Storage = None,
     as_json: Json = False,
 ) -> None:
@@ -166,6 +167,7 @@ def train(
         on_stage=silent if as_json else show_stage,
         on_data=lambda images: print_line(console, remark(images, study, storage) if trial is not None else ""),
         onnx=onnx,
+        force=force,
     )
     if as_json:
         print(outcome.to_json())

@@ -13,7 +13,7 @@ EXAMPLES = {
     ),
     "status": (
         ("status", "the newest study of the store"),
-        ("status my-images --watch", "a study, until Ctrl-C"),
+        ("status my-images --watch", "a study, while it is launched"),
     ),
     "front": (
         ("front", "as a table"),

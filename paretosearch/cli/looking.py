@@ -19,7 +19,7 @@ def status(
     storage: Storage = None,
     as_json: Json = False,
     watching: Annotated[
-        bool, typer.Option("--watch", help="Go on showing it, with the trainings of a launch here, until Ctrl-C.")
+        bool, typer.Option("--watch", help="Go on showing it, with the trainings of a launch here, until that ends.")
     ] = False,
 ) -> None:
     """Show how far a study is: trials, failures by class, devices, hypervolume."""
@@ -31,7 +31,11 @@ def status(
         raise UsageError("--watch draws for a person; a program asks for status --json again, or takes launch --json")
     store, name = open_study(study, storage)
     if watching:
-        watch(Console(), lambda: picture(store, name, note_of(store, name), is_launched(store, name)))
+        watch(
+            Console(),
+            lambda: picture(store, name, note_of(store, name), is_launched(store, name)),
+            lambda: is_launched(store, name) is not False,
+        )
         return
     launched = is_launched(store, name)
     print_json(status_json(store, name, launched)) if as_json else Console().print(status_table(store, name, launched))

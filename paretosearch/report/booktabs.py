@@ -23,7 +23,7 @@ def front_tabular(found: Findings, look: Look) -> str:
         look: Whose language to use.
 
     Returns:
-        A ``tabular`` no wider than the text, with hints for its caption as comments.
+        A ``tabular`` no wider than the text, with notes below it, and hints for its caption as comments.
     """
     points = found.front.points
     rows = evenly(points, MOST_ROWS)
@@ -31,7 +31,7 @@ def front_tabular(found: Findings, look: Look) -> str:
     heads = [look.say(head) for head in ("trial", "time (s)", "accuracy (%)")]
     seconds = [seconds_cell(point.train_seconds, digits, look) + _STAR * point.noisy for point in rows]
     numbers = [[str(p.trial), time, percent_cell(p.accuracy, look)] for p, time in zip(rows, seconds, strict=True)]
-    notes = ["single trainings, not confirmed" if not found.is_confirmed else "first results; see confirmed_table.tex"]
+    notes = ["single trainings, not confirmed" if not found.is_confirmed else "first results, before repeats"]
     notes += ["* disturbed while it was timed"] * any(point.noisy for point in rows)
     return tabular(found, look, heads, numbers, rows, points, notes)
 
@@ -50,17 +50,21 @@ def confirmed_tabular(found: Findings, look: Look) -> str:
     rows = evenly(front, MOST_ROWS)
     digits = 2 if front[0].train_seconds < 100 else 1
     heads = ["trial", "n", "time (s)", "accuracy (%)", "test (%)"]
-    numbers = [_means(estimate, digits, look) for estimate in rows]
-    notes = ["n repeats with other seeds; means, with half of their 95 % intervals; n = 0: one training, not repeated"]
+    numbers = [_means(estimate, digits, look, rows) for estimate in rows]
+    notes = ["n: repeats with other seeds", "±: half of the 95 % interval of the mean"]
+    notes += ["n = 0: a single training, without an interval"] * any(not estimate.repeats for estimate in rows)
     shown, points = ([estimate.point for estimate in part] for part in (rows, front))
     return tabular(found, look, [look.say(head) for head in heads], numbers, shown, points, notes)
 
 
-def _means(estimate: Estimate, digits: int, look: Look) -> list[str]:
-    seconds = seconds_cell(estimate.train_seconds, digits, look), seconds_cell(estimate.seconds_interval, digits, look)
-    accuracy = percent_cell(estimate.accuracy, look), percent_cell(estimate.accuracy_interval, look)
+def _means(estimate: Estimate, digits: int, look: Look, rows: Sequence[Estimate]) -> list[str]:
+    seconds = seconds_cell(estimate.train_seconds, digits, look)
+    accuracy = percent_cell(estimate.accuracy, look)
     test = percent_cell(estimate.test_accuracy, look) if estimate.test_accuracy is not None else "--"
-    both = [f"{mean} $\\pm$ {half}" for mean, half in (seconds, accuracy)]
+    own = estimate if estimate.repeats else max(rows, key=lambda row: row.repeats)  # whose room it leaves
+    halves = seconds_cell(own.seconds_interval, digits, look), percent_cell(own.accuracy_interval, look)
+    behind = "{} $\\pm$ {}" if estimate.repeats else r"{}\phantom{{ $\pm$ {}}}"
+    both = [behind.format(mean, half) for mean, half in zip((seconds, accuracy), halves, strict=True)]
     return [str(estimate.point.trial), str(estimate.repeats), *both, test]
 
 
@@ -111,9 +115,10 @@ def tabular(
     cells = [[_head(text, side) for text, side in zip(titled, sides, strict=True)], *rows]
     lines = [" & ".join(row) + r" \\" for row in cells]
     begin = rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
-    body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule"]
-    hints = [f"% {commented(note)}" for note in (*notes, *_hints(found, points, varying, len(front)))]
-    inside = [begin, *body, r"\end{tabular}"]
+    body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule", "\\addlinespace[2pt]"]
+    below = [rf"\multicolumn{{{len(sides)}}}{{@{{}}l@{{}}}}{{{escaped(look.say(note))}}} \\" for note in notes]
+    hints = [f"% {commented(hint)}" for hint in _hints(found, points, varying, len(front))]
+    inside = [begin, *body, *below, r"\end{tabular}"]
     return "\n".join([*hints, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
 
 

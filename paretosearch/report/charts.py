@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -52,11 +52,15 @@ def front_chart(found: Findings, height: int | None = None, brief: bool = False,
     Returns:
         The chart.
     """
-    marks = marks_of([p for of_class in found.classes for p in (*of_class.front.points, *of_class.front.dominated)])
+    everything = [p for of_class in found.classes for p in (*of_class.front.points, *of_class.front.dominated)]
+    marks = marks_of(everything)
     figure = new_chart(SECONDS, ACCURACY, height, look)
     side_by_side(figure, [of_class.device_class for of_class in found.classes], look)
+    ranges = [percent_range(of_class.front) for of_class in found.classes]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    named = marks.labels([point for point in everything if 100 * point.accuracy >= low], look)
     for number, of_class in enumerate(found.classes, 1):
-        for trace in _traces(of_class.front, found, marks, brief, look):
+        for trace in _traces(of_class.front, found, marks, named, brief, look):
             if number > 1:  # and the legend has it already
                 trace.update(xaxis=f"x{number}", showlegend=False)
             figure.add_trace(trace)
@@ -64,8 +68,7 @@ def front_chart(found: Findings, height: int | None = None, brief: bool = False,
             ticks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
             written = [look.number(f"{tick:g}") for tick in ticks]
             figure.layout[f"xaxis{number}"].update(type="log", tickvals=ticks, ticktext=written)
-    ranges = [percent_range(of_class.front) for of_class in found.classes]
-    figure.update_yaxes(range=(min(low for low, _ in ranges), max(high for _, high in ranges)))
+    figure.update_yaxes(range=(low, high))
     return figure
 
 
@@ -91,7 +94,9 @@ def side_by_side(figure: go.Figure, classes: Sequence[str], look: Look = PAPER) 
     figure.update_layout(legend={"y": 1.08}, margin={"t": 70})
 
 
-def _traces(front: Front, found: Findings, marks: Marks, brief: bool, look: Look) -> Iterator[go.Scatter]:
+def _traces(
+    front: Front, found: Findings, marks: Marks, named: Mapping[str, str], brief: bool, look: Look
+) -> Iterator[go.Scatter]:
     """Give the staircase, the dominated points, those of the front, and one that is nowhere, for the legend."""
     x, y = [p.train_seconds for p in front.points], [100 * p.accuracy for p in front.points]
     stairs = {"shape": "hv", "color": INK, "width": 1.5}
@@ -101,21 +106,22 @@ def _traces(front: Front, found: Findings, marks: Marks, brief: bool, look: Look
     for members, solid in ((front.dominated, False), (front.points, True)):
         for value, points in marks.sorted(members).items():
             said = [_hover(point, found, () if brief and not solid else found.axes, look) for point in points]
-            yield _points(points, marks, value, solid, said, look)
+            label = named.get(value, "") if solid else ""
+            yield _points(points, marks, value, solid, said, label)
     dominated = look.say("dominated")
     yield go.Scatter(x=_NOWHERE, y=_NOWHERE, mode="markers", marker=_mark(marks, "", False), name=dominated)
 
 
 def _points(
-    points: Sequence[Point], marks: Marks, value: str, solid: bool, said: Sequence[str], look: Look
+    points: Sequence[Point], marks: Marks, value: str, solid: bool, said: Sequence[str], label: str
 ) -> go.Scatter:
     return go.Scatter(
         x=[round(point.train_seconds, 4) for point in points] or _NOWHERE,
         y=[round(100 * point.accuracy, 3) for point in points] or _NOWHERE,
         mode="markers",
         marker=_mark(marks, value, solid),
-        name=escape(look.say(value)),
-        showlegend=solid and bool(value),
+        name=escape(label),
+        showlegend=bool(label),
         text=said,
         hovertemplate="%{text}<extra></extra>",
     )

@@ -19,7 +19,15 @@ from paretosearch.report.joins import join, joins_of, steps_along
 from paretosearch.report.labels import Label, place
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import marks_of
-from paretosearch.report.plots import SECONDS, accuracy_label, draw_front, front_handles, notable_labels, visible
+from paretosearch.report.plots import (
+    SECONDS,
+    accuracy_label,
+    draw_front,
+    front_handles,
+    notable_labels,
+    seen_points,
+    visible,
+)
 from paretosearch.report.reading import percent_range
 from paretosearch.report.style import FAINT, legend, new_figure, settle, styled
 
@@ -59,9 +67,10 @@ def fronts_figure(classes: Sequence[OnClass], changes: Mapping[int, str], note: 
     for pair in _neighbours(panels, classes):
         for made in _joins(*pair):
             figure.add_artist(made)
-    dominated = any(of_class.front.dominated for of_class in classes)
+    shown = [point for of_class in classes for point in seen_points(of_class.front, percent[0])]
+    dominated = len(shown) > sum(len(of_class.front.points) for of_class in classes)
     seen = [changes[p.trial] for of_class in classes for p in of_class.front.points if p.trial in changes]
-    handles = front_handles(marks, dominated, max(below), seen, look)
+    handles = front_handles(marks, shown, dominated, max(below), seen, look)
     legend(figure, [*handles, *_join_handles(joins_of(figure), look)])
     wide = look.width / _across(len(classes)) > _WIDE
     above = "" if wide else "\n"  # the name of a narrow panel, which leaves no room beside it

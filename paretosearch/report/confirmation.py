@@ -15,7 +15,7 @@ from paretosearch.report.confirmed import shown_of
 from paretosearch.report.labels import Label, Points, place
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import Marks, marks_of
-from paretosearch.report.plots import SECONDS, accuracy_label, along_stairs, draw_signs, sign_handles
+from paretosearch.report.plots import SECONDS, accuracy_label, along_stairs, draw_signs, sign_handles, value_handles
 from paretosearch.report.reading import evenly
 from paretosearch.report.style import FAINT, INK, legend, new_figure, seconds_axis, styled
 from paretosearch.report.words import axis_value
@@ -25,6 +25,8 @@ from paretosearch.store import Estimate
 _MOST_LABELS = 12
 _NONE: Mapping[int, str] = MappingProxyType({})
 _INTERVAL: dict[str, Any] = {"color": INK, "linewidth": 0.8, "marker": "|", "markersize": 5}
+#: How a result of the front looks that nobody has repeated.
+_ALONE: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": INK, "markeredgewidth": 0.8}
 _HOLLOW: dict[str, Any] = {"marker": "o", "linestyle": "none", "markerfacecolor": "none", "markeredgecolor": FAINT}
 
 
@@ -53,8 +55,8 @@ def confirmed_figure(estimates: Sequence[Estimate], changes: Mapping[int, str] =
     axes.autoscale_view()
     axes.step([*x, axes.get_xlim()[1]], [*y, y[-1]], where="post", color=INK, linewidth=1.1, zorder=2)
     axes.set_xlim(axes.get_xlim())
-    draw_signs(axes, [(e.point, e.train_seconds, 100 * e.accuracy) for e in front], marks, changes)
-    legend(figure, _handles(marks, [changes.get(e.point.trial, "") for e in front], look))
+    draw_signs(axes, [(e.point, e.train_seconds, 100 * e.accuracy) for e in front if e.repeats], marks, changes)
+    legend(figure, _handles(marks, shown, [changes.get(e.point.trial, "") for e in front if e.repeats], look))
     labels = [
         Label(look.say("trial {number}", number=e.point.trial), e.train_seconds, 100 * e.accuracy)
         for e in evenly(front, _MOST_LABELS)
@@ -63,12 +65,15 @@ def confirmed_figure(estimates: Sequence[Estimate], changes: Mapping[int, str] =
     return figure
 
 
-def _handles(marks: Marks, changes: Collection[str], look: Look) -> list[Line2D]:
+def _handles(marks: Marks, shown: Sequence[Estimate], changes: Collection[str], look: Look) -> list[Line2D]:
     handles = [Line2D([], [], color=INK, linewidth=1.1, label=look.say("front of the means"))]
-    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=look.say(value)) for value in marks.values]
+    handles += value_handles(marks, [e.point for e in shown], look)
     handles += sign_handles(changes, look)
     handles.append(Line2D([], [], **_INTERVAL, label=look.say("mean, 95 % interval")))
     handles.append(Line2D([], [], **_HOLLOW, markersize=4.5, label=look.say("first result")))
+    if any(e.on_front and not e.repeats for e in shown):
+        once = {"marker": "o", "linestyle": "none", **_ALONE}
+        handles.append(Line2D([], [], **once, markersize=5.5, label=look.say("not repeated")))
     return handles
 
 
@@ -78,7 +83,8 @@ def _crosses(shown: Sequence[Estimate]) -> Points:
     level, still = np.ones_like(along), np.zeros_like(along)
     crosses = []
     for e in shown:
-        for dx, dy in ((along * e.seconds_interval, still), (still, along * 100 * e.accuracy_interval)):
+        right, up = (e.seconds_interval, 100 * e.accuracy_interval) if e.repeats else (0.0, 0.0)
+        for dx, dy in ((along * right, still), (still, along * up)):
             crosses.append(np.stack([e.train_seconds * level + dx, 100 * e.accuracy * level + dy], axis=1))
     return np.concatenate(crosses)
 
@@ -88,11 +94,13 @@ def _draw(axes: Axes, estimate: Estimate, marks: Marks) -> None:
     first = estimate.point.train_seconds, 100 * estimate.point.accuracy
     shape = marks.solid(marks.value(estimate.point)) if estimate.on_front else marks.faint(marks.value(estimate.point))
     colour = INK if estimate.on_front else FAINT
-    halves: dict[str, Any] = {"xerr": estimate.seconds_interval, "yerr": 100 * estimate.accuracy_interval}
-    axes.errorbar(x, y, **halves, color=colour, linewidth=0.8, capsize=2)
     if estimate.repeats:
+        halves: dict[str, Any] = {"xerr": estimate.seconds_interval, "yerr": 100 * estimate.accuracy_interval}
+        axes.errorbar(x, y, **halves, color=colour, linewidth=0.8, capsize=2)
         axes.plot(*zip(first, (x, y), strict=True), color=FAINT, linewidth=0.6, linestyle=":", zorder=1)
         axes.plot(*first, **_HOLLOW, markersize=4.5, zorder=1)
+    elif estimate.on_front:
+        shape = {**shape, **_ALONE}
     axes.plot(x, y, **shape, markersize=6.5, zorder=4)
 
 
@@ -103,9 +111,9 @@ def confirmed_rows(estimates: Sequence[Estimate], axes: Collection[str]) -> list
             "trial": e.point.trial,
             "repeats": e.repeats,
             "train_seconds": e.train_seconds,
-            "train_seconds_half_width_95": e.seconds_interval,
+            "train_seconds_half_width_95": e.seconds_interval if e.repeats else None,
             "accuracy": e.accuracy,
-            "accuracy_half_width_95": e.accuracy_interval,
+            "accuracy_half_width_95": e.accuracy_interval if e.repeats else None,
             "test_accuracy": e.test_accuracy,
             "first_train_seconds": e.point.train_seconds,
             "first_accuracy": e.point.accuracy,

@@ -11,8 +11,8 @@ GERMAN = {
     "dominated": "dominiert",
     "{count} below the axis": "{count} unterhalb der Achse",
     "only point": "einziger Punkt",
-    "fastest": "schnellstes",
-    "best": "genauestes",
+    "fastest": "schnellster",
+    "best": "genauester",
     "knee": "Knie",
     "trial": "Versuch",
     "trial {number}": "Versuch {number}",
@@ -26,6 +26,7 @@ GERMAN = {
     "front of the means": "Front der Mittelwerte",
     "mean, 95 % interval": "Mittelwert, 95-%-Intervall",
     "first result": "erstes Ergebnis",
+    "not repeated": "nicht wiederholt",
     "hypervolume (s)\nfrom ({seconds} s, 0 %)": "Hypervolumen (s)\nab ({seconds} s, 0 %)",
     "hypervolume (s)": "Hypervolumen (s)",
     "device-hours spent": "verbrauchte Gerätestunden",
@@ -56,7 +57,7 @@ GERMAN = {
     "network": "Netz",
     "schedule": "Ablauf",
     "seed": "Startwert",
-    "interval": "Abstand",
+    "interval": "Epochen zwischen Umbauten",
     "images": "Bilder",
     "train images": "Trainingsbilder",
     "image size": "Bildgröße",
@@ -91,6 +92,13 @@ GERMAN = {
         "Von {trials} Versuchen wurde die Zeit auf einer anderen Geräteklasse ohne Training nachgemessen, in {spent} "
         "Gerätezeit ({share} %); Sekunden in Klammern gehören zu Versuchen, die dort dominiert sind."
     ),
+    "The front of the means is partly confirmed: {count} of it not repeated yet.": (
+        "Die Front der Mittelwerte ist zum Teil bestätigt: {count} auf ihr noch nicht wiederholt."
+    ),
+    "* disturbed while it was timed": "* bei der Zeitmessung gestört",
+    "n: repeats with other seeds": "n: Wiederholungen mit anderen Startwerten",
+    "±: half of the 95 % interval of the mean": "±: halbes 95-%-Intervall des Mittelwerts",
+    "n = 0: a single training, without an interval": "n = 0: ein einziges Training, ohne Intervall",
     "clock noisy": "Uhr gestört",
     "same recipe": "gleiches Rezept",
     "dominated in one": "in einem dominiert",

@@ -72,6 +72,7 @@ _REPEATED = (
     "The points are first results; {repeated} were trained again with other seeds, and by their means {confirmed} are "
     "on the front: see confirmed.csv."
 )
+_ALONE = "The front of the means is partly confirmed: {count} of it not repeated yet."
 
 
 def page(found: Findings, look: Look = PAPER) -> str:
@@ -134,7 +135,9 @@ def _confirmed(found: Findings, look: Look) -> str:
     if not found.is_confirmed:
         return look.say(_SINGLE)
     repeated = [estimate for estimate in found.estimates if estimate.repeats]
-    return look.say(_REPEATED, repeated=len(repeated), confirmed=sum(estimate.on_front for estimate in repeated))
+    said = look.say(_REPEATED, repeated=len(repeated), confirmed=sum(estimate.on_front for estimate in repeated))
+    alone = sum(e.on_front and not e.repeats for e in found.estimates)
+    return f"{said} {look.say(_ALONE, count=alone)}" if alone else said
 
 
 def _table(found: Findings, look: Look) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paretosearch.recipe import NUMBER_FORMATS
+from paretosearch.report.look import Look
 from paretosearch.report.style import FAINT, INK, MARKERS, PALETTE
 from paretosearch.report.words import axis_value, value_text
 from paretosearch.store import Point
@@ -44,6 +45,14 @@ class Marks:
         for point in points:
             by_value[self.value(point)].append(point)
         return by_value
+
+    def labels(self, points: Sequence[Point], look: Look) -> dict[str, str]:
+        """Name the values of points for a legend; the first also says what they are values of."""
+        seen = {self.value(point) for point in points}
+        labels = {value: look.say(value) for value in self.values if value in seen}
+        for value in list(labels)[:1]:
+            labels[value] = f"{look.say(str(self.axis).replace('_', ' '))}: {labels[value]}"
+        return labels
 
     def index(self, value: str) -> int:
         """Number of the shape and colour of a value."""

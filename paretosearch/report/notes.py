@@ -8,7 +8,7 @@ from typing import Any
 
 from paretosearch.device import Device
 from paretosearch.report.classes import labels
-from paretosearch.report.confirmed import curse_line
+from paretosearch.report.confirmed import curse_line, standing
 from paretosearch.report.findings import Findings, OnClass
 from paretosearch.report.markdown import block, plain, table
 from paretosearch.report.reading import evenly, notable
@@ -137,8 +137,9 @@ def _front(found: Findings, path: str) -> str:
 
 def _worth(found: Findings) -> str:
     if found.is_confirmed:
-        said = plain(curse_line(found.estimates) or "")
-        return f"Confirmed: {said}. `paretosearch front --confirmed` has means and intervals."
+        known = standing(found.estimates)
+        said = plain(f"{known[:1].upper()}{known[1:]}; {curse_line(found.estimates) or ''}")
+        return f"{said}. `paretosearch front --confirmed` has means and intervals."
     return "Each point is a single training, not confirmed: the best of many look a little better than they are."
 
 

@@ -46,7 +46,8 @@ def front_figure(front: Front, changes: Mapping[int, str] = _NONE, note: str = "
     axes.set_title(look.say(note), loc="right", color=FAINT, fontsize=7)
     below = draw_front(axes, front, marks, changes, percent_range(front))
     seen = [changes[point.trial] for point in front.points if point.trial in changes]
-    legend(figure, front_handles(marks, bool(front.dominated), below, seen, look))
+    shown = seen_points(front, axes.get_ylim()[0])
+    legend(figure, front_handles(marks, shown, len(shown) > len(front.points), below, seen, look))
     place(axes, notable_labels(front, look), visible(axes, front))
     return figure
 
@@ -75,6 +76,11 @@ def draw_front(
         axes.plot(*_columns(points), **marks.solid(value), markersize=size, zorder=4, label=value)
     draw_signs(axes, [(point, *_xy(point)) for point in front.points], marks, changes)
     return below
+
+
+def seen_points(front: Front, bottom: float) -> list[Point]:
+    """List the points of a front and of what it dominates that are not too low to be seen."""
+    return [*front.points, *(point for point in front.dominated if 100 * point.accuracy >= bottom)]
 
 
 def draw_signs(
@@ -152,16 +158,26 @@ def _draw_dominated(axes: Axes, front: Front, marks: Marks) -> int:
     return len(below)
 
 
-def front_handles(marks: Marks, dominated: bool, below: int, changes: Collection[str], look: Look) -> list[Line2D]:
+def front_handles(
+    marks: Marks, shown: Sequence[Point], dominated: bool, below: int, changes: Collection[str], look: Look
+) -> list[Line2D]:
     """Explain a front in a legend: its line, its shapes, the signs of changes, and what is dominated."""
     handles = [Line2D([], [], color=INK, linewidth=1.1, label=look.say("Pareto front"))]
-    handles += [Line2D([], [], **marks.solid(value), markersize=5.5, label=look.say(value)) for value in marks.values]
+    handles += value_handles(marks, shown, look)
     handles += sign_handles(changes, look)
     if dominated:
         handles.append(Line2D([], [], **marks.faint(""), markersize=4.5, label=look.say("dominated")))
     if below:
         handles.append(Line2D([], [], **BELOW, label=look.say("{count} below the axis", count=below)))
     return handles
+
+
+def value_handles(marks: Marks, shown: Sequence[Point], look: Look) -> list[Line2D]:
+    """Explain, in a legend, the shapes of the values that are seen; the first says what they are values of."""
+    return [
+        Line2D([], [], **marks.solid(value), markersize=5.5, label=label)
+        for value, label in marks.labels(shown, look).items()
+    ]
 
 
 def sign_handles(changes: Collection[str], look: Look) -> list[Line2D]:

@@ -19,6 +19,9 @@ from paretosearch.recipe import Recipe
 from paretosearch.report.classes import labels
 from paretosearch.store import Front
 
+#: Share of the way that an estimate of the end goes towards what the latest trial says; trials differ much in length.
+_TRUST = 0.3
+
 #: Name of the file in the folder of a study, and how often it is written for epochs at most, in seconds.
 NOTE, NOTE_SECONDS = "progress.json", 1.0
 
@@ -82,6 +85,7 @@ class Progress:
         failed: Those without a result, in this launch.
         elapsed: Seconds since the launch.
         fronts: The front so far on each class of device that has one, by class.
+        ends: Seconds from the launch to its end, estimated when a trial ended; None before that.
     """
 
     study: str
@@ -95,6 +99,7 @@ class Progress:
     failed: int = 0
     elapsed: float = 0.0
     fronts: dict[str, Front] = field(default_factory=dict)
+    ends: float | None = None
 
     @property
     def front(self) -> Front | None:
@@ -130,11 +135,25 @@ class Progress:
     def seconds_left(self) -> float | None:
         """Estimate the rest, by the pace of trials so far and by the hours; None before there is either."""
         rests = []
-        if self.budget_trials and self.done_here >= 2:
-            rests.append(self.elapsed / self.done_here * max(self.budget_trials - self.done, 0))
+        if self.ends is not None:
+            rests += [self.ends - self.elapsed] if self.ends > self.elapsed else []
+        elif (paced := self._paced()) is not None:
+            rests.append(paced)
         if self.budget_hours and self.rows:
             rests.append(max(self.budget_hours - self._hours, 0.0) * 3600 / len(self.rows))
         return min(rests, default=None)
+
+    def _paced(self) -> float | None:
+        """Give the rest by the pace of trials so far, which is right at the moment when one ends."""
+        if not self.budget_trials or self.done_here < 2:
+            return None
+        return self.elapsed / self.done_here * max(self.budget_trials - self.done, 0)
+
+    def pace(self) -> None:
+        """Estimate the end anew, as a trial has ended."""
+        if (paced := self._paced()) is not None:
+            end = self.elapsed + paced
+            self.ends = end if self.ends is None else self.ends + _TRUST * (end - self.ends)
 
 
 class Follower:
@@ -196,7 +215,11 @@ class Follower:
 
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
         """The device's trial has ended, or the user has stopped it; not for an attempt that is tried again."""
+        self._progress.elapsed = self._clock() - self._began
+        before = self._progress.done_here
         self._progress.count(outcome, self._progress.rows[device.uuid].purpose)
+        if self._progress.done_here > before:
+            self._progress.pace()
         self._set(Row(device))
 
     def front(self, front: Front) -> None:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
+from paretosearch.report.confirmed import standing
 from paretosearch.report.findings import Findings
 from paretosearch.report.look import Look
 from paretosearch.report.timed import origins, replays_of
@@ -31,8 +32,8 @@ _SINGLE = """\
 
 _MEANS = """\
 The figure `confirmed` shows their means with 95 % intervals of Student's t, in which the spread of few repeats is drawn
-towards that of the study; the first result, by which one was chosen, is no part of its mean. The figure `front` shows
-the first results."""
+towards that of the study; the first result, by which one was chosen, is no part of its mean. A result without repeats
+is hollow there, without an interval. The figure `front` shows the first results."""
 
 _PER_CLASS = """\
 A training gives an accuracy, and its seconds on the class of the device where it ran. For the other classes it was
@@ -116,11 +117,10 @@ def _worth(found: Findings) -> Iterator[str]:
         return
     repeated = [estimate for estimate in found.estimates if estimate.repeats]
     trainings = sum(estimate.repeats for estimate in repeated)
-    open_ones = [str(e.point.trial) for e in found.estimates if e.on_front and not e.repeats]
-    yield f"**Confirmed**: {counted(len(repeated), 'result')} by {counted(trainings, 'training')} with other seeds."
+    said, _, more = standing(found.estimates).partition(": ")
+    yield f"**{said.capitalize()}**{f': {more}' if more else ''}."
+    yield f"There are {counted(trainings, 'training')} with other seeds of {counted(len(repeated), 'result')}."
     yield _MEANS
-    if open_ones:
-        yield f"On the front of the means, but not repeated: {', '.join(open_ones)}."
 
 
 def _devices(found: Findings) -> Iterator[str]:

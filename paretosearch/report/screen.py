@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from paretosearch.outcome import EpochResult
 from paretosearch.report.classes import worth
+from paretosearch.report.phrases import Phrases
 from paretosearch.report.progress import Progress, Row
 from paretosearch.report.reading import evenly
 from paretosearch.report.textplot import scatter
@@ -21,6 +23,8 @@ from paretosearch.store import Front
 
 _BESIDE = 110  # columns from which the drawing and the list of the front stand side by side
 _TALLEST = 14  # lines of the drawing
+_LEAST = 8  # lines that it keeps where the list of the front would take more
+_WIDEST = 140  # columns, beyond which the ends of a line are too far apart to be read as one
 
 
 @dataclass(frozen=True)
@@ -32,14 +36,16 @@ class Screen:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw devices, budget, then the front in what room is left."""
         height = console.size.height - 1
+        options = options.update(max_width=min(options.max_width, _WIDEST))
         rows = list(self.progress.rows.values())
         shown = rows[: max(height - 6, 1)]
-        yield _devices(shown, self.progress, options.max_width >= _BESIDE)
+        yield Constrain(_devices(shown, self.progress, options.max_width >= _BESIDE), _WIDEST)
         if len(rows) > len(shown):
             yield Text(f"and {len(rows) - len(shown)} more devices", "dim")
         yield Text()
-        yield from _budget(self.progress)
-        yield from _front(self.progress, options.max_width, height - len(shown) - 7, options.ascii_only)
+        below = [*_budget(self.progress)]
+        below += _front(self.progress, options.max_width, height - len(shown) - 7, options.ascii_only)
+        yield from (Constrain(part, _WIDEST) for part in below)
 
 
 def _devices(rows: list[Row], progress: Progress, wide: bool) -> Table:
@@ -62,7 +68,7 @@ def _device_cells(row: Row, progress: Progress, wide: bool) -> Iterator[Renderab
         yield from idle
         return
     yield row.name.removeprefix("trial ")
-    yield Text(words(row.recipe, progress.axes), overflow="ellipsis")
+    yield Phrases(words(row.recipe, progress.axes), one_line=True)
     done = row.epoch.epoch if row.epoch else 0
     trained = row.purpose != "replay"  # which has no epochs
     yield f"{done}/{row.recipe.epochs}" if trained else ""
@@ -114,11 +120,12 @@ def _front(progress: Progress, width: int, height: int, ascii_only: bool) -> Ite
         both.add_column()
         both.add_column(ratio=1)
         lines = min(height - 2, _TALLEST)
-        drawing = scatter(front, min(width // 2, 90) - 4, max(lines, 5), ascii_only)
+        drawing = scatter(front, 2 * width // 5 - 4, max(lines, 5), ascii_only)
         both.add_row(drawing, _members(progress.axes, front, lines))
         yield both
         return
-    lines = min(height - 2 - min(len(front.points), 3), _TALLEST)
+    listed = min(len(front.points), max(3, height - 2 - _LEAST))
+    lines = min(height - 2 - listed, _TALLEST)
     if lines >= 6:
         yield scatter(front, width - 1, lines, ascii_only)
     yield _members(progress.axes, front, height - 2 - (lines if lines >= 6 else 0))
@@ -140,7 +147,12 @@ def _members(axes: tuple[str, ...], front: Front, most: int) -> Table:
     for _ in range(3):
         table.add_column(justify="right", no_wrap=True)
     table.add_column(ratio=1, no_wrap=True)
-    for point in evenly(front.points, max(most, 1)):
-        numbers = (f"trial {point.trial}", f"{seconds_text(point.train_seconds)} s", f"{100 * point.accuracy:.2f} %")
-        table.add_row(*numbers, Text(words(point.recipe, axes), overflow="ellipsis"))
+    fits = len(front.points) <= max(most, 1)
+    shown = evenly(front.points, max(most if fits else most - 1, 1))
+    for point in shown:
+        seconds = f"{'~' if point.noisy else ''}{seconds_text(point.train_seconds)} s"
+        said = Phrases(words(point.recipe, axes), one_line=True)
+        table.add_row(f"trial {point.trial}", seconds, f"{100 * point.accuracy:.2f} %", said)
+    if not fits and most > 1:
+        table.add_row("", "", "", Text(f"{len(front.points) - len(shown)} more between these", "dim"))
     return table

@@ -179,7 +179,7 @@ def _summary(status: dict[str, Any]) -> Table:
     if status["early_stops"]["stopped"] or status["early_stops"]["audited"]:
         table.add_row("ended early", _stops_said(status["early_stops"]))
     if status["repeats"]:
-        table.add_row("confirmed", f"{counted(status['repeats'], 'repeat')}: paretosearch front --confirmed")
+        table.add_row("repeated", f"{counted(status['repeats'], 'training')}: paretosearch front --confirmed")
     for heading, text in _formats_said(status["number_formats"]):
         table.add_row(heading, Text(text))
     return table

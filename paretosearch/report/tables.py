@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paretosearch.report.cells import flat_recipe, write_csv
+from paretosearch.report.phrases import Phrases
 from paretosearch.report.reading import evenly
 from paretosearch.report.words import PLAIN, axis_value, titles, value_text, words
 from paretosearch.store import Front, Point
@@ -83,7 +84,7 @@ class FrontTable:
         table.add_column("recipe")
         shared = set(self.axes).difference(self.varying)
         for point, numbers in self._rows():
-            table.add_row(*numbers, Text(words(point.recipe, self.axes, shared)))
+            table.add_row(*numbers, Phrases(words(point.recipe, self.axes, shared)))
         return table
 
     def _begin(self) -> Table:

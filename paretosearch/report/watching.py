@@ -42,12 +42,18 @@ def picture(store: Store, study: str, note: Path, launched: bool | None) -> Rend
     return Screen(found)
 
 
-def watch(console: Console, look: Callable[[], RenderableType], seconds: float = SECONDS) -> None:
-    """Draw what is seen, until Ctrl-C; the last picture stays.
+def watch(
+    console: Console,
+    look: Callable[[], RenderableType],
+    goes_on: Callable[[], bool] = lambda: True,
+    seconds: float = SECONDS,
+) -> None:
+    """Draw what is seen, until Ctrl-C or until there is nothing more to see; the last picture stays.
 
     Args:
         console: Where.
         look: Gives something to draw.
+        goes_on: Whether what is seen may still change.
         seconds: Between two looks.
 
     Raises:
@@ -56,6 +62,8 @@ def watch(console: Console, look: Callable[[], RenderableType], seconds: float =
     if not console.is_terminal:
         raise UsageError("--watch draws on a terminal; a program reads status --json, or launch --json")
     with suppress(KeyboardInterrupt), Live(look(), console=console, auto_refresh=False) as live:
-        while True:
+        while goes_on():
             time.sleep(seconds)
             live.update(look(), refresh=True)
+        live.stop()
+        console.print("no launch is running, so nothing changes; paretosearch launch continues a study", style="dim")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from paretosearch.axis import Value
 from paretosearch.recipe import Recipe
@@ -110,6 +110,12 @@ def value_text(value: Value | None) -> str:
 def counted(count: int, one: str, several: str = "") -> str:
     """Write a number of things, such as ``1 study`` or ``3 studies``; without its plural a thing gets an s."""
     return f"{count} {one if count == 1 else several or one + 's'}"
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Write numbers as ``1``, ``1 and 14`` or ``1, 3 and 14``."""
+    *before, last = map(str, numbers)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def seconds_text(seconds: float) -> str:

@@ -49,12 +49,28 @@ def test_another_file_is_never_replaced_unasked(run: Run, folder: Path) -> None:
     (folder / "mine.json").write_text("mine")
     refused = run("pick", "tiny", "--seconds", "1e6", "--out", "mine.json")
     assert refused.returncode == 2
+    assert refused.stdout.startswith("trial ")  # the answer, all the same
     (line,) = refused.stderr.splitlines()
-    assert line == "paretosearch: mine.json is there already and is something else; name another --out, or add --force"
+    assert line == (
+        "paretosearch: not written: mine.json is there already and is something else; "
+        "name another --out, or add --force"
+    )
+    assert json.loads(run("pick", "tiny", "--seconds", "1e6", "--out", "mine.json", "--json").stdout)["file"] is None
     assert (folder / "mine.json").read_text() == "mine"
     for force in (["--force"], []):  # the second time it is the same recipe
         assert run("pick", "tiny", "--seconds", "1e6", "--out", "mine.json", *force).returncode == 0
     assert Recipe.from_json((folder / "mine.json").read_text())
+
+
+def test_a_recipe_of_the_study_is_replaced_and_one_that_was_changed_is_not(
+    run: Run, folder: Path, front: list[dict[str, Any]]
+) -> None:
+    other = next(point for point in front if point["trial"] != front[-1]["trial"])["recipe"]
+    (folder / "r.json").write_text(json.dumps(other, indent=2))
+    assert run("pick", "tiny", "--seconds", "1e6", "--out", "r.json").returncode == 0
+    assert Recipe.from_json((folder / "r.json").read_text()).digest == front[-1]["digest"]
+    (folder / "r.json").write_text(json.dumps({**other, "seed": 12345}))
+    assert run("pick", "tiny", "--seconds", "1e6", "--out", "r.json").returncode == 2
 
 
 @pytest.mark.parametrize(

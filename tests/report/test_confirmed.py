@@ -9,7 +9,7 @@ from rich.console import Console
 
 from paretosearch.recipe import Recipe
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
-from paretosearch.report.confirmed import confirmed_json, confirmed_table, curse_line
+from paretosearch.report.confirmed import confirmed_json, confirmed_table, curse_line, standing
 from paretosearch.store import Estimate, Point, Repeat
 from paretosearch.store.estimates import estimated
 
@@ -70,3 +70,41 @@ def test_the_figure_draws_first_results_and_the_front_of_the_means(estimates: tu
     assert named[0] == "front of the means"
     assert "first result" in named
     assert {text.get_text() for text in figure.axes[0].texts} == {"trial 0", "trial 1", "trial 2"}
+
+
+@pytest.fixture
+def partly(estimates: tuple[Estimate, ...]) -> tuple[Estimate, ...]:
+    """The same, of which only trial 1 was repeated."""
+    points = sorted((e.point for e in estimates), key=lambda point: point.trial)
+    return estimated(points, [Repeat(1, 1, 20.0, 0.85, 0.84)])
+
+
+def test_what_is_partly_confirmed_is_not_called_confirmed(
+    estimates: tuple[Estimate, ...], partly: tuple[Estimate, ...]
+) -> None:
+    assert standing(estimates) == "confirmed"
+    assert standing(partly) == "partly confirmed: 1 of 3 front trials are repeated; 0 and 2 are not"
+    assert standing(estimated([e.point for e in estimates], [])) == "not confirmed"
+
+
+def test_what_was_not_repeated_has_no_interval(partly: tuple[Estimate, ...]) -> None:
+    console = Console(file=io.StringIO(), record=True, width=80)
+    console.print(confirmed_table(partly, AXES))
+    text = console.export_text()
+    first, repeated, *_ = text.splitlines()[2:]
+    assert first.split()[:4] == ["0", "0", "10.00", "80.00"]
+    assert "±" in repeated
+    assert first.index("10.00") == repeated.index("20.00")
+    assert "n = 0: a single training" in text
+    assert (confirmed_json(partly)[0]["seconds_interval"], confirmed_rows(partly, AXES)[0]["repeats"]) == (None, 0)
+    figure = confirmed_figure(partly)
+    assert len(figure.axes[0].containers) == 1
+    assert figure.legends[0].get_texts()[-1].get_text() == "not repeated"
+
+
+def test_what_is_dominated_is_named_for_who_sees_no_shades(estimates: tuple[Estimate, ...]) -> None:
+    repeats = [Repeat(n, 1, 10.0 + 10 * n, 0.8 - 0.01 * n, None) for n in range(3)]
+    points = sorted((e.point for e in estimates), key=lambda point: point.trial)
+    console = Console(file=io.StringIO(), record=True, width=100)
+    console.print(confirmed_table(estimated(points, repeats), AXES))
+    assert "dominated by a mean: 1 and 2" in console.export_text()

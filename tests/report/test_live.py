@@ -193,6 +193,49 @@ def test_the_picture_fits_the_terminal(front: Front, size: tuple[int, int]) -> N
     assert "23 of 64 trials, 1 failed, 1 min 40 s so far, about 3 min 25 s left"[: size[0] - 1] in "\n".join(lines)
 
 
+def test_a_front_that_fits_is_listed_whole_and_one_that_does_not_says_what_is_missing() -> None:
+    few, many = (front_of(points(*((1.0 + n, 0.5 + n / 100) for n in range(count)))) for count in (4, 12))
+    lines = screen(progress_of(few), 80, 24)
+    assert [line.split()[1] for line in lines if line.startswith("trial ")] == ["0", "1", "2", "3"]
+    assert "trial 11" in "\n".join(screen(progress_of(many), 80, 40))
+    lines = screen(progress_of(many), 80, 24)
+    listed = sum(line.lstrip().startswith("trial ") for line in lines)
+    assert lines[-1].strip() == f"{12 - listed} more between these"
+    assert len(lines) < 24
+
+
+def test_a_wide_terminal_is_no_reason_for_wide_lines(front: Front) -> None:
+    assert max(map(len, (line.rstrip() for line in screen(progress_of(front), 200, 50)))) <= 140
+
+
+def test_a_recipe_ends_with_a_whole_phrase_and_a_disturbed_time_is_marked() -> None:
+    recipe = replace(RECIPE, pooling="stochastic", learning_rate=0.123)
+    members = [replace(point, recipe=recipe, noisy=True) for point in points((1, 0.5), (2, 0.75))]
+    progress = progress_of(front_of(members))
+    progress.axes = (*AXES, "pooling", "learning_rate", "epochs", "weight_decay")
+    progress.rows = {uuid: replace(row, recipe=recipe) for uuid, row in progress.rows.items()}
+    lines = screen(progress, 80, 24)
+    assert "bf16, batch 256, …" in next(line for line in lines if line.startswith("gpu 0"))
+    assert "~1.00 s" in next(line for line in lines if line.startswith("trial 0"))
+
+
+def test_the_rest_does_not_grow_while_a_trial_runs_and_moves_a_little_when_one_ends() -> None:
+    now = [0.0]
+    follower = LiveView(plain_console(), "s", AXES, 10, DEVICES[:1], clock=lambda: now[0])
+    lefts = []
+    for trial, seconds in enumerate((10.0, 10.0, 40.0)):
+        follower.started(DEVICES[0], trial, RECIPE)
+        now[0] += seconds / 2
+        follower.epoch(DEVICES[0], EPOCH)
+        lefts.append(follower._progress.seconds_left())
+        now[0] += seconds / 2
+        follower.finished(DEVICES[0], trial, DONE, on_front=False)
+        lefts.append(follower._progress.seconds_left())
+    assert lefts[:3] == [None, None, None]
+    assert lefts[3:5] == [80.0, 60.0]  # a pace of ten seconds, and then twenty more are over
+    assert lefts[5] == pytest.approx(40 + 0.3 * (7 * 20 - 40))
+
+
 def test_more_devices_than_lines_are_counted(front: Front) -> None:
     lines = screen(progress_of(front, devices=40), 80, 24)
     assert len(lines) < 24

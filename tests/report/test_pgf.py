@@ -75,9 +75,21 @@ def test_a_value_that_only_hidden_rows_have_has_its_column(found: Findings) -> N
     assert "3 epochs" in shared
 
 
+def test_what_a_star_means_is_seen_below_the_table(found: Findings) -> None:
+    points = tuple(replace(point, noisy=True) for point in found.front.points)
+    noisy = replace(found, front=replace(found.front, points=points), estimates=())
+    text = front_tabular(noisy, PAPER)
+    below = [line for line in text.splitlines() if line.startswith(r"\multicolumn")]
+    assert [line.partition("}{@{}l@{}}{")[2] for line in below] == [
+        r"single trainings{,} not confirmed} \\",
+        r"* disturbed while it was timed} \\",
+    ]
+
+
 def test_the_table_of_means_has_intervals_and_the_test_split(found: Findings) -> None:
     text = confirmed_tabular(found, Look("thesis", "de"))
     assert re.search(r"^\d+ & 2 & \d+\{,\}\d+ \$\\pm\$ \d+\{,\}\d+ & ", text, re.MULTILINE)
+    assert r"{@{}l@{}}{n: Wiederholungen mit anderen Startwerten} \\" in text
     assert r"Versuch & n & \shortstack[r]{Zeit\\(s)}" in text
 
 

@@ -127,6 +127,19 @@ def test_with_one_format_the_shapes_are_poolings_and_with_one_pooling_there_is_o
     assert marks_of([p for p in of_format if p.recipe.pooling == "max"]).axis is None
 
 
+def test_the_legend_says_what_its_shapes_are_values_of_and_names_no_value_that_nobody_sees() -> None:
+    poolings = ("max", "s3", "avg", "max", "max")
+    accuracies = (0.9, 0.91, 0.1, 0.88, 0.89)
+    points = [
+        Point(n, 10.0 + n, accuracy, Recipe("mnist", "resnet8", pooling=pooling), "c", n)
+        for n, (pooling, accuracy) in enumerate(zip(poolings, accuracies, strict=True))
+    ]
+    for look, title in ((PAPER, "pooling: max"), (Look("thesis", "de"), "Pooling: max")):
+        named = [text.get_text() for text in front_figure(front_of(points), look=look).legends[0].get_texts()]
+        assert named[1:3] == [title, "s3"]
+        assert not any("avg" in name for name in named)
+
+
 def test_learning_curves_end_at_the_points_of_the_front(store: Store, front: Front) -> None:
     figure = curves_figure([Curve(point, store.epochs(point.attempt)) for point in front.points])
     ends = {tuple(line.get_xydata()[-1]) for line in figure.axes[0].lines}

@@ -117,6 +117,14 @@ def test_watching_ends_with_ctrl_c_and_leaves_the_last_picture() -> None:
     assert console.file.getvalue().rstrip("\x1b[?25h\n").endswith("two")
 
 
+def test_watching_ends_when_there_is_nothing_to_watch() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    watch(console, lambda: "how it stands", lambda: False, seconds=3600.0)
+    assert isinstance(console.file, io.StringIO)
+    assert "how it stands" in console.file.getvalue()
+    assert "no launch is running" in console.file.getvalue()
+
+
 def test_without_a_terminal_watching_is_refused() -> None:
     with pytest.raises(UsageError, match="a program reads status --json"):
         watch(Console(file=io.StringIO()), lambda: "")
