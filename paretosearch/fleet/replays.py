@@ -199,8 +199,7 @@ class Replays:
             self.done += 1
         else:
             self._hopeless.add((trial, name))
-            if self._trained[trial].device_class == name:
-                self._accept(trial, name, self._trained[trial].attempt)
+            self._keep_own(trial, name)
         self._begun.discard((trial, name))
         if trial in self._untold and name == self._classes.reference:
             self._tell(trial)
@@ -218,9 +217,16 @@ class Replays:
         assert found.train_seconds is not None
         self._seconds.note(trial, device_class, found.train_seconds)
 
+    def _keep_own(self, trial: int, device_class: str) -> None:
+        """Take the seconds of the training where it was there, disturbed as it was, as there will be no others."""
+        trained = self._trained[trial]
+        if trained.device_class == device_class:
+            self._accept(trial, device_class, trained.attempt)
+
     def _tell(self, trial: int) -> None:
         """Tell the sampler what a trial takes on the reference class, by what others take if it was not timed there."""
         trained, reference = self._trained[trial], self._classes.reference
+        self._keep_own(trial, reference)
         note = {"digest": trained.recipe.digest}
         if not self._seconds.has(trial, reference):
             note["seconds"] = f"estimated from those of {trained.device_class}"

@@ -110,7 +110,10 @@ def copy_result(session: Session, attempt: int, study: str, trial: int) -> None:
     same = AttemptRow.trial == trial, *results(study, old.device_class)
     if session.scalar(select(AttemptRow.id).where(*same)) is not None:
         return
-    new = _copied(old, id=None, study=study, trial=trial, number=next_number(session, study, trial), device_seconds=0.0)
+    of_trial = {"study": study, "trial": trial, "number": next_number(session, study, trial)}
+    new = _copied(
+        old, id=None, **of_trial, purpose="search", device_seconds=0.0
+    )  # also of a replay: the trial's only one
     session.add(new)
     session.flush()
     for table in (EpochRow, SurgeryRow, PhaseRow):

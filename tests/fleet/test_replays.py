@@ -163,6 +163,14 @@ def test_a_trial_that_cannot_be_timed_on_the_reference_class_is_told_an_estimate
     assert bench.states() == {"COMPLETE": 10}
 
 
+def test_where_the_replay_fails_a_disturbed_training_stands(bench: Bench, world: World) -> None:
+    world.noisy_trainings = {2}
+    bench.launch(lambda a: failed("bug", "no") if a.replay is not None else world(a), trials=4)
+    points = {point.trial: point for point in bench.store.completed("s")}
+    assert told(bench)[2] == (3 * seconds(points[2].recipe, NARROW), None)
+    assert points[2].noisy
+
+
 class TestFormats:
     """A class gets what it admits."""
 
