@@ -279,7 +279,7 @@ def test_names_of_broad_letters_do_not_touch(front: Front, look: Look) -> None:
             labels = [label for label in panel.get_xticklabels() if not label.get_rotation()]
             words = [label.get_window_extent() for label in labels if label.get_visible() and label.get_text()]
             for upper in (words[::2], words[1::2]):  # those of one line
-                assert all(a.x1 < b.x0 for a, b in itertools.pairwise(upper))
+                assert all(a.x1 + 3 < b.x0 for a, b in itertools.pairwise(upper))
 
 
 def test_slides_of_many_axes_are_no_higher_than_a_screen(front: Front, axes: tuple[str, ...]) -> None:
