@@ -23,7 +23,7 @@ from paretosearch.report.html import page
 from paretosearch.report.latex import PREAMBLE, framed, preamble
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.networks import Shaped, channels_figure
-from paretosearch.report.panels import axes_figure
+from paretosearch.report.panels import axes_figures
 from paretosearch.report.pgf import picture
 from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure
@@ -87,7 +87,8 @@ def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
         yield "learning_curves", curves_figure(curves, look=look)
     if shaped := [_shape(found, point) for point in found.shaped if found.epochs[point.trial]]:
         yield "channels", channels_figure(shaped, look=look)
-    yield "axes", axes_figure(found.front, found.axes, look=look)
+    for number, figure in enumerate(axes_figures(found.front, found.axes, look=look), 1):
+        yield "axes" if number == 1 else f"axes_{number}", figure
     if groups := replicates(found.front):
         yield "replicates", replicates_figure(groups, found.axes, look=look)
 

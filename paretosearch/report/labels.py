@@ -18,11 +18,12 @@ from paretosearch.report.style import INK, settle
 Points = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-_DISTANCES = (8, 11, 15, 20, 27, 36)  # typographic points; beyond these a reader loses the thread
+_DISTANCES = (8, 11, 15, 20, 27, 36, 45)  # typographic points; beyond these a reader loses the thread
 _ANGLES = np.deg2rad([135, *range(0, 360, 15)])  # above a rising curve is free: of equal places that one
 _SPOTS = [(d * float(np.cos(a)), d * float(np.sin(a))) for d in _DISTANCES for a in _ANGLES]
 _REACH = 250  # pixels, at a figure's own resolution, beyond which no label gets
 _CLEAR = 3  # pixels around a label
+_MARK = 4  # pixels from the middle of a mark to its edge
 
 
 @dataclass(frozen=True)
@@ -113,14 +114,19 @@ def _boxes(note: Annotation, at: Points) -> list[Bbox]:
 def _cost(box: Bbox, at: Points, frame: Bbox, near: tuple[Points, Counts], taken: Sequence[Bbox]) -> float:
     inside = frame.x0 <= box.x0 and frame.y0 <= box.y0 and box.x1 <= frame.x1 and box.y1 <= frame.y1
     clashes = sum(box.overlaps(other) for other in taken)
-    points, weights = near
-    within = (points >= box.min) & (points <= box.max)
-    covered = weights[within[:, 0] & within[:, 1]].sum()
+    points, _ = near
+    covered = sum(_weight(near, box.padded(room)) for room in (0, _MARK))  # the middle of a mark is worse than its edge
     line = _leader(at, box)
     close = points[((points >= line.min(axis=0) - 2) & (points <= line.max(axis=0) + 2)).all(axis=1)]
     gaps = np.hypot(*(line[:, None] - close).T).min(axis=0, initial=np.inf)
     crossed = np.count_nonzero(gaps < 2)
     return float(1000 * clashes + 500 * (not inside) + covered + 3 * crossed)
+
+
+def _weight(near: tuple[Points, Counts], box: Bbox) -> int:
+    points, weights = near
+    within = (points >= box.min) & (points <= box.max)
+    return int(weights[within[:, 0] & within[:, 1]].sum())
 
 
 def _leader(at: Points, box: Bbox) -> Points:

@@ -25,8 +25,12 @@ _NAMES = {
     "thesis": ("validation\naccuracy (%)", "training\ntime (s)"),
     "slides": ("accuracy\n(%)", "time\n(s)"),
 }
-#: Letters of a tick that fit into the panels of a row.
-_LETTERS = {"thesis": 92, "slides": 54}
+#: Rows of such pairs that fit a page, and a slide of 16:9.
+_MOST_BANDS = {"thesis": 3, "slides": 1}
+#: Inches of a row before it is scaled for slides, which it fills.
+_BAND_HEIGHTS = {"thesis": 2.9, "slides": 3.2}
+#: Letters of a tick, as broad as a digit, that fit into the panels of a row.
+_LETTERS = {"thesis": 72, "slides": 54}
 #: Trials beyond which those that are dominated are drawn as dots.
 _MANY = 150
 _REST: dict[str, Any] = {
@@ -42,7 +46,7 @@ _FRONT = {**_REST, "color": PALETTE[0], "markeredgecolor": INK, "markersize": 4.
 
 
 @styled
-def axes_figure(front: Front, axes: Collection[str], look: Look = PAPER) -> Figure:
+def axes_figures(front: Front, axes: Collection[str], look: Look = PAPER) -> Sequence[Figure]:
     """Draw, for each searched axis that varies, all trials against accuracy and against seconds.
 
     Args:
@@ -51,14 +55,19 @@ def axes_figure(front: Front, axes: Collection[str], look: Look = PAPER) -> Figu
         look: What it is made for.
 
     Returns:
-        The figure: two panels an axis, up to four axes across.
+        The figures, more than one where they would be too high: two panels an axis, up to four axes across.
     """
     named = [(axis, title) for axis, title in titles(axes, short=False).items() if axis in varying(front, axes)]
-    bands = math.ceil(len(named) / _MOST_ACROSS[look.style])
-    across = math.ceil(len(named) / bands)
-    figure = new_figure(0.3 + 2.9 * bands, look)
-    for band, part in enumerate(figure.subfigures(bands, 1, squeeze=False)[:, 0]):
-        _band(part, front, named[band * across : (band + 1) * across], across, look)
+    across = math.ceil(len(named) / math.ceil(len(named) / _MOST_ACROSS[look.style]))
+    bands = [named[start : start + across] for start in range(0, len(named), across)]
+    most = _MOST_BANDS[look.style]
+    return [_page(front, bands[start : start + most], across, look) for start in range(0, len(bands), most)]
+
+
+def _page(front: Front, bands: Sequence[Sequence[tuple[str, str]]], across: int, look: Look) -> Figure:
+    figure = new_figure(0.3 + _BAND_HEIGHTS[look.style] * len(bands), look)
+    for part, named in zip(figure.subfigures(len(bands), 1, squeeze=False)[:, 0], bands, strict=True):
+        _band(part, front, named, across, look)
     handles = [Line2D([], [], **_FRONT, label=look.say("on the front"))]
     handles.append(Line2D([], [], **_rest(front), label=look.say("dominated")))
     if below := sum(point.accuracy < accuracy_floor(front) for point in front.dominated):

@@ -14,6 +14,9 @@ from paretosearch.report.words import value_text
 
 _MOST_TICKS = 4
 _OFF = -0.22  # clear of the number line's own start at 0
+#: Letters that are not about as broad as a digit, with how much of one they are, in DejaVu Sans.
+_BREADTHS = {**dict.fromkeys("fijlrtI.,:;!|'()[]/- ", 0.6), **dict.fromkeys("mwMW+=~%@", 1.35)}
+_GAP = 0.7  # between two texts
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Ruler:
         ticks: Numbers to write.
         has_off: Whether ``off`` occurs beside numbers.
         repeats: Whether most trials share their value with others.
-        letters: How many fit into its width.
+        letters: How many fit into its width, as broad as a digit.
     """
 
     names: tuple[str, ...] = ()
@@ -78,7 +81,7 @@ class Ruler:
         kept: list[tuple[float, str]] = []
         end = _OFF + 2.5 / self.letters if self.has_off else -1.0
         for place, text in numbers:
-            half = (len(text) / 2 + 0.7) * 1.2 / self.letters  # the line is a little longer than from 0 to 1
+            half = (_breadth(text) / 2 + _GAP) * 1.2 / self.letters  # the line is a little longer than from 0 to 1
             if place - half >= end:
                 kept.append((place, text))
                 end = place + half
@@ -93,7 +96,13 @@ class Ruler:
     def _crowded(self, step: int) -> bool:
         """Say whether names so many places apart would touch."""
         neighbours = zip(self.names, self.names[step:], strict=False)
-        return any((len(a) + len(b)) / 2 + 1 > step * self.letters / len(self.names) for a, b in neighbours)
+        return any(
+            (_breadth(a) + _breadth(b)) / 2 + _GAP > step * self.letters / len(self.names) for a, b in neighbours
+        )
+
+
+def _breadth(text: str) -> float:
+    return sum(_BREADTHS.get(letter, 1.0) for letter in text)
 
 
 def ruler_of(values: Sequence[Value | None], order: Sequence[str] = (), letters: int = 24) -> Ruler:
@@ -102,7 +111,7 @@ def ruler_of(values: Sequence[Value | None], order: Sequence[str] = (), letters:
     Args:
         values: The values of all trials on one axis; None where the Method is off.
         order: Names to list first, in this order, where they occur.
-        letters: How many fit into its width.
+        letters: How many fit into its width, as broad as a digit.
 
     Returns:
         A line of numbers, logarithmic where they are doublings, or span more than a factor of 20 and bunch at its

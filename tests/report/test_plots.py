@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -19,7 +20,7 @@ from paretosearch.report.labels import Label, place
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import SIGNS, marks_of
 from paretosearch.report.networks import Shaped, channels_figure
-from paretosearch.report.panels import axes_figure
+from paretosearch.report.panels import axes_figures
 from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.rulers import ruler_of
 from paretosearch.report.style import new_figure, save
@@ -62,6 +63,13 @@ def test_labels_lie_inside_and_cover_neither_each_other_nor_the_front(seed: int)
         assert axes.bbox.y0 <= box.y0 < box.y1 <= axes.bbox.y1
         assert not any(box.overlaps(other) for other in found[:i])
         assert not any(box.contains(*at) for at in pixels(axes, front.points))
+
+
+def test_a_label_lies_on_no_mark_of_a_dominated_trial_on_a_german_slide(shaped: Store, study: str) -> None:
+    front = shaped.front(study)
+    figure = front_figure(front, note="first results, before repeats", look=Look("slides", "de"))
+    for box in boxes(figure):
+        assert not any(box.padded(3).contains(*at) for at in pixels(figure.axes[0], front.dominated))
 
 
 def test_labels_of_neighbouring_points_make_room_for_each_other() -> None:
@@ -168,7 +176,7 @@ def test_hypervolume_runs_from_nothing_to_the_device_time_of_the_study() -> None
 
 
 def test_each_axis_has_a_panel_for_both_objectives_with_the_front_on_top(front: Front, axes: tuple[str, ...]) -> None:
-    figure = axes_figure(front, axes)
+    [figure] = axes_figures(front, axes)
     panels = [panel for panel in figure.axes if panel.get_visible()]
     assert len(panels) == 2 * len(axes)
     assert [panel.get_xlabel() for panel in panels if panel.get_xlabel()] == [
@@ -208,9 +216,9 @@ def test_few_doublings_stand_evenly_too() -> None:
 
 
 def test_an_axis_on_which_all_trials_agree_has_no_panel(front: Front) -> None:
-    figure = axes_figure(front, ["number_format", "momentum"])
+    [figure] = axes_figures(front, ["number_format", "momentum"])
     assert [panel.get_xlabel() for panel in figure.axes] == ["", "number format"]
-    assert len(axes_figure(front, ["momentum"]).axes) == 2
+    assert [len(figure.axes) for figure in axes_figures(front, ["momentum"])] == [2]
 
 
 def test_numbers_drawn_evenly_stand_on_a_linear_line_even_if_one_is_tiny() -> None:
@@ -228,7 +236,7 @@ def test_a_figure_is_as_wide_as_the_text_and_leaves_the_settings_of_the_caller(f
 def test_a_dollar_sign_in_a_name_is_no_mathematics(tmp_path: Path) -> None:
     names = ["$\\frac$", "$x"]
     points = [Point(i, 1.0 + i, 0.5, Recipe("d", "n", pooling=names[i % 2]), "c", i) for i in range(4)]
-    save(axes_figure(front_of(points), ["pooling"]), tmp_path / "axes")
+    save(axes_figures(front_of(points), ["pooling"])[0], tmp_path / "axes")
     save(front_figure(front_of(points)), tmp_path / "front")
 
 
@@ -269,10 +277,35 @@ def test_channels_follow_the_surgeries_of_pruned_trials(shaped: Store, study: st
 
 def test_names_that_would_touch_stand_on_two_lines_and_longer_ones_aslant() -> None:
     axes = new_figure(2.0).add_subplot()
-    ruler_of(["max", "avg", "stochastic", "s3"], letters=23).draw(axes)
+    ruler_of(["max", "avg", "stochastic", "s3"], letters=18).draw(axes)
     assert [text.get_text() for text in axes.get_xticklabels()] == ["avg", "\nmax", "s3", "\nstochastic"]
     ruler_of(["a" * 9, "b" * 9, "c" * 30], letters=23).draw(axes)
     assert {text.get_rotation() for text in axes.get_xticklabels()} == {30.0}
+
+
+@pytest.mark.parametrize("look", [PAPER, Look("slides")])
+def test_names_of_broad_letters_do_not_touch(front: Front, look: Look) -> None:
+    schedules = ({}, {"schedule": "deepen"}, {"schedule": "widen"}, {"schedule": "widen+deepen"})
+    grown = [
+        replace(point, recipe=replace(point.recipe, methods={"net2net": schedules[n % 4]} if n % 4 else {}))
+        for n, point in enumerate((*front.points, *front.dominated))
+    ]
+    axes = ["number_format", "net2net.schedule", "pooling", "learning_rate"]
+    for figure in axes_figures(front_of(grown), axes, look):
+        figure.draw_without_rendering()
+        for panel in figure.axes:
+            labels = [label for label in panel.get_xticklabels() if not label.get_rotation()]
+            words = [label.get_window_extent() for label in labels if label.get_visible() and label.get_text()]
+            for upper in (words[::2], words[1::2]):  # those of one line
+                assert all(a.x1 + 3 < b.x0 for a, b in itertools.pairwise(upper))
+
+
+def test_slides_of_many_axes_are_no_higher_than_a_screen(front: Front, axes: tuple[str, ...]) -> None:
+    figures = axes_figures(front, (*axes, "momentum", "weight_decay"), Look("slides", "de"))
+    named = [panel.get_xlabel() for figure in figures for panel in figure.axes if panel.get_xlabel()]
+    assert len(named) == len(axes)
+    assert len(figures) == 2
+    assert all(figure.get_figwidth() / figure.get_figheight() >= 16 / 9 for figure in figures)
 
 
 def test_numbers_that_would_touch_are_left_out() -> None:
