@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from itertools import islice
 from pathlib import Path
 
 from paretosearch.axis import Choice
@@ -71,7 +72,9 @@ def serving(home: Path, url: str, *options: str, **variables: str) -> Iterator[D
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=home, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(2 if "--expose" in options else 1)]
+        # On a slow machine matplotlib says that it looks for fonts, in a home that is new.
+        said = (line for line in process.stdout if not line.startswith("Matplotlib is building the font cache"))
+        lines = list(islice(said, 2 if "--expose" in options else 1))
         found = re.search(r":(\d+)/", lines[0])
         assert found is not None, lines
         try:
