@@ -109,15 +109,22 @@ def export(
         ),
     ] = "en",
     device_class: DeviceClass = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the paths of all files as JSON.")] = False,
 ) -> None:
     """Write plots and tables of a study for a thesis or slides: PDF, SVG, PNG, LaTeX, HTML, CSV."""
     from paretosearch.api.fronts import checked_class, open_study
+    from paretosearch.report.confirmed import standing
     from paretosearch.report.export import export as write
+    from paretosearch.report.export import written_lines
     from paretosearch.report.look import Look
 
     store, name = open_study(study, storage)
-    for path in write(store, name, out, checked_class(store, name, device_class), Look(style, lang)):
-        print(path)
+    files = write(store, name, out, checked_class(store, name, device_class), Look(style, lang))
+    if as_json:
+        print_json([str(path) for path in files])
+        return
+    for line in written_lines(files, out, standing(store.estimates(name, device_class))):
+        print(line)
 
 
 def dashboard(
