@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from paretosearch.api.contents import check_unchanged, contents_of
-from paretosearch.api.fronts import axes_of, open_study
+from paretosearch.api.fronts import axes_of, open_study, require_results
 from paretosearch.api.training import prepare
 from paretosearch.api.wishes import typed
 from paretosearch.device import Device
-from paretosearch.errors import DeviceError, UsageError
+from paretosearch.errors import DeviceError
 from paretosearch.fleet import spool
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.locks import LAUNCHER, Lock
@@ -81,9 +81,8 @@ def confirm(
         LockedError: If a Launcher runs the study.
     """
     store, name = open_study(study, storage)
+    require_results(store, name)
     results = store.completed(name)
-    if not results:
-        raise UsageError(f"study {name!r} has no complete trial yet, so there is nothing to confirm")
     console, before = console or Console(), len(store.repeats(name))
     folder = spool.folder_for(redacted(store.url), name)
     with ExitStack() as held:

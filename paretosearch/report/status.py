@@ -169,6 +169,7 @@ def _summary(status: dict[str, Any]) -> Table:
             "front",
             f"{counted(front['size'], 'point')}, hypervolume {seconds_text(front['hypervolume'])} s ({reference})",
         )
+        table.add_row("", Text("hypervolume: seconds times accuracy that the front dominates, up to there", "dim"))
         table.add_row("", Text(f"times on {status['device_class']}", "dim"))
     if status["early_stops"]["stopped"] or status["early_stops"]["audited"]:
         table.add_row("ended early", _stops_said(status["early_stops"]))

@@ -118,7 +118,7 @@ def test_the_one_format_of_a_study_may_be_slow_with_a_line(launch: Launch, where
     assert "number format dfp16 is kept, though it is simulated here and takes 1.3 times as long" in launch.printed
 
 
-@pytest.mark.parametrize(("name", "why"), [("fp16", "270 times slower"), ("tf32", "NVIDIA"), ("bfp8", "within 60 s")])
+@pytest.mark.parametrize(("name", "why"), [("fp16", "270 times as long"), ("tf32", "NVIDIA"), ("bfp8", "within 60 s")])
 def test_the_one_format_of_a_study_may_not_be_hopeless(launch: Launch, name: str, why: str) -> None:
     for top in ("", "keep_slow_formats = true"):
         with pytest.raises(DeviceError, match=f"{name} .*{why}.*; add fp32 to them$"):
