@@ -50,7 +50,6 @@ quickstart: $(READY)
 	$(BIN)/paretosearch launch quickstart $(if $(CPU),--cpu $(CPU)) $(if $(TRIALS),--trials $(TRIALS))
 	$(BIN)/paretosearch export quickstart --out front
 	@echo
-	@echo "The plots are in front/; front/front.html opens in a browser."
 	@echo "See the study in optuna-dashboard:  $(BIN)/paretosearch dashboard"
 
 # Root gets what is missing by apt; anybody else is told by the tests themselves what they skip.

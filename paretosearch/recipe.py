@@ -161,9 +161,11 @@ class Recipe:
         try:
             plain = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise RecipeError(f"a Recipe is a JSON object, and this is no JSON: {error}") from None
+            raise RecipeError(
+                f"this is no recipe: a recipe is a JSON object, as pick and train write it ({error})"
+            ) from None
         if not isinstance(plain, dict):
-            raise RecipeError(f"a Recipe is a JSON object, not {type(plain).__name__}")
+            raise RecipeError(f"this is no recipe: a recipe is a JSON object, not {type(plain).__name__}")
         _check_names(cls, plain)
         _check_literals(plain)
         return cls(**plain)

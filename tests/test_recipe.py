@@ -148,9 +148,9 @@ def test_a_name_is_a_text_that_is_not_empty(field: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "a Recipe is a JSON object, and this is no JSON"),
-        ("[" * 100_000, "a Recipe is a JSON object, and this is no JSON"),
-        ("[]", "a Recipe is a JSON object, not list"),
+        ("{", "this is no recipe: a recipe is a JSON object, as pick"),
+        ("[" * 100_000, "this is no recipe: a recipe is a JSON object, as pick"),
+        ("[]", "this is no recipe: a recipe is a JSON object, not list"),
         ('{"dataset": "mnist"}', "a Recipe needs the field 'network'"),
         ('{"dataset": "mnist", "network": "convnet", "epoch": 3}', "no field 'epoch' (did you mean 'epochs'?)"),
         ('{"dataset": "mnist", "network": "convnet", "compile": true}', "compile = true is not one of off, default"),

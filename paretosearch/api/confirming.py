@@ -8,11 +8,11 @@ from functools import partial
 
 from rich.console import Console
 
-from paretosearch.api.fronts import axes_of, open_study
+from paretosearch.api.fronts import axes_of, open_study, require_results
 from paretosearch.api.measuring import measuring
 from paretosearch.api.wishes import typed
 from paretosearch.device import Device
-from paretosearch.errors import DeviceError, UsageError
+from paretosearch.errors import DeviceError
 from paretosearch.fleet.classes import Classes
 from paretosearch.fleet.launcher import Launcher
 from paretosearch.fleet.repeats import Repeats
@@ -78,9 +78,8 @@ def confirm(
         LockedError: If a Launcher runs the study.
     """
     store, name = open_study(study, storage)
+    require_results(store, name)
     results = store.completed(name)
-    if not results:
-        raise UsageError(f"study {name!r} has no complete trial yet, so there is nothing to confirm")
     console, before = console or Console(), len(store.repeats(name))
     wish = Wish(typed("gpus", gpus), typed("cpu", cpu), fleet, ray_address)
     recipes = [result.recipe for result in results]

@@ -103,6 +103,19 @@ def checked_class(store: Store, study: str, device_class: str | None) -> str | N
     return found[0]
 
 
+def require_results(store: Store, study: str) -> None:
+    """Refuse a study without any result, in the same words whatever is wanted of it.
+
+    Raises:
+        UsageError: If no trial is complete.
+    """
+    if not store.completed(study):
+        raise UsageError(
+            f"study {study!r} has no complete trial yet; the launch command that began it continues it, "
+            f"and paretosearch status {study} says how far it is"
+        )
+
+
 def axes_of(store: Store, study: str) -> Sequence[str]:
     """Give the names of what a study varies."""
     record = store.study(study)

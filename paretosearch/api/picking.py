@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from paretosearch.api.fronts import MOST_CHARACTERS, axes_of, checked_class, open_study
+from paretosearch.api.fronts import MOST_CHARACTERS, axes_of, checked_class, open_study, require_results
 from paretosearch.errors import RecipeError, UsageError
 from paretosearch.files import replacing
 from paretosearch.recipe import Recipe
@@ -66,6 +66,7 @@ def pick(
     store, name = open_study(study, storage)
     with closing(store):
         chosen = checked_class(store, name, device_class)
+        require_results(store, name)
         front, estimates = store.front(name, chosen), store.estimates(name, chosen)
         try:
             choice = choose(front, estimates, Bounds(seconds, accuracy))

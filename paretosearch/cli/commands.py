@@ -228,6 +228,10 @@ def fetch(
     """Get a data set ahead of time."""
     from paretosearch import data
 
+    try:
+        data.check_name(name)
+    except DataError as error:
+        raise UsageError(str(error)) from None
     print(data.fetch(name))
 
 

@@ -29,7 +29,11 @@ EXAMPLES = {
         ("confirm", "three results of each"),
         ("confirm --replicates 5 --device-hours 2", "five, in two hours"),
     ),
-    "export": (("export my-images --out thesis/front", "all figures and tables"),),
+    "export": (
+        ("export my-images --out thesis/front", "all figures and tables"),
+        ("export --style slides --out slides", "larger, for a screen"),
+        ("export --lang de --out bilder", "in German"),
+    ),
     "dashboard": (
         ("dashboard", "on this machine, read-only"),
         ("dashboard --host 0.0.0.0 --expose", "for others who know the token"),

@@ -56,7 +56,7 @@ def front(
     device_class: DeviceClass = None,
 ) -> None:
     """Show the Pareto front of a study."""
-    from paretosearch.api.fronts import axes_of, checked_class, open_study
+    from paretosearch.api.fronts import axes_of, checked_class, open_study, require_results
     from paretosearch.report.anytime import anytime_front, anytime_json, anytime_table
     from paretosearch.report.classes import classes_lines
     from paretosearch.report.confirmed import confirmed_json, confirmed_table
@@ -72,6 +72,7 @@ def front(
         raise UsageError("--confirmed and --anytime are two fronts; choose one")
     if csv and (confirmed or anytime):
         raise UsageError("--csv is of the plain front; take --json, or look at the files of export")
+    require_results(store, name)
     if anytime:
         stages = anytime_front(found, store.curves(name, chosen))
         print_json(anytime_json(stages)) if as_json else Console().print(anytime_table(stages, axes), below)
@@ -111,15 +112,23 @@ def export(
         ),
     ] = "en",
     device_class: DeviceClass = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the paths of all files as JSON.")] = False,
 ) -> None:
     """Write plots and tables of a study for a thesis or slides: PDF, SVG, PNG, LaTeX, HTML, CSV."""
-    from paretosearch.api.fronts import checked_class, open_study
+    from paretosearch.api.fronts import checked_class, open_study, require_results
+    from paretosearch.report.confirmed import standing
     from paretosearch.report.export import export as write
+    from paretosearch.report.export import written_lines
     from paretosearch.report.look import Look
 
     store, name = open_study(study, storage)
-    for path in write(store, name, out, checked_class(store, name, device_class), Look(style, lang)):
-        print(path)
+    require_results(store, name)
+    files = write(store, name, out, checked_class(store, name, device_class), Look(style, lang))
+    if as_json:
+        print_json([str(path) for path in files])
+        return
+    for line in written_lines(files, out, standing(store.estimates(name, device_class))):
+        print(line)
 
 
 def dashboard(

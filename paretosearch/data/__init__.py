@@ -55,7 +55,9 @@ def _own(name: str) -> plugins.Plugin:
     found = find_own(name)
     if found is None:
         known = (*KNOWN, *plugins.names(plugins.DATASETS), "folder:PATH")
-        raise DataError(f"there is no data set {name!r}{suggest(name, known)}")
+        raise DataError(
+            f"there is no data set {name!r}{suggest(name, known)}; one of your own needs its package installed"
+        )
     return found
 
 

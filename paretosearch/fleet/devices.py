@@ -137,7 +137,9 @@ def slots(wish: str) -> tuple[int, ...]:
     """
     match = [re.fullmatch(r"([1-9]\d{0,3})(?:x([1-9]\d{0,3}))?", part) for part in wish.split(",")]
     if not all(match):
-        raise UsageError(f"--cpu {wish!r} is no list of slots (allowed: 2, or 2x4 for 2 slots of 4 cores, or 1x1,1x2)")
+        raise UsageError(
+            f"--cpu {wish!r} is no list of slots (allowed: 2, or 2x4 for 2 slots of 4 cores, or 1x1,1x2; at least 1)"
+        )
     return tuple(int(m[2] or 1) for m in match if m for _ in range(int(m[1])))
 
 
@@ -198,7 +200,8 @@ class Reservation:
                 taken.append(str(error))
         if count and len(mine) < least:
             rest = f": {taken[0]}" if taken else ""
-            raise DeviceError(f"CPU cores asked for: {least}, free here: {len(mine)}{rest}")
+            way_out = f"--cpu {len(mine)} takes what is free" if mine else "wait until they are, or name others"
+            raise DeviceError(f"CPU cores asked for: {least}, free here: {len(mine)}{rest}; {way_out}")
         return mine
 
     def release(self) -> None:

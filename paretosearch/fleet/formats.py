@@ -170,8 +170,9 @@ def _verdict(name: str, figure: Figure) -> Verdict:
     is_simulated = name in SIMULATED_FORMATS
     if relative < (1 / SLOWER if is_simulated else SLOWER):
         return Verdict(relative)
-    speed = f"{times(relative)} times slower" if relative > 1 else "no faster"
-    return Verdict(relative, f"is {'simulated here and ' * is_simulated}{speed} than fp32", relative < HOPELESS)
+    simulated = "is simulated here and " * is_simulated
+    speed = f"takes {times(relative)} times as long as fp32" if relative > 1 else "is no faster than fp32"
+    return Verdict(relative, f"{simulated}{speed}", relative < HOPELESS)
 
 
 def times(relative: float) -> str:

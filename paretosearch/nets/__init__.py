@@ -56,7 +56,9 @@ def _own(name: str) -> plugins.Plugin:
     found = plugins.find(plugins.NETWORKS, name, "network", RecipeError)
     if found is None:
         known = [*_BUILDERS, *plugins.names(plugins.NETWORKS), PREFIX + "NAME"]
-        raise RecipeError(f"there is no network {name!r}{suggest(name, known)}")
+        raise RecipeError(
+            f"there is no network {name!r}{suggest(name, known)}; one of your own needs its package installed"
+        )
     return found
 
 

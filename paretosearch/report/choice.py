@@ -138,5 +138,7 @@ def read_accuracy(text: str | None) -> float | None:
         value = math.nan
     if rest or not 0 < value <= 1:
         hint = f"; did you mean {text.strip()}%?" if not percent and 1 < value <= 100 else ""
+        if "," in text:
+            hint = f"; did you mean {text.strip().replace(',', '.')}?"
         raise UsageError(f"--accuracy {text!r} is no accuracy: write 0.93 or 93%{hint}")
     return value

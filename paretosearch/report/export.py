@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -57,8 +57,24 @@ def export(
     try:
         out.mkdir(parents=True, exist_ok=True)
         return (*_drawn(found, out, look), *_tables(found, out), *_texts(found, out, look))
+    except FileExistsError:
+        raise UsageError(f"{out} is a file; name a folder by --out") from None
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}; name another folder by --out") from None
+
+
+def written_lines(files: Sequence[Path], out: Path, standing: str) -> Iterator[str]:
+    """Say in short what was written, what to open first, and what the points are worth.
+
+    Args:
+        files: What `export` gave.
+        out: The folder.
+        standing: How much of the front is confirmed.
+    """
+    yield f"{len(files)} files are in {out}/: figures as PDF, SVG, PNG and LaTeX, tables as LaTeX and CSV"
+    yield f"open {out / 'front.html'} in a browser, or {out / 'front.pdf'}; PROVENANCE.md says where all is from"
+    way = "" if standing == "confirmed" else "; paretosearch confirm repeats what may be on the front"
+    yield f"{standing}{way}"
 
 
 def _drawn(found: Findings, out: Path, look: Look) -> Iterator[Path]:

@@ -30,6 +30,12 @@ _WELCOME = (
     '<meta http-equiv="refresh" content="0; url=/dashboard"><a href="/dashboard">optuna-dashboard</a>\n'
 )
 
+#: Hides the buttons of the dashboard that a read-only one would refuse, with no more than a number for a reason.
+_NO_BUTTONS = b"".join(
+    b'[aria-label="%s"]{display:none!important}' % label
+    for label in (b"delete study", b"rename study", b"delete artifact")
+)
+
 #: What was asked wrongly; None if nothing was.
 Refusal = tuple[HTTPStatus, str] | None
 
@@ -47,6 +53,8 @@ def guarded(dashboard: WSGIApplication, allow_changes: bool, token: Token | None
         The guarded application.
     """
     shown = rewriting(dashboard, _safe_table)
+    if not allow_changes:
+        shown = rewriting(shown, _without_buttons)
 
     def guard(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         refusal = _wrong_name(environ) if on_loopback else None
@@ -130,6 +138,12 @@ def _answer(
 def _safe_table(_: WSGIEnvironment, kind: str) -> Change | None:
     """Let no cell of a CSV file be a formula: optuna-dashboard writes what a trial noted as it is."""
     return (lambda body: _safe_csv(body.decode()).encode()) if kind.startswith("text/csv") else None
+
+
+def _without_buttons(_: WSGIEnvironment, kind: str) -> Change | None:
+    """Add to a page what hides buttons that do nothing here."""
+    style = b"<style>%s</style></head>" % _NO_BUTTONS
+    return (lambda body: body.replace(b"</head>", style, 1)) if kind.startswith("text/html") else None
 
 
 def _safe_csv(text: str) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from paretosearch.outcome import EpochResult, SurgeryResult
 from paretosearch.report.labels import Label, place
@@ -18,6 +18,9 @@ from paretosearch.report.plots import dense
 from paretosearch.report.shapes import channels_over_epochs
 from paretosearch.report.style import INK, new_figure, shades, styled
 from paretosearch.store import Point
+
+#: Epochs done, and something from then on.
+Line = Sequence[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,9 @@ class Shaped:
 
     @property
     def mflops(self) -> list[tuple[int, float]]:
-        """Epochs done, and millions of operations of one forward pass of one image by then."""
-        return [(epoch.epoch, epoch.flops_per_image / 1e6) for epoch in self.epochs]
+        """Epochs done, and millions of operations of one forward pass of one image from then on."""
+        costs = [epoch.flops_per_image / 1e6 for epoch in self.epochs]
+        return list(enumerate([*costs, costs[-1]]))
 
 
 @styled
@@ -60,39 +64,36 @@ def channels_figure(shaped: Sequence[Shaped], look: Look = PAPER) -> Figure:
     channels, mflops = figure.subplots(1, 2)
     channels.set_ylabel(look.say("channels"))
     mflops.set_ylabel(look.say("MFLOPs per image"))
-    for panel in (channels, mflops):
-        panel.set_xlabel(look.say("epoch"))
-        panel.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    for shape, shade in zip(shaped, shades(len(shaped)), strict=True):
-        channels.plot(*zip(*shape.channels, strict=True), drawstyle="steps-post", **shade)
-        mflops.plot(*zip(*shape.mflops, strict=True), marker="o", markersize=2.5, **shade)
-    for panel in (channels, mflops):
-        panel.margins(0.08, 0.18)
-        panel.set_ylim(max(0.0, panel.get_ylim()[0]), None)
-    _name(channels, shaped, look)
+    for panel, lines in ((channels, [s.channels for s in shaped]), (mflops, [s.mflops for s in shaped])):
+        _draw(panel, lines, [s.point.trial for s in shaped], look)
     return figure
 
 
-def _name(axes: Axes, shaped: Sequence[Shaped], look: Look) -> None:
-    """Write the trial beside the end of each line, and dots to which the words belong."""
-    ends = [shape.channels[-1] for shape in shaped]
-    longest = max(epoch for epoch, _ in ends)
-    axes.set_xlim(-0.06 * longest, 1.35 * longest)  # a label behind the last epoch stays inside
-    axes.plot(*zip(*ends, strict=True), "o", color=INK, markersize=2.5)
-    labels = [Label(_trials(trials, look), *end) for end, trials in _alike(shaped).items()]
-    place(axes, labels, np.concatenate([dense(_corners(shape.channels)) for shape in shaped]))
+def _draw(axes: Axes, lines: Sequence[Line], trials: Sequence[int], look: Look) -> None:
+    """Draw lines in steps, with the trial beside the end of each, and dots to which the words belong."""
+    for line, shade in zip(lines, shades(len(lines)), strict=True):
+        axes.plot(*zip(*line, strict=True), drawstyle="steps-post", **shade)
+    axes.margins(0.08, 0.18)
+    axes.set_ylim(max(0.0, axes.get_ylim()[0]), None)
+    longest = max(line[-1][0] for line in lines)
+    axes.set(xlabel=look.say("epoch"), xlim=(-0.06 * longest, 1.35 * longest))  # a label behind the end stays inside
+    ticks = MaxNLocator(6, integer=True).tick_values(0, longest)
+    axes.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if 0 <= tick <= longest]))
+    axes.plot(*zip(*(line[-1] for line in lines), strict=True), "o", color=INK, markersize=2.5)
+    labels = [Label(_trials(alike, look), *end) for end, alike in _alike(lines, trials).items()]
+    place(axes, labels, np.concatenate([dense(_corners(line)) for line in lines]))
 
 
-def _corners(line: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _corners(line: Line) -> list[tuple[int, float]]:
     """Give the corners of a line that is drawn in steps."""
     return [line[0], *(corner for (_, y), after in pairwise(line) for corner in ((after[0], y), after))]
 
 
-def _alike(shaped: Sequence[Shaped]) -> dict[tuple[int, int], list[int]]:
+def _alike(lines: Sequence[Line], trials: Sequence[int]) -> dict[tuple[int, float], list[int]]:
     """Gather the trials whose lines end at one point."""
-    found: dict[tuple[int, int], list[int]] = {}
-    for shape in shaped:
-        found.setdefault(shape.channels[-1], []).append(shape.point.trial)
+    found: dict[tuple[int, float], list[int]] = {}
+    for line, trial in zip(lines, trials, strict=True):
+        found.setdefault(line[-1], []).append(trial)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
+from textwrap import wrap
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -94,7 +95,7 @@ def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int
         _accuracies(grid[0, column], front, axis, ruler)
         _seconds(grid[1, column], front, axis, ruler)
         grid[0, column].tick_params(labelbottom=False)
-        grid[1, column].set_xlabel(look.say(title))
+        grid[1, column].set_xlabel(_named(axis, look.say(title), title, _LETTERS[look.style] // across))
     for panel in grid[:, len(named) :].ravel():
         panel.set_visible(False)
     seconds_axis(grid[1, 0], [point.train_seconds for point in (*front.points, *front.dominated)], "y")
@@ -102,6 +103,14 @@ def _band(part: Any, front: Front, named: Sequence[tuple[str, str]], across: int
     grid[0, 0].set_ylabel(look.say(accuracy))
     grid[1, 0].set_ylabel(look.say(time))
     part.align_xlabels(grid[1])
+
+
+def _named(axis: str, said: str, title: str, letters: int) -> str:
+    """Name a panel; a parameter that is not called by its Method says whose it is."""
+    method, _, parameter = axis.partition(".")
+    owner = method.replace("_", " ")
+    whole = f"{said} ({owner})" if parameter and owner not in title else said
+    return "\n".join(wrap(whole, letters))
 
 
 def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:

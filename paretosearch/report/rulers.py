@@ -140,10 +140,10 @@ def _doublings(numbers: Sequence[float]) -> bool:
 
 
 def _ticks(numbers: Sequence[float], log: bool) -> tuple[float, ...]:
-    if len(numbers) <= 2 * _MOST_TICKS:
+    if len(numbers) <= 2 * _MOST_TICKS and all(float(f"{number:.2g}") == number or number > 99 for number in numbers):
         return tuple(numbers[:: math.ceil(len(numbers) / _MOST_TICKS)])
-    by_tens, by_threes = LogLocator(numticks=_MOST_TICKS + 2), LogLocator(subs=(1, 3), numticks=_MOST_TICKS + 2)
-    for locator in (by_tens, by_threes) if log else (MaxNLocator(_MOST_TICKS, steps=[1, 2, 3, 5, 10]),):
+    by_tens, between = LogLocator(numticks=_MOST_TICKS + 2), LogLocator(subs=(1, 2, 5), numticks=_MOST_TICKS + 2)
+    for locator in (by_tens, between) if log else (MaxNLocator(_MOST_TICKS, steps=[1, 2, 3, 5, 10]),):
         ticks = [float(t) for t in locator.tick_values(numbers[0], numbers[-1]) if numbers[0] <= t <= numbers[-1]]
         if len(ticks) > 1:
             return tuple(ticks)

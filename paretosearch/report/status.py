@@ -197,6 +197,7 @@ def _fronts_said(status: Mapping[str, Any]) -> Iterator[tuple[str, Text]]:
         heading = ""
     if fronts:
         searched = "times on" if set(fronts) == {own} else "the search goes by times on"
+        yield "", Text("hypervolume: seconds times accuracy that the front dominates, up to there", "dim")
         yield "", Text(f"{searched} {own}", "dim")
     if status["replays"]["attempts"]:
         yield "timed again", Text(str(Replays(**status["replays"])))

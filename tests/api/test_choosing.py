@@ -26,9 +26,9 @@ VERDICTS = {
     "fp32": Verdict(1.0),
     "tf32": Verdict(None, "needs an NVIDIA GPU"),
     "bf16": Verdict(0.55),
-    "fp16": Verdict(270.0, "is 270 times slower than fp32"),
-    "dfp16": Verdict(1.3, "is simulated here and 1.3 times slower than fp32", slow=True),
-    "bfp16": Verdict(1.6, "is simulated here and 1.6 times slower than fp32", slow=True),
+    "fp16": Verdict(270.0, "takes 270 times as long as fp32"),
+    "dfp16": Verdict(1.3, "is simulated here and takes 1.3 times as long as fp32", slow=True),
+    "bfp16": Verdict(1.6, "is simulated here and takes 1.6 times as long as fp32", slow=True),
     "bfp8": Verdict(None, "gave no result within 60 s"),
 }
 
@@ -100,7 +100,7 @@ def test_what_is_slower_than_fp32_is_left_out_and_the_reason_printed_stored_and_
     assert record.number_formats == {name: vars(verdict) for name, verdict in VERDICTS.items()}
     assert status_json(launch.store, "s")["number_formats"]["dfp16"] == {
         "relative": 1.3,
-        "reason": "is simulated here and 1.3 times slower than fp32",
+        "reason": "is simulated here and takes 1.3 times as long as fp32",
         "searched": False,
     }
     assert "fp32 1.00, bf16 0.55 (seconds of a step relative to fp32)" in launch.status
@@ -111,7 +111,7 @@ def test_what_is_slower_than_fp32_is_left_out_and_the_reason_printed_stored_and_
 def test_a_study_may_keep_what_is_slow_but_not_what_would_take_days(launch: Launch) -> None:
     space = launch(top="keep_slow_formats = true", space=ALL)
     assert space.values_of("number_format") == ("fp32", "bf16", "dfp16", "bfp16")
-    assert "dfp16 is kept, though it is simulated here and 1.3 times slower than fp32\n" in launch.printed
+    assert "dfp16 is kept, though it is simulated here and takes 1.3 times as long as fp32\n" in launch.printed
     for name in ("tf32", "fp16", "bfp8"):
         assert f"number format {name} is left out" in launch.printed
     assert "fp32 1.00, bf16 0.55, dfp16 1.30, bfp16 1.60" in launch.status
@@ -122,10 +122,10 @@ def test_the_one_format_of_a_study_may_be_slow_with_a_line(launch: Launch, where
     fixed = '[recipe]\nnumber_format = "dfp16"'
     space = launch(recipe=fixed) if where == "recipe" else launch(space=listed("dfp16"))
     assert space.fixed["number_format"] == "dfp16"
-    assert "number format dfp16 is kept, though it is simulated here and 1.3 times slower" in launch.printed
+    assert "number format dfp16 is kept, though it is simulated here and takes 1.3 times as long" in launch.printed
 
 
-@pytest.mark.parametrize(("name", "why"), [("fp16", "270 times slower"), ("tf32", "NVIDIA"), ("bfp8", "within 60 s")])
+@pytest.mark.parametrize(("name", "why"), [("fp16", "270 times as long"), ("tf32", "NVIDIA"), ("bfp8", "within 60 s")])
 def test_the_one_format_of_a_study_may_not_be_hopeless(launch: Launch, name: str, why: str) -> None:
     for top in ("", "keep_slow_formats = true"):
         with pytest.raises(DeviceError, match=f"{name} .*{why}.*; add fp32 to them$"):

@@ -136,6 +136,12 @@ def test_a_directory_that_cannot_be_written(run: Run, folder: Path) -> None:
     refused(run("export", "e", "--out", "in-the-way/plots"), 2, "in-the-way")
 
 
+def test_what_is_no_name_of_a_data_set_or_no_recipe_is_said(run: Run, folder: Path) -> None:
+    refused(run("data", "fetch", "imagenet"), 2, "there is no data set 'imagenet'")
+    (folder / "README.md").write_text("# Read me")
+    refused(run("train", "README.md", "--cpu", "1"), 3, "README.md: this is no recipe")
+
+
 def test_looking_where_nothing_was_launched(run: Run, tmp_path: Path) -> None:
     refused(run("front", cwd=tmp_path), 2, "paretosearch.db")
     assert list(tmp_path.iterdir()) == []  # looking makes no database

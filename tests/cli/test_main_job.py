@@ -85,8 +85,15 @@ def test_an_export_has_every_format(run: Run, folder: Path) -> None:
     assert exported.returncode == 0, exported.stderr
     suffixes = {path.suffix for path in (folder / "plots").iterdir()}
     assert suffixes == {".pdf", ".svg", ".png", ".html", ".csv", ".tex", ".dat", ".md"}
-    for path in exported.stdout.split():
-        assert (folder / path).stat().st_size > 0
+    for path in (folder / "plots").iterdir():
+        assert path.stat().st_size > 0
+    count = len(list((folder / "plots").iterdir()))
+    first, opened, worth = exported.stdout.splitlines()
+    assert first.startswith(f"{count} files are in plots/")
+    assert "open plots/front.html in a browser" in opened
+    assert worth == "not confirmed; paretosearch confirm repeats what may be on the front"
+    listed = json.loads(run("export", "tiny", "--out", "plots", "--json").stdout)
+    assert len(listed) == count
 
 
 def test_a_trial_is_trained_again_with_its_weights_kept(run: Run, folder: Path) -> None:

@@ -25,8 +25,8 @@ def test_known_names_pass_without_loading_anything(data_home: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cifar-10", r"^there is no data set 'cifar-10' \(did you mean 'cifar10'\?\)$"),
-        ("imagenet", r"^there is no data set 'imagenet' \(allowed: fashion-mnist, .*, folder:PATH\)$"),
+        ("cifar-10", r"^there is no data set 'cifar-10' \(did you mean 'cifar10'\?\); one of your own"),
+        ("imagenet", r"^there is no data set 'imagenet' \(allowed: fashion-mnist, .*, folder:PATH\); one of your own"),
         ("folder:", r"^'folder:': there is no such folder; write folder:PATH"),
         ("folder:/no/such", r"^'folder:/no/such': there is no such folder"),
     ],

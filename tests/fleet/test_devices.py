@@ -99,7 +99,9 @@ def test_without_a_wish_the_free_cores_are_enough(monkeypatch: pytest.MonkeyPatc
 
 
 def test_more_cores_than_there_are_is_refused() -> None:
-    with pytest.raises(DeviceError, match=f"CPU cores asked for: {CORES + 1}, free here: {CORES}"):
+    with pytest.raises(
+        DeviceError, match=f"CPU cores asked for: {CORES + 1}, free here: {CORES}; --cpu {CORES} takes what is free"
+    ):
         devices.Reservation(devices.wanted(None, f"1x{CORES + 1}"))
     devices.Reservation(devices.wanted(None, str(CORES))).release()  # the refusal kept nothing
 

@@ -86,8 +86,8 @@ def test_a_format_is_judged_by_the_fastest_of_its_rounds(fake: Fake) -> None:
     )
     assert found["fp32"] == Verdict(1.0)
     assert found["bf16"] == Verdict(0.5)
-    assert found["fp16"] == Verdict(270.0, "is 270 times slower than fp32", slow=False)
-    assert found["dfp16"] == Verdict(1.3, "is simulated here and 1.3 times slower than fp32", slow=True)
+    assert found["fp16"] == Verdict(270.0, "takes 270 times as long as fp32", slow=False)
+    assert found["dfp16"] == Verdict(1.3, "is simulated here and takes 1.3 times as long as fp32", slow=True)
     assert found["tf32"] == Verdict(None, "needs an NVIDIA GPU")
     assert list(found) == list(NUMBER_FORMATS)
 
@@ -103,10 +103,12 @@ def test_slower_is_left_out_unless_kept_and_hopeless_always(
     assert (verdict.is_usable(), verdict.is_usable(keep_slow=True)) == (plain, kept)
 
 
-@pytest.mark.parametrize(("relative", "reason"), [(0.8, ""), (0.95, "no faster"), (1.05, "1.05 times slower")])
+@pytest.mark.parametrize(
+    ("relative", "reason"), [(0.8, ""), (0.95, "is no faster than"), (1.05, "takes 1.05 times as long as")]
+)
 def test_a_simulated_format_must_be_faster(fake: Fake, relative: float, reason: str) -> None:
     verdict = fake(dfp16={"seconds": relative})["dfp16"]
-    assert verdict.reason == (f"is simulated here and {reason} than fp32" if reason else "")
+    assert verdict.reason == (f"is simulated here and {reason} fp32" if reason else "")
     assert verdict.is_usable() is not bool(reason)
     assert verdict.is_usable(keep_slow=True)
 

@@ -142,6 +142,11 @@ def test_an_accuracy_is_read_as_people_write_it(text: str, value: float) -> None
     assert read_accuracy(text) == value
 
 
+def test_a_decimal_comma_is_understood_if_not_taken() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 0\.93\?"):
+        read_accuracy("0,93")
+
+
 @pytest.mark.parametrize(
     "text", ["93", "0", "-1", "nan", "inf", "", "%", "101%", "93%%", "high", "9 3 %", "snan%", "1e9999999%"]
 )

@@ -89,6 +89,12 @@ def test_the_study_reads_with_named_objectives(readonly: Server) -> None:
     assert readonly.ask("HEAD", "/dashboard")[0] == 200
 
 
+def test_a_read_only_page_hides_the_buttons_that_it_would_refuse(readonly: Server, writable: Server) -> None:
+    hidden = '[aria-label="delete study"]{display:none!important}'
+    assert hidden in readonly.ask("GET", "/dashboard/studies/1")[1]
+    assert hidden not in writable.ask("GET", "/dashboard/studies/1")[1]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [

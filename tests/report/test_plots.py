@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.rulers import ruler_of
 from paretosearch.report.style import new_figure, save
 from paretosearch.store import Front, Point, Store, front_of
+
+RECIPE = Recipe("mnist", "resnet8", epochs=9)
 
 
 def random_front(seed: int, trials: int = 40) -> Front:
@@ -272,7 +275,14 @@ def test_channels_follow_the_surgeries_of_pruned_trials(shaped: Store, study: st
         x, y = line.get_data()
         assert (x[0], y[0]) == (0, network.surgeries[0].channels_before)
         assert (x[-1], y[-1]) == (network.point.recipe.epochs, network.surgeries[-1].channels_after)
-        assert [f"{m:.6g}" for m in cost.get_ydata()] == [f"{e.flops_per_image / 1e6:.6g}" for e in network.epochs]
+        costs = [f"{e.flops_per_image / 1e6:.6g}" for e in network.epochs]
+        assert [f"{m:.6g}" for m in cost.get_ydata()] == [*costs, costs[-1]]
+        assert list(cost.get_xdata())[:: len(costs)] == [0, network.point.recipe.epochs]
+    named = [{text.get_text() for text in panel.texts} for panel in (channels, mflops)]
+    trials = {str(network.point.trial) for network in networks}
+    assert all(trials <= set(re.findall(r"\d+", " ".join(texts))) for texts in named)
+    longest = max(network.point.recipe.epochs for network in networks)
+    assert all(max(panel.get_xticks()) <= longest for panel in (channels, mflops))
 
 
 def test_names_that_would_touch_stand_on_two_lines_and_longer_ones_aslant() -> None:
@@ -306,6 +316,27 @@ def test_slides_of_many_axes_are_no_higher_than_a_screen(front: Front, axes: tup
     assert len(named) == len(axes)
     assert len(figures) == 2
     assert all(figure.get_figwidth() / figure.get_figheight() >= 16 / 9 for figure in figures)
+
+
+def test_a_few_odd_numbers_have_round_ticks_and_round_ones_are_their_own() -> None:
+    assert ruler_of([0.1, 0.151, 0.229, 0.332]).ticks == pytest.approx((0.1, 0.2, 0.3))
+    assert ruler_of([0.0131, 0.0512, 0.06, 0.07, 0.0712, 0.412]).ticks[-1] in (0.2, 0.3, 0.4)
+    assert ruler_of([1, 2, 3]).ticks == (1, 2, 3)
+    assert ruler_of([0.05, 0.15]).ticks == (0.05, 0.15)
+
+
+def test_a_parameter_says_of_which_method_it_is() -> None:
+    points = [
+        Point(n, 10.0 + n, 0.8 + n / 100, replace(RECIPE, methods=methods), "c", n)
+        for n, methods in enumerate([{"prunetrain": {"penalty_ratio": 0.2, "interval": n + 1}} for n in range(3)])
+    ]
+    for look, title in (
+        (PAPER, "interval (prunetrain)"),
+        (Look("thesis", "de"), "Epochen zwischen Umbauten (prunetrain)"),
+    ):
+        (figure,) = axes_figures(front_of(points), ("prunetrain.penalty_ratio", "prunetrain.interval"), look)
+        panels = figure.axes
+        assert title in {" ".join(panel.get_xlabel().split()) for panel in panels}
 
 
 def test_numbers_that_would_touch_are_left_out() -> None:
