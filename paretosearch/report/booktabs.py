@@ -90,6 +90,7 @@ def tabular(
     points: Sequence[Point],
     front: Sequence[Point],
     notes: Sequence[str],
+    hints: Sequence[str] = (),
 ) -> str:
     """Set the columns of the searched axes that vary beside those of the numbers.
 
@@ -100,7 +101,8 @@ def tabular(
         numbers: Their cells, in LaTeX, row by row.
         points: The trials of the rows.
         front: All of which they are some.
-        notes: What to say in comments for a caption.
+        notes: What to say below the table, each in a line.
+        hints: What to say in comments for a caption.
 
     Returns:
         A ``tabular`` no wider than the text.
@@ -117,9 +119,9 @@ def tabular(
     begin = rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
     body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule", "\\addlinespace[2pt]"]
     below = [rf"\multicolumn{{{len(sides)}}}{{@{{}}l@{{}}}}{{{escaped(look.say(note))}}} \\" for note in notes]
-    hints = [f"% {commented(hint)}" for hint in _hints(found, points, varying, len(front))]
+    above = [f"% {commented(hint)}" for hint in (*hints, *_hints(found, points, varying, len(front)))]
     inside = [begin, *body, *below, r"\end{tabular}"]
-    return "\n".join([*hints, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
+    return "\n".join([*above, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
 
 
 def _head(text: str, side: str) -> str:

@@ -29,7 +29,10 @@ def fronts_tabular(found: Findings, look: Look) -> str:
     heads = [look.say(head) for head in ("trial", "accuracy (%)")]
     heads += [f"{named[of_class.device_class]}\n{look.say('time (s)')}" for of_class in found.classes]
     numbers = [[str(p.trial), percent_cell(p.accuracy, look), *_seconds(found, p.trial, look)] for p in points]
-    return tabular(found, look, heads, numbers, points, front, list(_notes(found)))
+    hints = ["each row is on the front of at least one class of device"]
+    if (replays := replays_of(found.attempts, found.device_seconds)).attempts:
+        hints.append(f"timed again on another class, without training: {replays}")
+    return tabular(found, look, heads, numbers, points, front, list(_notes(found)), hints)
 
 
 def _a_point(found: Findings, trial: int) -> Point:
@@ -53,10 +56,11 @@ def _digits(of_class: OnClass) -> int:
 
 
 def _notes(found: Findings) -> Iterator[str]:
-    yield "single trainings, not confirmed" if not found.is_confirmed else "first results; see confirmed_table.tex"
-    yield "each row is on the front of at least one class of device; (seconds): dominated there; --: no result there"
-    replays = replays_of(found.attempts, found.device_seconds)
-    if replays.attempts:
-        yield f"timed again on another class, without training: {replays}"
+    yield "single trainings, not confirmed" if not found.is_confirmed else "first results, before repeats"
+    points = [of_class.point(trial) for trial in found.members for of_class in found.classes]
+    if any(point is None for point in points):
+        yield "(seconds): dominated on that class; a dash: no result there"
+    else:
+        yield "(seconds): dominated on that class"
     if any(point.noisy for of_class in found.classes for point in of_class.front.points):
         yield "* disturbed while it was timed"

@@ -95,6 +95,10 @@ GERMAN = {
     "The front of the means is partly confirmed: {count} of it not repeated yet.": (
         "Die Front der Mittelwerte ist zum Teil bestätigt: {count} auf ihr noch nicht wiederholt."
     ),
+    "(seconds): dominated on that class": "(Sekunden): auf dieser Klasse dominiert",
+    "(seconds): dominated on that class; a dash: no result there": (
+        "(Sekunden): auf dieser Klasse dominiert; Strich: kein Ergebnis dort"
+    ),
     "* disturbed while it was timed": "* bei der Zeitmessung gestört",
     "n: repeats with other seeds": "n: Wiederholungen mit anderen Startwerten",
     "±: half of the 95 % interval of the mean": "±: halbes 95-%-Intervall des Mittelwerts",

@@ -176,7 +176,7 @@ def test_the_same_name_with_another_space(run: Run, folder: Path) -> None:
 def test_another_class_of_device_and_mixed_classes(run: Run) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.fail("this test needs two cores")
-    refused(run("launch", "tiny.toml", "--cpu", "1x2"), 5, "cannot be compared", "new name")
+    refused(run("launch", "tiny.toml", "--cpu", "1x2"), 5, "is searched by the seconds of", "has cpu:", "new name")
 
 
 def test_a_network_that_the_images_are_too_small_for(run: Run, folder: Path) -> None:
