@@ -33,7 +33,7 @@ def run(url: str, folder: Path, seed: int, kills: int, cache: Path) -> Found:
     seconds = time.monotonic() - begun
     left, verdict, hurt = read_left(url, victim.name), victim.verdict(), victim.casualties
     states = Counter(trial.state for trial in left.trials)
-    stored = Counter(row.trial for row in left.attempts if row.outcome == "complete")
+    stored = Counter(row.trial for row in left.attempts if row.outcome == "complete" and row.purpose != "replay")
     return Found(
         seconds=round(seconds, 2),
         kills={"workers": hurt.workers, "launchers": hurt.launchers},

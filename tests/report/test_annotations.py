@@ -134,13 +134,14 @@ def test_a_new_result_is_shown(
     storage = _storage(store.url, allow_changes=False)
     drawn = Annotations(storage, Store(storage.engine), store.url, Artifacts(), clock=clock)
     drawn.refresh(1)
-    assert "not confirmed" in note_of(drawn)
+    assert "Each point is a single training" in note_of(drawn)
     retrained(store, store.front(study).points[-1].trial)
     drawn.refresh(1)
-    assert "not confirmed" in note_of(drawn)  # not looked at yet
+    assert "Each point is a single training" in note_of(drawn)  # not looked at yet
     clock.now += 60
     drawn.refresh(1)
-    assert "Confirmed" in note_of(drawn)
+    assert "Each point is a single training" not in note_of(drawn)
+    assert "means and intervals" in note_of(drawn)
     storage.remove_session()
     storage.engine.dispose()
 
