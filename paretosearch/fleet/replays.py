@@ -63,22 +63,22 @@ class Replays:
         """A replay that was disturbed says no more than the training did."""
         return not outcome.noisy
 
+    def believes_training(self, outcome: Outcome) -> bool:
+        """Whether a training is not to be timed again, as it was quiet, or so many were not that it would take too long."""
+        return not outcome.noisy or not outcome.phases or not self._has_time()
+
     def takes(self, device: Device, assignment: Assignment, outcome: Outcome) -> bool:
         """Take in a training that is complete; says whether the sampler is told of it from here, some time.
 
         That is if it has no seconds of the reference class that can be believed.
         """
-        trained = Trained(
-            assignment.attempt, assignment.trial, device.device_class, assignment.recipe, *outcome.objectives
-        )
-        can_be_timed = bool(outcome.phases)
-        if outcome.noisy and not can_be_timed:
-            self._store.believe(trained.attempt)
-        self._learn(trained, believed=not outcome.noisy or not can_be_timed)
+        what = assignment.attempt, assignment.trial, device.device_class, assignment.recipe
+        trained = Trained(*what, *outcome.objectives)
+        self._learn(trained, self._store.attempt(trained.attempt).counts)
         if self._seconds.has(trained.trial, self._classes.reference):
             return False
         self._untold[trained.trial] = None
-        if not can_be_timed:
+        if not outcome.phases:
             self._tell(trained.trial)
         return True
 
@@ -172,7 +172,7 @@ class Replays:
 
     def _has_time(self) -> bool:
         spent = self._store.device_seconds(self._study, "replay")
-        return spent < self._share * self._store.device_seconds(self._study)
+        return self._share > 0 and spent <= self._share * self._store.device_seconds(self._study)
 
     def _ticket(self, trial: int, device_class: str) -> Ticket | None:
         """Make the ticket of a replay; a trial without phases was trained by a version that kept none."""

@@ -67,7 +67,7 @@ class Searching:
 
     def believes(self, outcome: Outcome) -> bool:
         """A training that was disturbed is timed again, where somebody can do that."""
-        return self._replays is None or not outcome.noisy
+        return self._replays is None or self._replays.believes_training(outcome)
 
     def next(self, device: Device | None) -> Ticket | None:
         """Ask for the next trial that has a Recipe that a class which is there can do."""

@@ -49,8 +49,8 @@ class Left:
     attempts: Sequence[AttemptRow]
 
     def attempts_of(self, trial: int) -> list[AttemptRow]:
-        """List those of one trial."""
-        return [attempt for attempt in self.attempts if attempt.trial == trial]
+        """List the trainings of one trial."""
+        return [attempt for attempt in self.attempts if attempt.trial == trial and attempt.purpose != "replay"]
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_a_study_goes_on_when_its_images_are_back(run: Run, folder: Path) -> Non
         os.utime(image)
     again = run("launch", "grown.toml", "--cpu", "1", "--trials", "3")
     assert again.returncode == 0, again.stderr
-    done = "SELECT COUNT(*) FROM ps_attempt WHERE study = 'grown' AND outcome = 'complete'"
+    done = "SELECT COUNT(*) FROM ps_attempt WHERE study = 'grown' AND outcome = 'complete' AND purpose = 'search'"
     assert rows(folder, done) == [(3,)]
 
 

@@ -14,7 +14,8 @@ from paretosearch.testing.store.builders import study_record
 def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = f"sqlite:///{tmp_path_factory.mktemp('empty')}/empty.db"
     with closing(open_store(url)) as store:
-        store.add_study(study_record("empty"))
+        space = {"declared": {"fixed": {}, "axes": {"batch_size": [32, 64]}}, "number_formats": ["fp32"]}
+        store.add_study(study_record("empty", space=space))
     return url
 
 

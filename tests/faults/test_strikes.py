@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from paretosearch.fleet.launcher import MOST_BLAMELESS
+from paretosearch.fleet.breaker import MOST_BLAMELESS
 from paretosearch.testing.checker import read_left
 from paretosearch.testing.faults import STRIKE
 from paretosearch.testing.nemesis import MakeVictim

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -57,8 +58,9 @@ class TestLocalFleet(FleetSuite):
 
 def test_an_attempt_whose_worker_dies_while_it_starts_has_not_begun(fleet: LocalFleet, recipe: Recipe) -> None:
     fleet.assign(fleet.devices[0], Assignment(1, 0, recipe))
-    (worker,) = workers()
-    worker.kill()
+    while not (found := workers()):  # between fork and exec it has another name
+        time.sleep(0.01)
+    found[0].kill()
     lost = wait_for(fleet, Lost)
     assert isinstance(lost, Lost)
     assert not lost.has_begun
