@@ -64,7 +64,7 @@ class Replays:
         return not outcome.noisy
 
     def believes_training(self, outcome: Outcome) -> bool:
-        """Whether a training is not to be timed again, as it was quiet, or so many were not that it would take too long."""
+        """Whether a training is not to be timed again: it was quiet, or so many were not that there is no time left."""
         return not outcome.noisy or not outcome.phases or not self._has_time()
 
     def takes(self, device: Device, assignment: Assignment, outcome: Outcome) -> bool:
