@@ -65,7 +65,11 @@ def _state_folder(url: str) -> Path:
 def write(folder: Path, attempt: int, outcome: Outcome) -> None:
     """Write an Outcome so that a crash at any moment leaves all of it or nothing."""
     with replacing(folder / f"{attempt}.json", private=True) as file:
-        file.write(outcome.to_json().encode())
+        file.write(_encoded(outcome))
+
+
+def _encoded(outcome: Outcome) -> bytes:
+    return outcome.to_json().encode()
 
 
 def read(folder: Path, attempt: int) -> Outcome | None:

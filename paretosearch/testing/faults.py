@@ -67,7 +67,7 @@ CRASH_POINTS = (
     CrashPoint("told", "paretosearch.search.study", "Search.tell"),
     CrashPoint("on the front", "paretosearch.store.store", "Store.record_front"),
     CrashPoint("deleted", "paretosearch.fleet.spool", "delete"),
-    CrashPoint("spooling", "paretosearch.outcome", "Outcome.to_json"),
+    CrashPoint("spooling", "paretosearch.fleet.spool", "_encoded"),
     CrashPoint("spooled", "paretosearch.fleet.spool", "write"),
 )
 
