@@ -273,7 +273,8 @@ class Launcher:
         if settled.again and not self._signals and self._losses.spared(self._fleet.devices):
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
-            self._watcher.finished(device, assignment.trial, outcome, settled.on_front)
+            shown = outcome if settled.seconds is None else replace(outcome, train_seconds=settled.seconds)
+            self._watcher.finished(device, assignment.trial, shown, settled.on_front)
         if settled.on_front:
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)

@@ -204,7 +204,9 @@ class Replays:
         if trial in self._untold and name == self._classes.reference:
             self._tell(trial)
         change = self._store.record_front(self._study, trial, name)
-        return Settled(on_front=change.entered)
+        is_known = self._seconds.has(trial, name)
+        seconds = self._seconds.expected(self._trained[trial], name) if is_known else None
+        return Settled(on_front=change.entered, seconds=seconds)
 
     def _accept(self, trial: int, device_class: str, attempt: int) -> None:
         """Take the seconds of a replay for a trial's; of one that was disturbed as well, those of the training."""

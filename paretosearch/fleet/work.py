@@ -47,10 +47,12 @@ class Settled:
     Args:
         again: Whether its training is to be tried again.
         on_front: Whether its trial is on the front since then.
+        seconds: What its trial takes, where that is not what this Attempt took.
     """
 
     again: bool = False
     on_front: bool = False
+    seconds: float | None = None
 
 
 class Work(Protocol):

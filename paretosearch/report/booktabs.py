@@ -125,8 +125,8 @@ def tabular(
 
 
 def _head(text: str, side: str) -> str:
-    """Set a heading on as many lines as it has words, or it alone would make its column wide."""
-    lines = escaped(text if "\n" in text else text.replace(" ", "\n"))
+    """Set a heading on as many lines as it has words, or it alone would make its column wide; all equally deep."""
+    lines = escaped(text if "\n" in text else text.replace(" ", "\n")).replace(r"\\", r"\vphantom{y}\\")
     return rf"\shortstack[{side}]{{{lines}}}" if text.split() != [text] else lines
 
 

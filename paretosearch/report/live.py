@@ -114,5 +114,6 @@ def _verdict(
     if outcome.status == "dominated":
         return line.append(f"ended early: {outcome.message}", "dim")
     seconds, accuracy = outcome.objectives
-    line.append(f"{seconds_text(seconds)} s{f' on {where}' if where else ''}  {100 * accuracy:.2f} %")
+    taken = f"{'~' * outcome.noisy}{seconds_text(seconds)} s{f' on {where}' if where else ''}"
+    line.append(f"{taken}  {100 * accuracy:.2f} %")
     return line.append("  on the front", "cyan") if on_front else line

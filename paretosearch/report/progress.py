@@ -26,7 +26,7 @@ _TRUST = 0.3
 NOTE, NOTE_SECONDS = "progress.json", 1.0
 
 #: What is said behind a trial, by the purpose of its attempt.
-_AGAIN: Mapping[Purpose, str] = {"search": "", "confirm": " again", "replay": " timed here"}
+_AGAIN: Mapping[Purpose, str] = {"search": "", "confirm": " again", "replay": " timed again"}
 
 
 @dataclass(frozen=True)

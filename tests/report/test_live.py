@@ -273,7 +273,7 @@ def test_a_training_is_compared_with_its_own_class(front: Front) -> None:
 
 def test_a_trial_that_is_timed_again_has_no_epochs_and_counts_for_no_budget(front: Front) -> None:
     [line] = [line for line in screen(mixed_progress(front), 80, 30) if line.startswith("gpu 1")]
-    assert re.match(r"gpu 1 +12 timed here +bf16, batch 256 *$", line)
+    assert re.match(r"gpu 1 +12 timed again +bf16, batch 256 *$", line)
     console = plain_console()
     with LiveView(console, "study", AXES, 3, MIXED) as view:
         for device, trial, purpose in ((MIXED[0], 12, "search"), (MIXED[1], 12, "replay"), (MIXED[1], 13, "replay")):
@@ -283,8 +283,8 @@ def test_a_trial_that_is_timed_again_has_no_epochs_and_counts_for_no_budget(fron
         assert (view._progress.done, view._progress.failed) == (1, 0)
     assert written(console).splitlines() == [
         "trial 12  bf16, batch 256  12.3 s on RTX  88.41 %",
-        "trial 12 timed here  bf16, batch 256  12.3 s on GTX 1080 Ti  88.41 %  on the front",
-        "trial 13 timed here  bf16, batch 256  failed, invalid: no bf16",
+        "trial 12 timed again  bf16, batch 256  12.3 s on GTX 1080 Ti  88.41 %  on the front",
+        "trial 13 timed again  bf16, batch 256  failed, invalid: no bf16",
     ]
 
 

@@ -90,7 +90,7 @@ def test_the_table_of_means_has_intervals_and_the_test_split(found: Findings) ->
     text = confirmed_tabular(found, Look("thesis", "de"))
     assert re.search(r"^\d+ & 2 & \d+\{,\}\d+ \$\\pm\$ \d+\{,\}\d+ & ", text, re.MULTILINE)
     assert r"{@{}l@{}}{n: Wiederholungen mit anderen Startwerten} \\" in text
-    assert r"Versuch & n & \shortstack[r]{Zeit\\(s)}" in text
+    assert r"Versuch & n & \shortstack[r]{Zeit\vphantom{y}\\(s)}" in text
 
 
 def test_a_file_says_what_it_needs() -> None:
