@@ -26,6 +26,9 @@ class Slot(Enum):
     SCHEDULE = "schedule"
     BATCH = "batch"
     AVERAGING = "averaging"
+    NORMALISATION = "normalisation"
+    BACKWARD = "backward"
+    OPTIMIZER = "optimizer"
 
 
 #: Slots whose Method is named by the Recipe's field of the same name.
@@ -97,6 +100,8 @@ class Method:
         switch: Parameter that turns the Method off at its value ``off``; None for a Method that fills a named slot.
         off: That value.
         timing: ``simulated`` where the promised saving needs hardware that does not exist here.
+        is_recordable: Whether its steps may be recorded and repeated as they were; not if it decides in one of them by
+            what it has computed there.
 
     Args:
         parameters: A value for any of ``space``; the others take their defaults.
@@ -113,6 +118,7 @@ class Method:
     switch: ClassVar[str | None] = None
     off: ClassVar[Value | None] = None
     timing: ClassVar[Literal["real", "simulated"]] = "real"
+    is_recordable: ClassVar[bool] = True
 
     def __init__(self, **parameters: Value) -> None:
         for key in parameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,10 @@ class StepCost:
     memory_bytes: int | None
 
 
+def _nobody(*_: object) -> Any:
+    raise NotImplementedError("this training is none that can be asked")
+
+
 @dataclass
 class Run:
     """A training in progress.
@@ -68,6 +72,10 @@ class Run:
         rate: The same on the device, a scalar, from then on: what happens in a step must read this one.
         loss: Loss of the step in progress without the terms of Methods, detached, a scalar; from `add_loss` on.
         stepped: Whether the optimizer has made the step in progress, 1 or 0, a scalar; for `after_step`.
+        logits: The network's answer (N, K) to a batch, in the training's number format; for a Method that asks in a
+            step of its own. Without a gradient where none is wanted.
+        gradients: The loss of a batch without the terms of Methods, detached, with its gradient by parameter of the
+            model, unscaled, None where there is none; for a Method that makes steps of its own behind the optimizer's.
     """
 
     recipe: Recipe
@@ -86,6 +94,8 @@ class Run:
     loss: Tensor | None = None
     stepped: Tensor | None = None
     rate: Tensor = field(init=False)
+    logits: Callable[[Tensor], Tensor] = _nobody
+    gradients: Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor | None, ...]]] = _nobody
 
     def __post_init__(self) -> None:
         self.rate = torch.zeros((), device=self.device)

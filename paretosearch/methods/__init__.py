@@ -8,6 +8,7 @@ from functools import partial
 from paretosearch.axis import Axis, Value
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.method import NAMED_SLOTS, Method, Slot
+from paretosearch.methods import compatibility
 from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
@@ -68,13 +69,14 @@ def active(recipe: Recipe) -> tuple[Method, ...]:
 
     Raises:
         RecipeError: If a Method or a parameter is unknown, a parameter is outside its range, two Methods take
-            the same slot, or a Method could never act.
+            the same slot or do not go together, or a Method could never act.
     """
     parameters: dict[str, Mapping[str, Value]] = {_of_slot(recipe, slot).name: {} for slot in NAMED_SLOTS}
     parameters |= {by_name(name).name: values for name, values in recipe.methods.items()}
     made = (method(**parameters[method.name]) for method in CATALOGUE if method.name in parameters)
     on = tuple(method for method in made if method.switch is None or getattr(method, method.switch) != method.off)
     _check_slots(on)
+    compatibility.check(recipe, [method.name for method in on])
     for method in on:
         method.check(recipe)
     return on
@@ -125,4 +127,13 @@ def _activation(method: type[Method]) -> Activation:
 
 
 def _canonical(method: type[Method], recipe: Recipe) -> Mapping[str, Value] | None:
+    if _gives_way(method, recipe):
+        return None
     return method(**recipe.methods[method.name]).canonical(recipe)
+
+
+def _gives_way(method: type[Method], recipe: Recipe) -> bool:
+    """Whether a Recipe that a search made has a Method before this one that it does not go with."""
+    before = {m.name: m for m in CATALOGUE[: CATALOGUE.index(method)] if m.name in recipe.methods}
+    same_slot = any(m.slot is method.slot for m in before.values() if m.slot is not None)
+    return same_slot or any(name in before or name == method.name for name in compatibility.opponents(method.name, recipe))

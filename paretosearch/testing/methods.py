@@ -56,7 +56,8 @@ class TinyTraining:
         generator = torch.Generator().manual_seed(0)
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
         cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
-        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=0.05)
+        asked = {"logits": model, "gradients": self._gradients}
+        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=0.05, **asked)
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
@@ -127,6 +128,13 @@ class TinyTraining:
             method.after_step(run)
         return run.loss
 
+    def _gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        loss = self.loss(self.run.model(x), y)
+        torch.autograd.backward(loss)
+        found = tuple(parameter.grad for parameter in self.run.model.parameters())
+        self.run.optimizer.zero_grad()
+        return loss.detach(), found
+
 
 def _step_cost(batch_size: int) -> StepCost:
     """Say that a step takes a second whatever its batch size."""
@@ -189,8 +197,16 @@ def check_checkpoint(method: type[Method]) -> None:
 
 
 def check_pair(first: type[Method], second: type[Method]) -> None:
-    """Check that a network trains with two Methods at once, in the order of the catalogue."""
-    assert TinyTraining((turned_on(first), turned_on(second))).epoch().epoch().logits().isfinite().all()
+    """Check that a network trains with two Methods at once, in the order of the catalogue, and goes on after a stop."""
+
+    def begun() -> TinyTraining:
+        return TinyTraining((turned_on(first), turned_on(second)))
+
+    unbroken = begun().epoch()
+    resumed = begun().resume(unbroken.checkpoint())
+    assert _same_weights(resumed.epoch(), unbroken.epoch())
+    assert torch.equal(resumed.logits(), unbroken.logits())
+    assert unbroken.logits().isfinite().all()
 
 
 def _images(size: int) -> tuple[Tensor, Tensor]:

@@ -124,7 +124,8 @@ class Training:
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))
         plain_step: Step = self._ordinary_step
         step = reduce(lambda step, method: method.edit_step(step), self.methods, plain_step)
-        recorder = None if recipe.compile != "off" else recorder or recorder_for(device, self.precision.generators)
+        as_it_was = recipe.compile == "off" and all(method.is_recordable for method in self.methods)
+        recorder = recorder or recorder_for(device, self.precision.generators) if as_it_was else None
         self.stepper = Stepper(step, recorder, undo=lambda: self.precision.forget_step(optimizer))
         self.forward = Forward(
             model,
@@ -133,7 +134,8 @@ class Training:
         )
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
-        self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
+        asked = {"logits": self._logits, "gradients": self._gradients}
+        self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes, **asked)
         image_shape = images.channels, images.image_size, images.image_size
         self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
         self.effort = Effort()
@@ -279,6 +281,18 @@ class Training:
             method.after_step(run)
         self.precision.settle(run.optimizer)
         return run.loss
+
+    def _logits(self, x: Tensor) -> Tensor:
+        with self.precision.autocast():
+            return self.forward(x)
+
+    def _gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        with self.precision.autocast():
+            loss = self.loss(self.forward(x), y)
+        self.precision.backward(loss, self.run.optimizer)
+        found = tuple(parameter.grad for parameter in self.run.model.parameters())
+        self.precision.forget_step(self.run.optimizer)
+        return loss.detach(), found
 
     def _step_cost(self, batch_size: int) -> StepCost:
         self.memory.sample()  # the measurement resets a GPU's own maximum

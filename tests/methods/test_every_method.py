@@ -2,10 +2,14 @@ from itertools import combinations
 
 import pytest
 
-from paretosearch.methods import CATALOGUE
+from paretosearch.methods import CATALOGUE, compatibility
 from paretosearch.testing import methods as suite
 
-PAIRS = [(a, b) for a, b in combinations(CATALOGUE, 2) if a.slot is None or a.slot is not b.slot]
+PAIRS = [
+    (a, b)
+    for a, b in combinations(CATALOGUE, 2)
+    if (a.slot is None or a.slot is not b.slot) and not compatibility.forbidden(a.name, b.name)
+]
 
 every_method = pytest.mark.parametrize("method", CATALOGUE, ids=lambda method: method.name)
 

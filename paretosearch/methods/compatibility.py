@@ -1,0 +1,72 @@
+"""Which Methods do not go together, or not with a field of the Recipe, and why (methods-numerics, section 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from paretosearch.errors import RecipeError
+from paretosearch.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Two things that cannot be in one training.
+
+    Args:
+        method: Name of a Method.
+        others: Names of other Methods, or values of ``field``.
+        why: The reason, as the end of a sentence.
+        field: Field of the Recipe whose values ``others`` are; empty where they are Methods.
+    """
+
+    method: str
+    others: tuple[str, ...]
+    why: str
+    field: str = ""
+
+    def found(self, recipe: Recipe, active: Collection[str]) -> str | None:
+        """Give what a Recipe with some Methods has of ``others``, as it is written; None if it has nothing."""
+        if self.method not in active:
+            return None
+        if self.field:
+            value = getattr(recipe, self.field)
+            return f'{self.field} = "{value}"' if value in self.others else None
+        return next((other for other in self.others if other in active), None)
+
+
+#: Beside those that take the same slot. In a search the Method that stands later in the catalogue is left out.
+CONFLICTS: tuple[Conflict, ...] = ()
+
+
+def check(recipe: Recipe, active: Collection[str]) -> None:
+    """Refuse a Recipe whose Methods do not go together.
+
+    Args:
+        recipe: The Recipe.
+        active: Names of the Methods that are on in it.
+
+    Raises:
+        RecipeError: If there is a conflict.
+    """
+    for conflict in CONFLICTS:
+        other = conflict.found(recipe, active)
+        if other is not None:
+            raise RecipeError(f"{conflict.method} does not go with {other}: {conflict.why}")
+
+
+def opponents(method: str, recipe: Recipe) -> Iterator[str]:
+    """Name the Methods that one does not go with; with a field of the Recipe it is its own opponent."""
+    for conflict in CONFLICTS:
+        if conflict.method == method and conflict.field:
+            if getattr(recipe, conflict.field) in conflict.others:
+                yield method
+        elif conflict.method == method:
+            yield from conflict.others
+        elif method in conflict.others and not conflict.field:
+            yield conflict.method
+
+
+def forbidden(first: str, second: str) -> bool:
+    """Whether two Methods do not go together."""
+    return any({first, second} == {c.method, other} for c in CONFLICTS if not c.field for other in c.others)
