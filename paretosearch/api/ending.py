@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from paretosearch.report.status import failures
 from paretosearch.report.words import counted
+from paretosearch.search import PLANS
 from paretosearch.space import Space
 from paretosearch.store import AttemptRecord
 from paretosearch.studyfile import StudyFile
@@ -20,8 +21,8 @@ def spent(file: StudyFile, space: Space, trials: int, done: bool = False) -> str
         trials: How many Trials it has.
         done: Whether its sampler has nothing more to ask for.
     """
-    if file.search.sampler == "grid" and trials == space.size:
-        return f"study {file.name!r} has trained every recipe of its grid, {counted(trials, 'trial')}"
+    if file.search.sampler in PLANS and trials == len(PLANS[file.search.sampler](space)):
+        return f"study {file.name!r} has trained every recipe of its plan, {counted(trials, 'trial')}"
     if done:
         return f"study {file.name!r} has asked for every recipe of its space, {counted(trials, 'trial')}"
     by_trials = file.budget.trials is not None and trials >= file.budget.trials
@@ -43,5 +44,5 @@ def all_failed(file: StudyFile, trials: int, failed: int, attempts: Sequence[Att
     which = (
         f"all {failed} trials of this launch failed, most often" if failed > 1 else "the trial of this launch failed,"
     )
-    more = "" if file.search.sampler == "grid" else f", or try {failed} more by --trials {trials + failed}"
+    more = "" if file.search.sampler in PLANS else f", or try {failed} more by --trials {trials + failed}"
     return f"{which} {why}; change the study file and its name{more}"

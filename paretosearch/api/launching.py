@@ -32,7 +32,7 @@ from paretosearch.methods import settled_at
 from paretosearch.report.live import view_of
 from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.stages import printing, show_stage
-from paretosearch.search import Search, Stopper, grid, open_search
+from paretosearch.search import PLANS, Search, Stopper, open_search
 from paretosearch.space import Space
 from paretosearch.store import Store, open_store, redacted, storage_url
 from paretosearch.studyfile import StudyFile, load, with_budget
@@ -141,7 +141,7 @@ def _launch(
         if from_study is not None:
             warm(file.name, from_study, space, search, store, classes.reference, contents, console)
         _begin(file, space, search, console)
-        if file.search.sampler == "grid":
+        if file.search.sampler in PLANS:
             file = _planned(file, space, search)
         for device in devices:
             store.add_device(device)
@@ -193,7 +193,7 @@ def _data_sets(space: Space, contents: Contents) -> Sequence[Images]:
 
 
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:
-    """Ask for every Recipe of the space; gives the study with an end behind the last one."""
-    genomes = grid(space)
+    """Ask for every Recipe of the plan; gives the study with an end behind the last one."""
+    genomes = PLANS[file.search.sampler](space)
     own = search.plan(genomes)
     return with_budget(file, trials=min(file.budget.trials or own, own))

@@ -17,6 +17,8 @@ from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.classplots import fronts_figure
 from paretosearch.report.classtables import fronts_tabular
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
+from paretosearch.report.effectplots import effects_figure
+from paretosearch.report.effects import SAMPLER, Effect, effects, effects_rows
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.growthplots import hypervolume_figure
 from paretosearch.report.html import page
@@ -28,7 +30,7 @@ from paretosearch.report.pgf import picture
 from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.provenance import provenance
-from paretosearch.report.replicates import replicates, replicates_figure, replicates_rows
+from paretosearch.report.replicates import every_recipe, replicates, replicates_figure, replicates_rows
 from paretosearch.report.style import save
 from paretosearch.report.tables import points_csv
 from paretosearch.store import AttemptRecord, Point, Store
@@ -107,6 +109,13 @@ def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
         yield "axes" if number == 1 else f"axes_{number}", figure
     if groups := replicates(found.front):
         yield "replicates", replicates_figure(groups, found.axes, look=look)
+    if changes := _effects(found):
+        yield "effects", effects_figure(changes, look=look)
+
+
+def _effects(found: Findings) -> Sequence[Effect]:
+    """Give what each change does, of a study that is made of changes."""
+    return effects(every_recipe(found.front), found.axes) if found.record.sampler == SAMPLER else ()
 
 
 def _shape(found: Findings, point: Point) -> Shaped:
@@ -123,6 +132,9 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     if groups := replicates(found.front):
         more.append(out / "replicates.csv")
         write_csv(replicates_rows(groups, found.axes), more[-1])
+    if changes := _effects(found):
+        more.append(out / "effects.csv")
+        write_csv(list(effects_rows(changes)), more[-1])
     if found.is_confirmed:
         more.append(out / "confirmed.csv")
         write_csv(confirmed_rows(found.estimates, found.axes), more[-1])

@@ -83,11 +83,17 @@ def replicates(front: Front) -> tuple[Replicates, ...]:
     Returns:
         Recipes in the order of their first trials; none if no Recipe was trained with two seeds.
     """
+    groups = every_recipe(front)
+    repeated = any(len({point.recipe.seed for point in group.points}) > 1 for group in groups)
+    return groups if repeated else ()
+
+
+def every_recipe(front: Front) -> tuple[Replicates, ...]:
+    """Group the trials of a study by their Recipe, be each of them trained once, in the order of their first trials."""
     grouped: dict[str, list[Point]] = {}
     for point in sorted((*front.points, *front.dominated), key=lambda point: point.trial):
         grouped.setdefault(point.recipe.digest, []).append(point)
-    repeated = any(len({point.recipe.seed for point in points}) > 1 for points in grouped.values())
-    return tuple(Replicates(tuple(points)) for points in grouped.values()) if repeated else ()
+    return tuple(Replicates(tuple(points)) for points in grouped.values())
 
 
 def replicates_rows(groups: Sequence[Replicates], axes: Collection[str]) -> list[dict[str, Any]]:

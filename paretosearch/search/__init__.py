@@ -1,8 +1,8 @@
 """Chooses the next genome to train."""
 
-from paretosearch.search.grid import grid
+from paretosearch.search.grid import PLANS, grid, star
 from paretosearch.search.stopping import Stopper
 from paretosearch.search.storage import upgrade_tables
 from paretosearch.search.study import Asked, Search, open_search
 
-__all__ = ["Asked", "Search", "Stopper", "grid", "open_search", "upgrade_tables"]
+__all__ = ["PLANS", "Asked", "Search", "Stopper", "grid", "open_search", "star", "upgrade_tables"]

@@ -1,9 +1,10 @@
-"""Lists every Recipe of a space that can be listed."""
+"""Lists the Recipes that a study is planned to train."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
+from types import MappingProxyType
 
 from paretosearch.errors import RecipeError
 from paretosearch.space import Genome, Space
@@ -19,16 +20,46 @@ def grid(space: Space) -> tuple[Genome, ...]:
         Genomes in the order in which to train them. The seed changes last: trainings of one Recipe are then spread over
         the time of the study, and so is what disturbs them.
     """
-    found: dict[object, Genome] = {}
-    for genome in _genomes(space):
-        found.setdefault(_identity(space, genome), genome)
-    return tuple(found.values())
+    return _each_once(space, _all(space))
 
 
-def _genomes(space: Space) -> Iterator[Genome]:
+def star(space: Space) -> tuple[Genome, ...]:
+    """Give a genome for the plain Recipe of a space and for each that differs from it in one axis, with each seed.
+
+    The plain one has the first value of every axis (one factor at a time, as the design of experiments calls it).
+
+    Args:
+        space: One whose axes can all be listed.
+
+    Returns:
+        Genomes in the order in which to train them; the seed changes last, as in a `grid`.
+    """
+    return _each_once(space, _rays(space))
+
+
+#: What plans all trials of a study before any of them, by the name of the sampler.
+PLANS: Mapping[str, Callable[[Space], tuple[Genome, ...]]] = MappingProxyType({"grid": grid, "one-at-a-time": star})
+
+
+def _all(space: Space) -> Iterator[Genome]:
     names = sorted(space.axes, key=lambda name: name != "seed")  # which keeps the others in their order
     for values in product(*(space.values_of(name) for name in names)):
         yield dict(zip(names, values, strict=True))
+
+
+def _rays(space: Space) -> Iterator[Genome]:
+    names = [name for name in space.axes if name != "seed"]
+    plain = space.corner
+    for seeded in [{**plain, "seed": seed} for seed in space.values_of("seed")] if "seed" in plain else [plain]:
+        yield seeded
+        yield from ({**seeded, name: value} for name in names for value in space.values_of(name)[1:])
+
+
+def _each_once(space: Space, genomes: Iterable[Genome]) -> tuple[Genome, ...]:
+    found: dict[object, Genome] = {}
+    for genome in genomes:
+        found.setdefault(_identity(space, genome), genome)
+    return tuple(found.values())
 
 
 def _identity(space: Space, genome: Genome) -> object:

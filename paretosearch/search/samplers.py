@@ -14,6 +14,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from paretosearch.errors import UsageError
+from paretosearch.search.grid import PLANS
 from paretosearch.search.nsga2 import NSGA2
 from paretosearch.search.seeds import trial_seed
 from paretosearch.space import Genome, Space
@@ -44,9 +45,9 @@ def _random(_population: int, seed: int) -> BaseSampler:
 
 
 #: Optuna's samplers by their names in a study file. All of them draw at random until ``population`` trials are
-#: complete; a grid is planned before anybody is asked, and has an end.
+#: complete; what is planned (`PLANS`) is so before anybody is asked, and has an end.
 OPTUNAS: Mapping[str, Factory] = MappingProxyType(
-    {"nsga2-stock": _nsga2, "tpe": _tpe, "gp": _gp, "random": _random, "grid": _random}
+    {"nsga2-stock": _nsga2, "tpe": _tpe, "gp": _gp, "random": _random, **dict.fromkeys(PLANS, _random)}
 )
 
 #: Ours.

@@ -81,8 +81,8 @@ def _study(source: Source, page: _Page) -> StudyFile:
         seed = checked(page.seed, FIELDS["seed"])
     top: dict[str, Value] = {"dataset": dataset, "network": page.network, "seed": seed}
     space = make_space(source, top, page.recipe, page.space)
-    if page.search.sampler == "grid":
-        _check_grid(source, space)
+    if page.search.sampler in ("grid", "one-at-a-time"):
+        _check_listed(source, space, page.search.sampler)
     return StudyFile(
         name=page.name,
         dataset=dataset,
@@ -99,12 +99,13 @@ def _study(source: Source, page: _Page) -> StudyFile:
     )
 
 
-def _check_grid(source: Source, space: Space) -> None:
+def _check_listed(source: Source, space: Space, sampler: str) -> None:
+    """Refuse a plan that has no end, or none that anybody waits for."""
     continua = [name for name, axis in space.axes.items() if axis.count is None]
     if continua:
-        raise source.error(("space", continua[0]), "has no end of values, and a grid needs lists; list some")
+        raise source.error(("space", continua[0]), f"has no end of values, and {sampler} needs lists; list some")
     assert space.size is not None
-    if space.size > MOST_GENOMES:
+    if sampler == "grid" and space.size > MOST_GENOMES:
         raise source.error(
             ("search", "sampler"), f"a grid has at most {MOST_GENOMES} trials, and this one {space.size}"
         )

@@ -14,7 +14,7 @@ from paretosearch.errors import UsageError
 from paretosearch.space import Genome, Space
 from paretosearch.studyfile.tables import Table, complaint
 
-Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random", "grid"]
+Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random", "grid", "one-at-a-time"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 _POPULATION = Int(2, 10_000)
@@ -42,7 +42,8 @@ class SearchOptions(Table):
     """Who asks.
 
     Args:
-        sampler: Name of the sampler; ``grid`` asks for every Recipe of the space once, and ends.
+        sampler: Name of the sampler; ``grid`` asks for every Recipe of the space once, ``one-at-a-time`` for the one
+            with the first value of every axis and for those that differ from it in one, and both end.
         population: Trials of the first design of ``nsga2`` and parents of its next child; trials in a generation of
             ``nsga2-stock``; the random start of the other samplers.
         stop_dominated: Whether a training ends early once even its best ending is dominated; None for the sampler's own

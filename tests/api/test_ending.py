@@ -33,7 +33,7 @@ def test_a_grid_that_is_done_does_not_ask_for_a_larger_budget(tmp_path: Path) ->
     head, _ = STUDY.split("[space]")
     (tmp_path / "grid.toml").write_text(head.replace("population = 4", 'sampler = "grid"') + "[space]\n" + space)
     file = load(str(tmp_path / "grid.toml"))
-    assert "has trained every recipe of its grid, 2 trials" in spent(file, file.space, 2)
+    assert "has trained every recipe of its plan, 2 trials" in spent(file, file.space, 2)
     assert "--trials 2 goes on" in spent(with_budget(file, trials=1), file.space, 1)
 
 

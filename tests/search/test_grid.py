@@ -6,7 +6,7 @@ import pytest
 
 from paretosearch.axis import Choice, Int
 from paretosearch.errors import StoreAwayError
-from paretosearch.search import Search, grid
+from paretosearch.search import Search, grid, star
 from paretosearch.space import Space
 from paretosearch.testing.spaces import whole_space
 
@@ -81,3 +81,23 @@ def test_what_a_study_begins_with_is_not_asked_for_again(opened: Callable[..., S
     search.begin_with("middle", genomes[5])
     search.plan(genomes)
     assert [search.ask().genome for _ in genomes] == [genomes[5], *genomes[:5], *genomes[6:]]
+
+
+def test_one_at_a_time_has_the_plain_recipe_and_each_that_differs_in_one_axis() -> None:
+    space = _space(label_smoothing__alpha=Choice((0.0, 0.1, 0.2)))
+    genomes = star(space)
+    plain = space.corner
+    for seed, half in ((1, genomes[:5]), (2, genomes[5:])):
+        assert half[0] == {**plain, "seed": seed}
+        differing = [{key: value for key, value in genome.items() if value != half[0][key]} for genome in half[1:]]
+        assert differing == [
+            {"epochs": 9},
+            {"number_format": "bf16"},
+            {"label_smoothing.alpha": 0.1},
+            {"label_smoothing.alpha": 0.2},
+        ]
+
+
+def test_one_at_a_time_leaves_out_what_says_nothing_alone() -> None:
+    space = _space(prunetrain__penalty_ratio=Choice((0.0, 0.2)), prunetrain__interval=Choice((1, 2)))
+    assert [g["prunetrain.interval"] for g in star(space)] == [1] * len(star(space))

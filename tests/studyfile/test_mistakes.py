@@ -76,7 +76,7 @@ WRONG = {
         '"tpee"',
         "11: search.sampler: 'tpee' is not one of nsga2, nsga2-stock, tpe, gp, random, grid",
     ),
-    "grid of a continuum": ('"tpe"', '"grid"', "21: space.learning_rate: has no end of values, and a grid needs lists"),
+    "grid of a continuum": ('"tpe"', '"grid"', "21: space.learning_rate: has no end of values, and grid needs lists"),
     "seed that is fixed": ("weight_decay = 0", "seed = 0", "15: recipe.seed: belongs at the top of the file"),
     "unknown pooling": ('["max", "s3"]', '["max", "s4"]', "24: space.pooling: 's4' is not one of "),
     "unknown schedule": ('"constant"', '"linear"', "16: recipe.schedule: 'linear' is not one of "),

@@ -1,0 +1,143 @@
+"""What each change of a plain Recipe does alone: to the seconds, to the accuracy, to the accuracy at equal seconds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from paretosearch.recipe import Recipe
+from paretosearch.report.replicates import Replicates, Spread
+from paretosearch.report.words import axis_value, words
+from paretosearch.store import Point
+
+#: The sampler whose studies are made of such changes.
+SAMPLER = "one-at-a-time"
+
+#: What a change comes to.
+Verdict = Literal["pays", "costs", "unclear"]
+
+#: The axis along which more seconds can always be had.
+LENGTH = "epochs"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one change does, over pairs of trainings with the same seed.
+
+    Args:
+        recipe: The changed Recipe.
+        axes: The fields and ``method.parameter`` names that it changes.
+        pairs: How many pairs there are.
+        seconds: Relative change of the training seconds.
+        accuracy: Change of the accuracy.
+        worth: Accuracy beyond what the plain Recipe reaches in the same seconds, with more or fewer epochs; None where
+            the study has no other number of epochs, or it is the epochs that are changed.
+    """
+
+    recipe: Recipe
+    axes: tuple[str, ...]
+    pairs: int
+    seconds: Spread
+    accuracy: Spread
+    worth: Spread | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it is better or worse than its seconds, beyond what chance does; a single pair tells nothing."""
+        worth = self.worth
+        if worth is None or worth.half_width is None or abs(worth.mean) <= worth.half_width:
+            return "unclear"
+        return "pays" if worth.mean > 0 else "costs"
+
+    @property
+    def name(self) -> str:
+        """What was changed, in words."""
+        return words(self.recipe, self.axes)
+
+
+def effects(groups: Sequence[Replicates], axes: Collection[str]) -> tuple[Effect, ...]:
+    """Compare every Recipe with the plain one, the one that differs least from all others.
+
+    Args:
+        groups: Recipes, each with its trainings.
+        axes: The searched fields and ``method.parameter`` names.
+
+    Returns:
+        An effect for each Recipe that has a training with the seed of one of the plain Recipe's, in their order.
+    """
+    searched = [axis for axis in axes if axis != "seed"]
+    if len(groups) < 2:
+        return ()
+    plain = min(groups, key=lambda group: sum(len(_differing(group, other, searched)) for other in groups))
+    lengths = [group for group in groups if _differing(plain, group, searched) in ((), (LENGTH,))]
+    curves = _curves(lengths)
+    others = ((group, _differing(plain, group, searched)) for group in groups if group is not plain)
+    found = (_effect(plain, group, changed, curves) for group, changed in others)
+    return tuple(effect for effect in found if effect is not None)
+
+
+def effects_rows(found: Sequence[Effect]) -> Iterator[dict[str, Any]]:
+    """Make the rows of a table."""
+    for effect in found:
+        yield {
+            "change": effect.name,
+            "pairs": effect.pairs,
+            "seconds_change_percent": 100 * effect.seconds.mean,
+            "seconds_half_width_95": _percent(effect.seconds.half_width),
+            "accuracy_change_points": 100 * effect.accuracy.mean,
+            "accuracy_half_width_95": _percent(effect.accuracy.half_width),
+            "points_at_equal_seconds": None if effect.worth is None else 100 * effect.worth.mean,
+            "points_at_equal_seconds_half_width_95": None if effect.worth is None else _percent(effect.worth.half_width),
+            "verdict": effect.verdict if effect.worth is not None else "",
+        }
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _differing(one: Replicates, other: Replicates, axes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(axis for axis in axes if axis_value(one.recipe, axis) != axis_value(other.recipe, axis))
+
+
+def _effect(
+    plain: Replicates, group: Replicates, changed: tuple[str, ...], curves: Mapping[int, Sequence[Point]]
+) -> Effect | None:
+    by_seed = {point.recipe.seed: point for point in plain.points}
+    pairs = [(by_seed[p.recipe.seed], p) for p in group.points if p.recipe.seed in by_seed]
+    if not pairs:
+        return None
+    on = _on_methods(group.recipe, changed)
+    seconds = Spread.of([after.train_seconds / before.train_seconds - 1 for before, after in pairs])
+    accuracy = Spread.of([after.accuracy - before.accuracy for before, after in pairs])
+    worths = [
+        after.accuracy - _at(curves[after.recipe.seed], after.train_seconds)
+        for _, after in pairs
+        if after.recipe.seed in curves and changed != (LENGTH,)
+    ]
+    return Effect(group.recipe, on, len(pairs), seconds, accuracy, Spread.of(worths) if worths else None)
+
+
+def _on_methods(recipe: Recipe, changed: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out what is said by nothing: the axes of a Method that the change turns off, where another is left."""
+    return tuple(axis for axis in changed if axis_value(recipe, axis) is not None) or changed
+
+
+def _curves(lengths: Sequence[Replicates]) -> dict[int, list[Point]]:
+    """Give the plain Recipe's trainings of several lengths by seed, the shortest first, where there are several."""
+    by_seed: dict[int, list[Point]] = {}
+    for point in sorted((p for group in lengths for p in group.points), key=lambda point: point.train_seconds):
+        by_seed.setdefault(point.recipe.seed, []).append(point)
+    return {seed: points for seed, points in by_seed.items() if len({p.recipe.epochs for p in points}) > 1}
+
+
+def _at(curve: Sequence[Point], seconds: float) -> float:
+    """Read a curve off between its points, over the logarithm of the seconds; beyond its ends it goes straight on."""
+    x, y = np.log([point.train_seconds for point in curve]), np.array([point.accuracy for point in curve])
+    left = int(np.clip(np.searchsorted(x, math.log(seconds)) - 1, 0, len(x) - 2))
+    slope = (y[left + 1] - y[left]) / max(x[left + 1] - x[left], 1e-9)
+    return float(y[left] + slope * (math.log(seconds) - x[left]))

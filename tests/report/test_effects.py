@@ -1,0 +1,140 @@
+"""What a change does alone is compared pair by pair, and with a longer or shorter plain training."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from paretosearch.recipe import Recipe
+from paretosearch.report.effectplots import effects_figure
+from paretosearch.report.effects import Effect, effects, effects_rows
+from paretosearch.report.look import Look
+from paretosearch.report.replicates import Replicates, Spread
+from paretosearch.store import Point
+
+AXES = ("epochs", "label_smoothing.alpha", "ema.decay", "number_format", "seed")
+PLAIN = Recipe("fashion-mnist", "resnet8", epochs=8)
+SMOOTH = replace(PLAIN, methods={"label_smoothing": {"alpha": 0.1}})
+FORMAT = replace(PLAIN, number_format="bf16")
+
+#: Seconds and accuracy at a seed, from 0 to 2.
+Law = Callable[[int], tuple[float, float]]
+
+
+def trained(recipe: Recipe, law: Law, first: int) -> Replicates:
+    """Train a Recipe with three seeds."""
+    points = [
+        Point(first + 10 * seed, *law(seed), replace(recipe, seed=seed), "cpu", attempt=first + 10 * seed)
+        for seed in range(3)
+    ]
+    return Replicates(tuple(points))
+
+
+def plain(seed: int) -> tuple[float, float]:
+    return 10.0 + seed, 0.90 + 0.01 * seed
+
+
+def twice_as_long(seed: int) -> tuple[float, float]:
+    seconds, accuracy = plain(seed)
+    return 2 * seconds, accuracy + 0.02
+
+
+def study(*others: tuple[Recipe, Law]) -> list[Replicates]:
+    recipes = [(PLAIN, plain), (replace(PLAIN, epochs=16), twice_as_long), *others]
+    return [trained(recipe, law, first) for first, (recipe, law) in enumerate(recipes)]
+
+
+def test_changes_are_means_over_pairs_of_one_seed() -> None:
+    def law(seed: int) -> tuple[float, float]:
+        seconds, accuracy = plain(seed)
+        return seconds * (1.1 + 0.1 * seed), accuracy + 0.001 * seed
+
+    _, found = effects(study((SMOOTH, law)), AXES)
+    assert found.name == "smoothing 0.1"
+    assert found.pairs == 3
+    assert found.seconds.mean == pytest.approx(0.2)
+    assert found.accuracy.mean == pytest.approx(0.001)
+    assert found.seconds.half_width == pytest.approx(4.3027 * 0.1 / math.sqrt(3), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("times", "gain", "verdict"),
+    [
+        (2.0, 0.02, "unclear"),  # what twice the epochs give
+        (2.0, 0.03, "pays"),
+        (2.0, 0.01, "costs"),
+        (math.sqrt(2), 0.01, "unclear"),  # halfway along the logarithm
+        (4.0, 0.04, "unclear"),  # beyond the longest
+        (0.5, -0.02, "unclear"),  # before the shortest
+        (0.5, -0.01, "pays"),
+    ],
+)
+def test_a_change_is_worth_what_it_has_beyond_the_plain_recipe_in_the_same_seconds(
+    times: float, gain: float, verdict: str
+) -> None:
+    def law(seed: int) -> tuple[float, float]:
+        seconds, accuracy = plain(seed)
+        return times * seconds, accuracy + gain + (-1e-5, 0.0, 1e-5)[seed]  # chance, a little of it
+
+    _, found = effects(study((FORMAT, law)), AXES)
+    assert found.worth is not None
+    assert found.worth.mean == pytest.approx(gain - 0.02 * math.log2(times), abs=1e-9)
+    assert found.verdict == verdict
+
+
+def test_the_plain_recipe_is_the_one_that_differs_least_wherever_it_stands() -> None:
+    groups = study((SMOOTH, plain), (FORMAT, plain))
+    named = {effect.name for effect in effects(groups[::-1], AXES)}
+    assert named == {"16 epochs", "smoothing 0.1", "bf16"}
+
+
+def test_more_epochs_are_not_compared_with_themselves() -> None:
+    (longer,) = effects(study(), AXES)
+    assert (longer.name, longer.worth, longer.verdict) == ("16 epochs", None, "unclear")
+
+
+def test_one_training_of_each_has_no_interval_and_no_verdict() -> None:
+    groups = [Replicates(group.points[:1]) for group in study((SMOOTH, lambda _: (10.0, 0.95)))]
+    _, found = effects(groups, AXES)
+    assert found.seconds == Spread(0.0, None)
+    assert found.worth is not None
+    assert found.verdict == "unclear"
+
+
+def test_without_another_length_there_is_no_verdict_column() -> None:
+    groups = [group for group in study((SMOOTH, plain)) if group.recipe.epochs == 8]
+    (found,) = effects(groups, AXES)
+    (row,) = effects_rows([found])
+    assert row["verdict"] == ""
+    assert row["points_at_equal_seconds"] is None
+    assert len(effects_figure([found]).axes) == 2
+
+
+def test_a_seed_without_the_plain_recipe_is_no_pair() -> None:
+    groups = study((SMOOTH, plain))
+    groups[0] = Replicates(groups[0].points[1:])
+    found = effects(groups, AXES)
+    assert [effect.pairs for effect in found] == [2, 2]
+    assert effects(groups[:1], AXES) == ()
+
+
+@pytest.mark.parametrize("look", [Look("thesis", "en"), Look("slides", "de")])
+def test_the_figure_names_every_change(look: Look, tmp_path: Path) -> None:
+    found = effects(study((SMOOTH, plain), (FORMAT, twice_as_long)), AXES)
+    figure = effects_figure(found, look)
+    assert isinstance(figure, Figure)
+    assert len(figure.axes) == 3
+    named = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert named == [look.words(effect.name) for effect in found]
+
+
+def test_a_row_has_percents_and_points() -> None:
+    spread = Spread(0.1, 0.02)
+    (row,) = effects_rows([Effect(SMOOTH, ("label_smoothing.alpha",), 3, spread, spread, spread)])
+    assert row["seconds_change_percent"] == pytest.approx(10.0)
+    assert row["accuracy_change_points"] == pytest.approx(10.0)
+    assert row["points_at_equal_seconds_half_width_95"] == pytest.approx(2.0)
+    assert row["verdict"] == "pays"
