@@ -23,7 +23,6 @@ from paretosearch.report.findings import Findings, findings
 from paretosearch.report.replicates import Spread, every_recipe
 from paretosearch.report.style import save
 from paretosearch.store import open_store
-from paretosearch.studyfile import read_study
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     chosen.work.mkdir(parents=True, exist_ok=True)
     url = f"sqlite:///{chosen.work / 'methods.db'}"
-    launch(chosen.study, gpus=chosen.gpus, cpu=chosen.cpu, storage=url)
+    launched = launch(chosen.study, gpus=chosen.gpus, cpu=chosen.cpu, storage=url)
     with closing(open_store(url, create=False)) as store:
-        found = findings(store, read_study(chosen.study).name)
+        found = findings(store, launched.study)
     changes = effects(every_recipe(found.front), found.axes)
     kind = "cpu" if found.device_class.startswith("cpu:") else "gpu"
     chosen.out.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +30,7 @@ from paretosearch.cli.options import (
     print_line,
     silent,
     whole_number,
+    without_password,
 )
 from paretosearch.cli.timing import retime
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
@@ -45,8 +47,9 @@ def register(app: typer.Typer) -> None:
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch", epilog=epilog("fetch"))(fetch)
     app.add_typer(data, name="data")
-    store = typer.Typer(help="Get the database ready ahead of time: store upgrade.", no_args_is_help=True)
+    store = typer.Typer(help="Get the database ready, or copy a study to another.", no_args_is_help=True)
     store.command("upgrade", epilog=epilog("upgrade"))(upgrade)
+    store.command("copy", epilog=epilog("copy"))(copy)
     app.add_typer(store, name="store")
 
 
@@ -240,3 +243,22 @@ def upgrade(storage: Storage = None) -> None:
     from paretosearch.api.upgrading import upgrade as run
 
     print(run(storage))
+
+
+def copy(
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            help="Database of the copy: sqlite:///FILE or postgresql+psycopg://...",
+            callback=partial(without_password, "--to"),
+            show_default=False,
+        ),
+    ],
+    study: Study = None,
+    storage: Storage = None,
+) -> None:
+    """Copy a study with all its results to another database, to look at it or time it again elsewhere."""
+    from paretosearch.api.copying import copy_study
+
+    print(copy_study(to, study, storage))

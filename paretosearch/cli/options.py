@@ -1,6 +1,7 @@
 """What several commands share: options, and how JSON is printed."""
 
 import json
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
@@ -10,19 +11,19 @@ from paretosearch.cli.values import hours, one_of, whole
 from paretosearch.errors import UsageError
 
 
-def _without_password(storage: str | None) -> str | None:
+def without_password(option: str, url: str | None) -> str | None:
     """Refuse a password among the arguments of a command, which every user of a machine can read."""
-    if storage is None:
+    if url is None:
         return None
     from paretosearch.store import shows_password  # SQLAlchemy, which most commands have other uses for
 
-    if shows_password(storage):
+    if shows_password(url):
         raise UsageError(
-            "--storage has a password in it, and every user of this machine can see the arguments of a command; "
+            f"{option} has a password in it, and every user of this machine can see the arguments of a command; "
             "put the URL into PARETOSEARCH_STORAGE, or the password into the file .pgpass of your home, or into one "
             "that PARETOSEARCH_STORAGE_PASSWORD_FILE names"
         )
-    return storage
+    return url
 
 
 def whole_number(option: str, text: str, least: int = 0, most: int | None = None, default: bool = False) -> Any:
@@ -47,7 +48,7 @@ Storage = Annotated[
         "$PARETOSEARCH_STORAGE_PASSWORD_FILE names, whichever server the URL is of. "
         "[dim](default: $PARETOSEARCH_STORAGE, else paretosearch.db here)[/]",
         show_default=False,
-        callback=_without_password,
+        callback=partial(without_password, "--storage"),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import optuna
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Engine, make_url
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
@@ -79,6 +79,28 @@ def upgrade_tables(url: str) -> None:
                 storage.upgrade()
     finally:
         close(storage)
+
+
+def copy_trials(source: str, target: str, name: str) -> None:
+    """Copy an Optuna study, whose trials keep their numbers.
+
+    Args:
+        source: SQLAlchemy URL of the database that has it, with its driver.
+        target: That of the one that gets it.
+        name: Its name.
+
+    Raises:
+        StoreError: If a database cannot be opened or written, or the other has a study of that name.
+    """
+    found, made = connect(source), connect(target)
+    try:
+        with store_errors(made.engine):
+            optuna.copy_study(from_study_name=name, from_storage=found, to_storage=made)
+    except DuplicatedStudyError:
+        raise StoreError(f"Optuna has a study {name!r} there already; choose another database") from None
+    finally:
+        close(found)
+        close(made)
 
 
 @contextmanager

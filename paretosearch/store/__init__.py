@@ -1,5 +1,6 @@
 """The SQL database that keeps what was searched."""
 
+from paretosearch.store.copying import copy_rows
 from paretosearch.store.engine import redacted, shows_password, storage_url
 from paretosearch.store.estimates import Estimate, Repeat
 from paretosearch.store.front import Front, Point, front_of
@@ -28,6 +29,7 @@ __all__ = [
     "StopDecision",
     "Store",
     "StudyRecord",
+    "copy_rows",
     "front_of",
     "is_given_up",
     "is_made",

@@ -119,7 +119,7 @@ class Store:
         Raises:
             StoreError: If there is one of that name.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             if session.get(StudyRow, record.name) is not None:
                 raise StoreError(f"the store has a study {record.name!r} already; choose another name")
             plain = {name: dict(getattr(record, name)) for name in ("space", "versions", "number_formats")}
@@ -132,32 +132,32 @@ class Store:
             study: Name of the study.
             data_sets: As in a `StudyRecord`.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             row = queries.require_study(session, study, lock=True)
             row.data_sets = {**data_sets, **(row.data_sets or {})}
 
     def study(self, name: str) -> StudyRecord | None:
         """Give a study; None if there is none of that name."""
-        with self._reading() as session:
+        with self.reading() as session:
             found = queries.read(session, StudyRecord, StudyRow, StudyRow.name == name, order=StudyRow.name)
         return found[0] if found else None
 
     def studies(self) -> tuple[StudyRecord, ...]:
         """List the studies by name."""
-        with self._reading() as session:
+        with self.reading() as session:
             return queries.read(session, StudyRecord, StudyRow, order=StudyRow.name)
 
     def add_device(self, device: Device) -> None:
         """Add a device, or note what has changed about it."""
         values = {**asdict(device), "device_class": device.device_class, "cores": list(device.cores)}
         values["position"] = values.pop("index")
-        with self._writing() as session:
+        with self.writing() as session:
             insert = _UPSERT[self._engine.dialect.name](DeviceRow).values(values)
             session.execute(insert.on_conflict_do_update(index_elements=[DeviceRow.uuid], set_=values))
 
     def devices(self, study: str) -> tuple[Device, ...]:
         """List the devices that have trained a study, by host and position."""
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             used = select(AttemptRow.device).where(AttemptRow.study == study)
             rows = session.scalars(select(DeviceRow).where(DeviceRow.uuid.in_(used)))
@@ -166,7 +166,7 @@ class Store:
 
     def device_classes(self, study: str) -> tuple[str, ...]:
         """List the classes of device that have trained a study, by name."""
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             found = select(AttemptRow.device_class).where(AttemptRow.study == study).distinct()
             return tuple(session.scalars(found.order_by(AttemptRow.device_class)))
@@ -184,7 +184,7 @@ class Store:
         Returns:
             Row of the attempt in ``ps_attempt``.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             queries.require_study(session, study, lock=True)
             row = AttemptRow(
                 study=study,
@@ -220,7 +220,7 @@ class Store:
         Raises:
             StoreError: If there is no such attempt.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             row = self._attempt_row(session, attempt)
             if row.outcome is not None:
                 return False
@@ -242,7 +242,7 @@ class Store:
         Raises:
             StoreError: If there is no such attempt.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             row = self._attempt_row(session, attempt)
             row.counts = row.counts or not queries.has_result(session, row)
 
@@ -270,31 +270,31 @@ class Store:
         return self._attempts(study, AttemptRow.outcome.is_(None))
 
     def _attempts(self, study: str, *where: Any) -> tuple[AttemptRecord, ...]:
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             of_study = AttemptRow.study == study
             return queries.read(session, AttemptRecord, AttemptRow, of_study, *where, order=AttemptRow.id)
 
     def epochs(self, attempt: int) -> tuple[EpochResult, ...]:
         """List the epochs of an attempt that has ended, in order."""
-        with self._reading() as session:
+        with self.reading() as session:
             return queries.read(session, EpochResult, EpochRow, EpochRow.attempt == attempt, order=EpochRow.epoch)
 
     def early_epochs(self, study: str) -> Mapping[int, int]:
         """Count the epochs of the attempts of a study that ended early, by attempt; of none it has no entry."""
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             return queries.early_epochs(session, study)
 
     def surgeries(self, attempt: int) -> tuple[SurgeryResult, ...]:
         """List the changes of shape in an attempt that has ended, in order."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_attempt = SurgeryRow.attempt == attempt
             return queries.read(session, SurgeryResult, SurgeryRow, of_attempt, order=SurgeryRow.number)
 
     def phases(self, attempt: int) -> tuple[PhaseResult, ...]:
         """List the phases of an attempt that has ended, in order; none of one from before they were kept."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_attempt = PhaseRow.attempt == attempt
             return queries.read(session, PhaseResult, PhaseRow, of_attempt, order=PhaseRow.number)
 
@@ -315,7 +315,7 @@ class Store:
             study: Name of the study to copy to.
             trial: Number of the trial there.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             queries.require_study(session, study, lock=True)
             queries.copy_result(session, attempt, study, trial)
 
@@ -326,38 +326,38 @@ class Store:
             StoreError: If there is no such attempt.
         """
         plain = {name: value for name, value in vars(decision).items() if name != "trial"}
-        with self._writing() as session:
+        with self.writing() as session:
             if session.get(StopDecisionRow, attempt) is None:
                 session.add(StopDecisionRow(**plain))
 
     def stop_decisions(self, study: str) -> tuple[StopDecision, ...]:
         """List which trainings of a study were found to be dominated whatever came, in order."""
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             return queries.stop_decisions(session, study)
 
     def curves(self, study: str, device_class: str | None = None) -> Mapping[int, Sequence[tuple[float, float]]]:
         """Give seconds and accuracy after each epoch of all results on a class of device, its own if None, by trial."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_study = queries.require_study(session, study).device_class
             return queries.curves(session, study, device_class or of_study)
 
     def surgeries_of(self, study: str, device_class: str | None = None) -> Mapping[int, Sequence[SurgeryResult]]:
         """Give the changes of shape of all results on a class of device, its own if None, by trial."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_study = queries.require_study(session, study).device_class
             return queries.surgeries_of(session, study, device_class or of_study)
 
     def completed(self, study: str, device_class: str | None = None) -> tuple[Point, ...]:
         """List the results of a study on a class of device, its own if None, by trial number."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_study = queries.require_study(session, study).device_class
             where = queries.results(study, device_class or of_study)
             return queries.read(session, Point, AttemptRow, *where, order=AttemptRow.trial)
 
     def repeats(self, study: str, device_class: str | None = None) -> tuple[Repeat, ...]:
         """List the repeats of a study's results on a class of device, its own if None, in the order of their begin."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_study = queries.require_study(session, study).device_class
             where = queries.repeats(study, device_class or of_study)
             return queries.read(session, Repeat, AttemptRow, *where, order=AttemptRow.id)
@@ -368,7 +368,7 @@ class Store:
 
     def front(self, study: str, device_class: str | None = None) -> Front:
         """Give the front of a study on a class of device, its own if None, as the view ``ps_pareto_front`` has it."""
-        with self._reading() as session:
+        with self.reading() as session:
             of_study = queries.require_study(session, study).device_class
             return read_front(session, study, device_class or of_study)
 
@@ -385,13 +385,13 @@ class Store:
         Returns:
             What the trial did to the front, however often it is asked.
         """
-        with self._writing() as session:
+        with self.writing() as session:
             queries.require_study(session, study, lock=True)
             return record_change(session, study, trial, device_class)
 
     def front_events(self, study: str) -> tuple[FrontEvent, ...]:
         """List who entered and who left the fronts of a study, in order."""
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             of_study = FrontEventRow.study == study
             return queries.read(session, FrontEvent, FrontEventRow, of_study, order=FrontEventRow.id)
@@ -402,7 +402,7 @@ class Store:
         Raises:
             StoreError: If there is no such attempt.
         """
-        with self._reading() as session:
+        with self.reading() as session:
             found = queries.read(session, AttemptRecord, AttemptRow, AttemptRow.id == attempt, order=AttemptRow.id)
         if not found:
             raise StoreError(f"the store has no attempt {attempt}")
@@ -415,20 +415,22 @@ class Store:
             study: Name of the study.
             purpose: Of which attempts; None is all.
         """
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             return queries.spent(session, study, purpose)
 
     def counts(self, study: str) -> Counts:
         """Count the trials of a study by how they ended, and its failed attempts by class."""
-        with self._reading() as session:
+        with self.reading() as session:
             queries.require_study(session, study)
             return queries.count(session, study)
 
-    def _reading(self) -> AbstractContextManager[Session]:
+    def reading(self) -> AbstractContextManager[Session]:
+        """Open a transaction that reads, for the modules of this package."""
         return self._transaction(self._engine)
 
-    def _writing(self) -> AbstractContextManager[Session]:
+    def writing(self) -> AbstractContextManager[Session]:
+        """Open a transaction that writes, for the modules of this package."""
         return self._transaction(writer(self._engine))
 
     @contextmanager

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from sqlalchemy.engine import make_url
 
-from paretosearch.cli.options import _without_password
+from paretosearch.cli.options import without_password
 from paretosearch.environment import for_programs
 from paretosearch.errors import ParetosearchError, UsageError
 from paretosearch.fleet.process import worker_environment
@@ -171,15 +171,15 @@ def test_a_password_among_the_arguments_is_refused_and_not_repeated(tmp_path: Pa
     for url in refused:
         assert shows_password(url), url
         with pytest.raises(UsageError, match="--storage has a password in it") as caught:
-            _without_password(url)
+            without_password("--storage", url)
         assert "S3" not in str(caught.value)
     for url in (
         f"sqlite:///{tmp_path}/my.db",
         "postgresql+psycopg://me@localhost/x?passfile=/home/me/.pgpass",
         "my.db",
     ):
-        assert _without_password(url) == url
-    assert _without_password(None) is None
+        assert without_password("--storage", url) == url
+    assert without_password("--storage", None) is None
     note_attacks(5, "occurrences", 0, len(refused), "files, arguments, environments and outputs")
 
 
