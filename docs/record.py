@@ -31,15 +31,15 @@ THESIS = r"""\documentclass[11pt,a4paper]{article}
 \usepackage{lmodern}
 \usepackage[english]{babel}
 \usepackage[margin=30mm]{geometry}
+\usepackage{caption}
 \input{front/preamble}
-\renewcommand{\topfraction}{1}\renewcommand{\bottomfraction}{1}\renewcommand{\textfraction}{0}
-\setcounter{topnumber}{3}\setcounter{totalnumber}{3}
 \pagestyle{empty}
 \begin{document}
-\begin{figure}[t]\centering\input{front/front}\caption{Training time against accuracy on Fashion-MNIST.}\end{figure}
-\begin{table}[t]\centering\input{front/front_table}\caption{The members of the front.}\end{table}
-\begin{figure}[t]\centering\input{front/hypervolume}\caption{How the hypervolume of the front grew.}\end{figure}
-\mbox{}
+\begin{center}
+\input{front/front}\captionof{figure}{Training time against accuracy on Fashion-MNIST.}\bigskip
+\captionof{table}{The members of the front.}\input{front/front_table}\bigskip
+\input{front/hypervolume}\captionof{figure}{How the hypervolume of the front grew.}
+\end{center}
 \end{document}
 """
 
@@ -79,12 +79,12 @@ def record_pages(browser: Browser, place: Path) -> None:
         _page(browser, served, "", "dashboard-charts")
         _page(browser, served, "/note", "dashboard-note")
         _page(browser, served, f"/trials?numbers={best}", "dashboard-trial")
-        _page(browser, served, "/trialTable", "dashboard-table")
+        _page(browser, served, "", "dashboard-studies", "/dashboard")
 
 
-def _page(browser: Browser, served: Dashboard, path: str, name: str) -> None:
+def _page(browser: Browser, served: Dashboard, path: str, name: str, above: str = "/dashboard/studies/1") -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.goto(f"http://127.0.0.1:{served.port}/dashboard/studies/1{path}")
+    page.goto(f"http://127.0.0.1:{served.port}{above}{path}")
     page.get_by_text("quickstart").first.wait_for()
     page.wait_for_timeout(8000)  # charts are drawn one by one
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)

@@ -39,6 +39,7 @@ class Terminal:
         self.pid, self._end = pty.fork()
         if self.pid == 0:
             os.chdir(cwd)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell turns off in what runs behind it
             size = {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": str(lines)}
             os.execvpe(command[0], command, {**env, **size})  # noqa: S606  # no shell is wanted
         fcntl.ioctl(self._end, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
@@ -73,7 +74,7 @@ class Terminal:
     def stop(self) -> None:
         """End the command as Ctrl-C does."""
         os.kill(self.pid, signal.SIGINT)
-        self.until(lambda _: False, 60.0)
+        self.until(lambda _: False, 10.0)
         os.waitpid(self.pid, 0)
 
     def _line(self, number: int) -> str:

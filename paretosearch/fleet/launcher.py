@@ -275,7 +275,7 @@ class Launcher:
         else:
             shown = outcome if settled.seconds is None else replace(outcome, train_seconds=settled.seconds)
             self._watcher.finished(device, assignment.trial, shown, settled.on_front)
-        if settled.on_front:
+        if outcome.status == "complete":  # it may be on the front, and is one more that the front is of
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
 

@@ -35,6 +35,7 @@ class EventStream(Follower):
     def __init__(self, target: TextIO, *followed: Any, **facts: Any) -> None:
         super().__init__(*followed, **facts)
         self._target = target
+        self._told: dict[str | None, list[int]] = {}  # trials of the front, by class of device
 
     def starting(self, workers: int) -> None:
         """Tell that Workers start."""
@@ -64,10 +65,13 @@ class EventStream(Follower):
         self._tell("finished", device=device.label, trial=trial, **ended, **measures)
 
     def front(self, front: Front) -> None:
-        """Tell of a new front."""
+        """Tell of a front, unless it has the trials that it had."""
         super().front(front)
-        trials, of_class = [point.trial for point in front.points], {p.device_class for p in front.points}
-        self._tell("front", trials=trials, hypervolume=front.hypervolume, device_class=next(iter(of_class), None))
+        trials = [point.trial for point in front.points]
+        of_class = front.points[0].device_class if front.points else None
+        if self._told.get(of_class) != trials:
+            self._told[of_class] = trials
+            self._tell("front", trials=trials, hypervolume=front.hypervolume, device_class=of_class)
 
     def message(self, text: str) -> None:
         """Tell what a person would read."""

@@ -89,7 +89,8 @@ def _fronts_said(found: Findings) -> Iterator[tuple[str, str]]:
         yield f"front{where}", _front_said(of_class, found.device_seconds)
     replays = replays_of(found.attempts, found.device_seconds)
     if replays.attempts:
-        yield "timed again", f"{replays}, to know their seconds on other classes of device"
+        why = "to know their seconds on other classes of device" if len(found.classes) > 1 else "as they were disturbed"
+        yield "timed again", f"{replays}, {why}"
 
 
 def _front_said(of_class: OnClass, device_seconds: float) -> str:
