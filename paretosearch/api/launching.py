@@ -148,7 +148,9 @@ def _launch(
         before, attempts_before = search.counts(), len(store.attempts(file.name))
         done = search.trials() - before["running"]
         followed = file.name, tuple(space.axes), file.budget.trials, devices, done, file.budget.device_hours
-        view = held.enter_context(view_of(console, events, folder, *followed, store.device_seconds(file.name) / 3600))
+        hours = store.device_seconds(file.name) / 3600
+        shown = view_of(console, events, folder, *followed, hours, reference=classes.reference)
+        view = held.enter_context(shown)
         work = _work(file, space, search, store, classes, view.message)
         stopped_by = Launcher(file.name, work, store, site.fleet(folder), folder, view, classes).run()
         after, attempts = search.counts(), store.attempts(file.name)[attempts_before:]

@@ -90,7 +90,9 @@ class LiveView(Follower):
         return Screen(self._progress)
 
 
-def view_of(console: Console, events: TextIO | None, folder: Path, *followed: Any) -> Follower:
+def view_of(
+    console: Console, events: TextIO | None, folder: Path, *followed: Any, reference: str | None = None
+) -> Follower:
     """Choose who is told what happens in a launch, and keep a file of it in the study's folder.
 
     Args:
@@ -98,9 +100,10 @@ def view_of(console: Console, events: TextIO | None, folder: Path, *followed: An
         events: Where to tell a program; None tells the person.
         folder: The folder.
         followed: See `Follower`.
+        reference: See `Progress`.
     """
-    note = folder / NOTE
-    return LiveView(console, *followed, note=note) if events is None else EventStream(events, *followed, note=note)
+    facts: dict[str, Any] = {"note": folder / NOTE, "reference": reference}
+    return LiveView(console, *followed, **facts) if events is None else EventStream(events, *followed, **facts)
 
 
 def _verdict(

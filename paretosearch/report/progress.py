@@ -86,6 +86,7 @@ class Progress:
         elapsed: Seconds since the launch.
         fronts: The front so far on each class of device that has one, by class.
         ends: Seconds from the launch to its end, estimated when a trial ended; None before that.
+        reference: The class of device whose front is the first to show, if it has one.
     """
 
     study: str
@@ -100,12 +101,13 @@ class Progress:
     elapsed: float = 0.0
     fronts: dict[str, Front] = field(default_factory=dict)
     ends: float | None = None
+    reference: str | None = None
 
     @property
     def front(self) -> Front | None:
-        """The front to show most of: that on the class of the first device that has one."""
-        classes = [*(row.device.device_class for row in self.rows.values()), *self.fronts]
-        return next((self.fronts[name] for name in classes if name in self.fronts), None)
+        """The front to show most of: that on the reference class, else that of the first device that has one."""
+        classes = [self.reference, *(row.device.device_class for row in self.rows.values()), *self.fronts]
+        return next((self.fronts[name] for name in classes if name and name in self.fronts), None)
 
     @property
     def classes(self) -> Mapping[str, str]:
@@ -169,6 +171,7 @@ class Follower:
         hours: Those that earlier launches have taken.
         clock: Monotonic seconds.
         note: The file; None writes none. One that cannot be written is not missed by the launch.
+        reference: See `Progress`.
     """
 
     def __init__(
@@ -182,10 +185,12 @@ class Follower:
         hours: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         note: Path | None = None,
+        reference: str | None = None,
     ) -> None:
         self._clock, self._began = clock, clock()
         rows = {device.uuid: Row(device) for device in devices}
-        self._progress = Progress(study, tuple(axes), budget_trials, rows, budget_hours, hours, done)
+        of_hours = budget_hours, hours
+        self._progress = Progress(study, tuple(axes), budget_trials, rows, *of_hours, done, reference=reference)
         self._note, self._noted = note, -NOTE_SECONDS
 
     def __enter__(self) -> Self:

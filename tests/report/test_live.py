@@ -361,3 +361,11 @@ def test_a_trial_that_diverged_stays_on_the_lowest_line() -> None:
 
 def test_a_front_of_one_point_can_be_drawn() -> None:
     assert scatter(front_of(points((2, 0.5))), 30, 6).plain.count("●") == 1
+
+
+def test_the_front_of_the_reference_class_is_drawn_wherever_its_device_stands(front: Front) -> None:
+    progress = mixed_progress(front)
+    progress.reference = MIXED[1].device_class
+    assert progress.front is progress.fronts[MIXED[1].device_class]
+    progress.reference = "cuda:RTX 5090"  # has none yet
+    assert progress.front is progress.fronts[MIXED[0].device_class]
