@@ -59,6 +59,8 @@ def main() -> None:
     """Run a command; an error is one line and the exit code of its class."""
     debug = "--debug" in sys.argv
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    if sys.argv[1:2] == ["help"]:  # as git and others have it
+        sys.argv = [sys.argv[0], *sys.argv[2:], "--help"]
     if not debug:
         warnings.simplefilter("ignore")
     _speak_anyway()

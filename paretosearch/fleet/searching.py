@@ -20,6 +20,9 @@ from paretosearch.studyfile import Budget
 #: So many trials that no Device can train end the asking: those that could are gone.
 MOST_ORPHANS = 20
 
+#: After so many disturbed trainings the user should know, if fewer were quiet.
+TOO_MANY = 4
+
 
 class Searching:
     """Asks for trials as long as the budget lasts.
@@ -55,6 +58,7 @@ class Searching:
         self._search, self._store, self._stops, self._say = search, store, stops, say
         self._classes, self._replays = classes, replays
         self._orphans: list[Ticket] = []  # what no Device that is there can train
+        self._quiet, self._disturbed = 0, 0  # trainings of this launch
 
     def put_off(self, ticket: Ticket) -> None:
         """Let a trial wait, since nobody is training it."""
@@ -115,6 +119,7 @@ class Searching:
             self._stops.ended(assignment, outcome)
         trial, digest = assignment.trial, assignment.recipe.digest
         if outcome.status == "complete":
+            self._count(outcome)
             if self._replays is None or not self._replays.takes(device, assignment, outcome):
                 self._search.tell(trial, outcome.objectives, {"digest": digest})
             change = self._store.record_front(self._study, trial, device.device_class)
@@ -126,6 +131,15 @@ class Searching:
             return Settled(again=True)
         self._search.tell(trial, None, {"failure": str(outcome.failure), "message": outcome.message})
         return Settled()
+
+    def _count(self, outcome: Outcome) -> None:
+        """Say once that the seconds are no good, if most trainings so far were disturbed."""
+        self._disturbed, self._quiet = self._disturbed + outcome.noisy, self._quiet + (not outcome.noisy)
+        if self._disturbed == TOO_MANY > self._quiet and outcome.noisy:
+            self._say(
+                f"{self._disturbed} of {self._disturbed + self._quiet} trainings were disturbed (~): another program "
+                "uses their cores or their GPU, so the seconds are uncertain; end it, or take fewer slots"
+            )
 
     def recover(self) -> Sequence[Ticket]:
         """Tell the sampler what it was not told, and give the trials that are to be trained again."""

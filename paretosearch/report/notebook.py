@@ -29,7 +29,7 @@ MOST_ROWS = 30
 class StudyFront(Front):
     """The best trade-offs of a study, with what it takes to name, draw and tabulate them.
 
-    Iterating gives the points of the front, fastest first.
+    Iterating gives the points of the front, fastest first; ``front[-1]`` is the most accurate.
 
     Args:
         points: See `Front`.
@@ -57,6 +57,9 @@ class StudyFront(Front):
 
     def __iter__(self) -> Iterator[Point]:
         return iter(self.points)
+
+    def __getitem__(self, number: int) -> Point:
+        return self.points[number]
 
     def __repr__(self) -> str:
         return f"<{self._title()}>"

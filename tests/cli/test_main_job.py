@@ -125,6 +125,8 @@ def test_methods_and_doctor_and_help_say_something(run: Run) -> None:
     doctor = json.loads(run("doctor", "--json").stdout)
     assert {"CPU", "store", "fashion-mnist", "cpu fp32"} <= {check["what"] for check in doctor}
     help_text = run("--help").stdout
+    assert run("help").stdout == help_text
+    assert run("help", "store", "copy").stdout == run("store", "copy", "--help").stdout
     assert all(
         command in help_text for command in ("launch", "front", "export", "dashboard", "train", "retime", "doctor")
     )

@@ -43,6 +43,7 @@ def test_a_front_is_loaded_with_what_names_it(store: Store, study: str, found: S
     assert (loaded.points, loaded.hypervolume) == (store.front(study).points, store.front(study).hypervolume)
     assert list(loaded) == list(loaded.points)
     assert len(loaded) == len(loaded.points)
+    assert loaded[-1] == loaded.points[-1]
     assert repr(loaded) == f"<front of study '{study}' on cpu:Ryzen 7x1: {len(loaded)} of 56 complete trials>"
     with pytest.raises(UsageError, match="was not trained on 'cuda:X'"):
         load_front(study, storage=store.url, device_class="cuda:X")
