@@ -138,6 +138,16 @@ def test_a_disturbed_training_is_timed_again_before_it_is_told(bench: Bench, wor
     assert not any(point.noisy for point in bench.store.completed("s"))
 
 
+def test_the_user_hears_once_that_most_trainings_are_disturbed(bench: Bench, world: World) -> None:
+    world.noisy_trainings = {0, 1, 2}
+    bench.launch(world, trials=8)
+    assert not any("were disturbed" in line for line in bench.notes.messages)
+    world.noisy_trainings = set(range(8, 20))
+    bench.launch(world, trials=20)
+    [said] = [line for line in bench.notes.messages if "were disturbed" in line]
+    assert said.startswith("4 of 4 trainings were disturbed (~): another program uses")
+
+
 def test_where_the_replay_is_disturbed_as_well_the_training_stands(bench: Bench, world: World) -> None:
     world.noisy_trainings = world.noisy_replays = {2}
     bench.launch(world, trials=4)
