@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,9 +27,9 @@ from paretosearch.cli.options import (
     device_hours,
     print_json,
     print_line,
+    refusing_passwords,
     silent,
     whole_number,
-    without_password,
 )
 from paretosearch.cli.timing import retime
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
@@ -251,7 +250,7 @@ def copy(
         typer.Option(
             "--to",
             help="Database of the copy: sqlite:///FILE or postgresql+psycopg://...",
-            callback=partial(without_password, "--to"),
+            callback=refusing_passwords("--to"),
             show_default=False,
         ),
     ],

@@ -1,7 +1,7 @@
 """What several commands share: options, and how JSON is printed."""
 
 import json
-from functools import partial
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import typer
@@ -26,6 +26,15 @@ def without_password(option: str, url: str | None) -> str | None:
     return url
 
 
+def refusing_passwords(option: str) -> Callable[[str | None], str | None]:
+    """Make what looks at a database URL among the arguments."""
+
+    def checked(url: str | None) -> str | None:
+        return without_password(option, url)
+
+    return checked
+
+
 def whole_number(option: str, text: str, least: int = 0, most: int | None = None, default: bool = False) -> Any:
     """Describe an option that takes a whole number; ``default`` is whether its help shows that."""
     reader = whole(option, least, most)
@@ -48,7 +57,7 @@ Storage = Annotated[
         "$PARETOSEARCH_STORAGE_PASSWORD_FILE names, whichever server the URL is of. "
         "[dim](default: $PARETOSEARCH_STORAGE, else paretosearch.db here)[/]",
         show_default=False,
-        callback=partial(without_password, "--storage"),
+        callback=refusing_passwords("--storage"),
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -91,7 +91,9 @@ def effects_rows(found: Sequence[Effect]) -> Iterator[dict[str, Any]]:
             "accuracy_change_points": 100 * effect.accuracy.mean,
             "accuracy_half_width_95": _percent(effect.accuracy.half_width),
             "points_at_equal_seconds": None if effect.worth is None else 100 * effect.worth.mean,
-            "points_at_equal_seconds_half_width_95": None if effect.worth is None else _percent(effect.worth.half_width),
+            "points_at_equal_seconds_half_width_95": None
+            if effect.worth is None
+            else _percent(effect.worth.half_width),
             "verdict": effect.verdict if effect.worth is not None else "",
         }
 

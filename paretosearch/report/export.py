@@ -96,8 +96,7 @@ def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
         yield "front", fronts_figure(found.classes, found.changes, note, look=look)
     else:
         yield "front", front_figure(found.front, found.changes, note, look=look)
-    if found.is_confirmed:
-        yield "confirmed", confirmed_figure(found.estimates, found.changes, look=look)
+    yield from _figures_of_repeats(found, look)
     if grown := [of_class for of_class in found.classes if of_class.growth]:
         yield "hypervolume", hypervolume_figure(grown, found.device_seconds, look=look)
     curves = [Curve(point, found.epochs[point.trial]) for point in found.front.points if found.epochs[point.trial]]
@@ -107,6 +106,11 @@ def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
         yield "channels", channels_figure(shaped, look=look)
     for number, figure in enumerate(axes_figures(found.front, found.axes, look=look), 1):
         yield "axes" if number == 1 else f"axes_{number}", figure
+
+
+def _figures_of_repeats(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
+    if found.is_confirmed:
+        yield "confirmed", confirmed_figure(found.estimates, found.changes, look=look)
     if groups := replicates(found.front):
         yield "replicates", replicates_figure(groups, found.axes, look=look)
     if changes := _effects(found):

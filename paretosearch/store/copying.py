@@ -47,9 +47,7 @@ def copy_rows(source: Store, target: Store, study: str) -> int:
             raise StoreError(f"there is a study {study!r} already; choose another database")
         _copy(old, new, StudyRow, StudyRow.name == study)
         attempts = old.scalars(
-            select(AttemptRow)
-            .where(AttemptRow.study == study, AttemptRow.outcome.is_not(None))
-            .order_by(AttemptRow.id)
+            select(AttemptRow).where(AttemptRow.study == study, AttemptRow.outcome.is_not(None)).order_by(AttemptRow.id)
         ).all()
         _copy_devices(old, new, {row.device for row in attempts})
         ids = {row.id: _added(new, row) for row in attempts}

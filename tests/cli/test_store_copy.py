@@ -32,10 +32,15 @@ def test_a_copy_is_the_study_and_goes_on_by_itself(run: Run, folder: Path) -> No
         assert set(after[table]) <= set(of_study)
         if table in ("study", "attempt", "front_event", "pareto_front"):
             assert sorted(map(str, after[table])) == sorted(map(str, of_study))
-    ours, theirs = (run("front", "tiny", "--json", "--storage", f"sqlite:///{name}.db") for name in ("paretosearch", "copy"))
+    ours, theirs = (
+        run("front", "tiny", "--json", "--storage", f"sqlite:///{name}.db") for name in ("paretosearch", "copy")
+    )
     assert json.loads(ours.stdout) == json.loads(theirs.stdout)
     assert run("launch", "tiny.toml", "--cpu", "1", "--storage", "sqlite:///copy.db").returncode == 0
-    trials = [optuna.load_study(study_name="tiny", storage=f"sqlite:///{folder / name}.db").trials for name in ("paretosearch", "copy")]
+    trials = [
+        optuna.load_study(study_name="tiny", storage=f"sqlite:///{folder / name}.db").trials
+        for name in ("paretosearch", "copy")
+    ]
     assert [(t.number, t.state, t.values, t.params) for t in trials[0]] == [
         (t.number, t.state, t.values, t.params) for t in trials[1]
     ]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
@@ -122,7 +121,7 @@ def test_a_seed_without_the_plain_recipe_is_no_pair() -> None:
 
 
 @pytest.mark.parametrize("look", [Look("thesis", "en"), Look("slides", "de")])
-def test_the_figure_names_every_change(look: Look, tmp_path: Path) -> None:
+def test_the_figure_names_every_change(look: Look) -> None:
     found = effects(study((SMOOTH, plain), (FORMAT, twice_as_long)), AXES)
     figure = effects_figure(found, look)
     assert isinstance(figure, Figure)
