@@ -54,8 +54,8 @@ EXAMPLES = {
     "fetch": (("data fetch cifar10", "get CIFAR-10 now"),),
     "upgrade": (("store upgrade", "make the tables, or bring them up to date"),),
     "copy": (
-        ("store copy my-images --to sqlite:///my-images.db", "a file to take along"),
-        ("retime --study my-images --storage sqlite:///my-images.db", "its front, on the devices there"),
+        ("store copy cats --to sqlite:///cats.db", "a file to take along"),
+        ("store copy --to sqlite:///study.db", "the newest study"),
     ),
 }
 

@@ -92,6 +92,7 @@ def copy_trials(source: str, target: str, name: str) -> None:
     Raises:
         StoreError: If a database cannot be opened or written, or the other has a study of that name.
     """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what it tells of is ours to say
     found, made = connect(source), connect(target)
     try:
         with store_errors(made.engine):

@@ -6,9 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 import optuna
+import pytest
 
 from paretosearch.store import open_store
 from paretosearch.testing.commands import Run
+
+
+pytestmark = pytest.mark.usefixtures("launched")
 
 
 def rows(file: Path) -> dict[str, list[tuple[object, ...]]]:
