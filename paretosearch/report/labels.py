@@ -24,6 +24,7 @@ _SPOTS = [(d * float(np.cos(a)), d * float(np.sin(a))) for d in _DISTANCES for a
 _REACH = 250  # pixels, at a figure's own resolution, beyond which no label gets
 _CLEAR = 3  # pixels around a label
 _MARK = 4  # pixels from the middle of a mark to its edge
+_LINE = 60  # points of a curve that a point of another label's line counts for: a text that is crossed is not read
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,10 @@ def place(axes: Axes, labels: Sequence[Label], obstacles: Points) -> list[Annota
         _move(note, _SPOTS[best])
         taken.append(boxes[best])
         line = _leader(at, boxes[best])
-        seen, weights = np.concatenate([seen, line]), np.concatenate([weights, np.ones(len(line), weights.dtype)])
+        seen, weights = (
+            np.concatenate([seen, line]),
+            np.concatenate([weights, np.full(len(line), _LINE, weights.dtype)]),
+        )
         notes.append(note)
     return notes
 
@@ -120,13 +124,18 @@ def _cost(box: Bbox, at: Points, frame: Bbox, near: tuple[Points, Counts], taken
     close = points[((points >= line.min(axis=0) - 2) & (points <= line.max(axis=0) + 2)).all(axis=1)]
     gaps = np.hypot(*(line[:, None] - close).T).min(axis=0, initial=np.inf)
     crossed = np.count_nonzero(gaps < 2)
-    return float(1000 * clashes + 500 * (not inside) + covered + 3 * crossed)
+    struck = sum(_holds(other, line).any() for other in taken)
+    return float(1000 * clashes + 500 * (not inside) + 300 * struck + covered + 3 * crossed)
+
+
+def _holds(box: Bbox, points: Points) -> NDArray[np.bool_]:
+    within: NDArray[np.bool_] = ((points >= box.min) & (points <= box.max)).all(axis=1)
+    return within
 
 
 def _weight(near: tuple[Points, Counts], box: Bbox) -> int:
     points, weights = near
-    within = (points >= box.min) & (points <= box.max)
-    return int(weights[within[:, 0] & within[:, 1]].sum())
+    return int(weights[_holds(box, points)].sum())
 
 
 def _leader(at: Points, box: Bbox) -> Points:

@@ -22,7 +22,7 @@ from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import SIGNS, marks_of
 from paretosearch.report.networks import Shaped, channels_figure
 from paretosearch.report.panels import axes_figures
-from paretosearch.report.plots import Curve, curves_figure, front_figure
+from paretosearch.report.plots import Curve, curves_figure, dense, front_figure
 from paretosearch.report.rulers import ruler_of
 from paretosearch.report.style import new_figure, save
 from paretosearch.store import Front, Point, Store, front_of
@@ -82,6 +82,22 @@ def test_labels_of_neighbouring_points_make_room_for_each_other() -> None:
     place(axes, labels, np.array([(label.x, label.y) for label in labels]))
     found = boxes(figure)
     assert not any(box.overlaps(other) for i, box in enumerate(found) for other in found[:i])
+
+
+@pytest.mark.parametrize("seed", range(11))
+def test_no_line_from_a_label_to_its_point_strikes_out_another_label(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    axes = new_figure(2.4).add_subplot(xlim=(0, 1), ylim=(0, 1))
+    at = np.sort(rng.uniform(0.05, 0.45, (4, 2)), axis=0)  # the beginning of a front, in a narrow corner
+    steps = np.repeat(at, 2, axis=0)
+    curve = dense([*zip(steps[1:, 0], steps[:-1, 1], strict=True)])
+    notes = place(axes, [Label(f"a name {i}\nof two lines", *point) for i, point in enumerate(at)], curve)
+    found = boxes(axes.figure)  # type: ignore[arg-type]  # a whole one
+    ends = axes.transData.transform(at)
+    for i, note in enumerate(notes):
+        anchor = np.clip(ends[i], found[i].min, found[i].max)
+        line = np.linspace(ends[i], anchor, 50)
+        assert not any(box.contains(*point) for j, box in enumerate(found) if j != i for point in line), note.get_text()
 
 
 def test_the_staircase_is_the_front_and_runs_on_to_the_edge(front: Front) -> None:
