@@ -129,8 +129,8 @@ def _cost(box: Bbox, at: Points, frame: Bbox, near: tuple[Points, Counts], taken
 
 
 def _holds(box: Bbox, points: Points) -> NDArray[np.bool_]:
-    within: NDArray[np.bool_] = ((points >= box.min) & (points <= box.max)).all(axis=1)
-    return within
+    within = (points >= box.min) & (points <= box.max)
+    return cast(NDArray[np.bool_], within[:, 0] & within[:, 1])
 
 
 def _weight(near: tuple[Points, Counts], box: Bbox) -> int:

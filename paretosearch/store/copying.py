@@ -46,13 +46,13 @@ def copy_rows(source: Store, target: Store, study: str) -> int:
         if new.get(StudyRow, study) is not None:
             raise StoreError(f"there is a study {study!r} already; choose another database")
         _copy(old, new, StudyRow, StudyRow.name == study)
-        attempts = old.scalars(
-            select(AttemptRow).where(AttemptRow.study == study, AttemptRow.outcome.is_not(None)).order_by(AttemptRow.id)
-        ).all()
+        ended = AttemptRow.study == study, AttemptRow.outcome.is_not(None)
+        attempts = old.scalars(select(AttemptRow).where(*ended).order_by(AttemptRow.id)).all()
         _copy_devices(old, new, {row.device for row in attempts})
         ids = {row.id: _added(new, row) for row in attempts}
         for part in _PARTS:
-            found = old.scalars(select(part).where(part.attempt.in_(ids)))  # type: ignore[attr-defined]  # each has one
+            of_them = part.attempt.in_(select(AttemptRow.id).where(*ended))  # type: ignore[attr-defined]  # each has one
+            found = old.scalars(select(part).where(of_them))
             _insert(new, part, ({**_plain(row), "attempt": ids[row.attempt]} for row in found))  # type: ignore[attr-defined]
         _copy(old, new, FrontEventRow, FrontEventRow.study == study, leave_out=("id",))
         return len(ids)

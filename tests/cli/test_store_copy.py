@@ -11,7 +11,6 @@ import pytest
 from paretosearch.store import open_store
 from paretosearch.testing.commands import Run
 
-
 pytestmark = pytest.mark.usefixtures("launched")
 
 
