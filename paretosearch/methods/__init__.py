@@ -13,13 +13,17 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
+from paretosearch.methods.muon import Muon
 from paretosearch.methods.native import NativePooling
 from paretosearch.methods.net2net import Net2Net
 from paretosearch.methods.one_cycle import OneCycle
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
+from paretosearch.methods.schedule_free import ScheduleFree
+from paretosearch.methods.selective_backprop import SelectiveBackprop
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
 from paretosearch.recipe import Recipe
@@ -37,8 +41,12 @@ CATALOGUE: tuple[type[Method], ...] = (
     S3Pooling,
     OneCycle,
     Constant,
+    SelectiveBackprop,
+    ISGD,
     SWA,
     EMA,
+    Muon,
+    ScheduleFree,
     LabelSmoothing,
     Net2Net,
     PruneTrain,
@@ -136,4 +144,6 @@ def _gives_way(method: type[Method], recipe: Recipe) -> bool:
     """Whether a Recipe that a search made has a Method before this one that it does not go with."""
     before = {m.name: m for m in CATALOGUE[: CATALOGUE.index(method)] if m.name in recipe.methods}
     same_slot = any(m.slot is method.slot for m in before.values() if m.slot is not None)
-    return same_slot or any(name in before or name == method.name for name in compatibility.opponents(method.name, recipe))
+    return same_slot or any(
+        name in before or name == method.name for name in compatibility.opponents(method.name, recipe)
+    )

@@ -56,8 +56,8 @@ class TinyTraining:
         generator = torch.Generator().manual_seed(0)
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
         cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
-        asked = {"logits": model, "gradients": self._gradients}
-        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=0.05, **asked)
+        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=0.05)
+        self.run.logits, self.run.gradients = model, self._gradients
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
