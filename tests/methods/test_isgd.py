@@ -135,6 +135,7 @@ def test_further_steps_draw_what_the_step_drew() -> None:
         training.step(training.run, *training.batch)
     assert len(set(drawn)) == 3
     assert drawn[2:] == [drawn[2]] * 4
+    assert float(torch.rand(())) not in drawn
 
 
 def test_what_was_not_a_step_is_not_in_the_chart() -> None:
@@ -154,6 +155,28 @@ def test_a_batch_in_control_gets_no_step() -> None:
     assert method._solve(training.run, *training.batch, parameters, 99.0, random) == 0
     assert torch.equal(weights(training), before)
     assert method._solve(training.run, *training.batch, parameters, 0.0, random) == 5
+
+
+@pytest.mark.parametrize(("loss", "triggered"), [(1.099, 0), (1.101, 1)])
+def test_the_limit_is_some_deviations_above_the_mean(loss: float, triggered: int) -> None:
+    method = ISGD(limit=2.0)  # losses of 1 and 1.066... deviate by a thirtieth from their mean
+    training, _ = watched_step(method, [(1.0, 1.0), (1 + 1 / 15, 1.0), (loss, 1.0)])
+    for _ in range(3):
+        training.step(training.run, *training.batch)
+    assert method._chart.limit(2.0) != pytest.approx(1.1)  # the newest loss is in the chart by now
+    assert method._triggered == triggered
+
+
+def test_a_further_step_is_the_shorter_the_nearer_the_limit_is() -> None:
+    for loss in (2.0, 0.75):
+        method, training = ISGD(limit=2.0, stop=1, epsilon=0.0), TinyTraining(())
+        parameters = list(training.run.model.parameters())
+        ones = tuple(torch.ones_like(p) for p in parameters)
+        training.run.learning_rate, before = 0.1, [p.detach().clone() for p in parameters]
+        training.run.gradients = lambda *_, said=loss, found=ones: (torch.tensor(said), found)
+        assert method._solve(training.run, *training.batch, before, 0.5, [torch.get_rng_state()]) == 1
+        for parameter, old in zip(parameters, before, strict=True):
+            torch.testing.assert_close(parameter.detach(), old - 0.1 * (loss - 0.5))
 
 
 def test_weights_stay_nearer_to_where_they_were_the_larger_epsilon_is() -> None:
