@@ -14,6 +14,36 @@ from paretosearch.method import Method, Slot
 from paretosearch.run import Run
 
 
+class Twin:
+    """A second network of the structure of the one in training, for other weights."""
+
+    def __init__(self) -> None:
+        self._network: nn.Module | None = None
+        self._is_behind = True
+
+    def fall_behind(self) -> None:
+        """Note that there is a step."""
+        self._is_behind = True
+
+    def network(self, model: nn.Module, weights: Iterable[Tensor]) -> nn.Module:
+        """Give the second network.
+
+        Args:
+            model: The network in training.
+            weights: Weights for its parameters, in their order.
+
+        Returns:
+            A network with these weights and the model's buffers, always the same module as long as the structure is the
+            same; what is done to it stays until the next step.
+        """
+        if self._network is None or not _same(_structure(model), _structure(self._network)):
+            self._network, self._is_behind = copy.deepcopy(model), True
+        if self._is_behind:
+            _fill(self._network, model, weights)
+        self._is_behind = False
+        return self._network
+
+
 class Average:
     """A weighted mean of the weights, and a second network that has it.
 
@@ -27,8 +57,7 @@ class Average:
         self._means: list[Tensor] = []
         self._count = torch.zeros(())
         self._weights: list[Tensor] = []  # those that are averaged, in the memory that the optimizer writes to
-        self._shown: nn.Module | None = None  # the second network
-        self._is_behind = True  # whether there were steps since it was brought up to date
+        self._twin = Twin()
 
     @property
     def count(self) -> Tensor:
@@ -37,7 +66,7 @@ class Average:
 
     def follow(self, run: Run) -> None:
         """Prepare for a step, before it; a network of another shape than at the last step begins a new average."""
-        self._is_behind = True
+        self._twin.fall_behind()
         if run.epoch_step and self._weights:
             return  # shapes change between epochs alone, and a look at all layers takes a tenth of a millisecond
         if not self._is_of(run.model):
@@ -67,21 +96,7 @@ class Average:
         """
         if not self._is_of(model):
             self._forget()
-        if not self._count.item():
-            return model
-        if self._shown is None or self._is_behind:
-            self._shown = self._brought_up_to_date(model)
-        return self._shown
-
-    @torch.no_grad()
-    def _brought_up_to_date(self, model: nn.Module) -> nn.Module:
-        shown = copy.deepcopy(model) if self._shown is None else self._shown
-        for parameter, mean in zip(shown.parameters(), self._means, strict=True):
-            parameter.copy_(mean)
-        for buffer, current in zip(shown.buffers(), model.buffers(), strict=True):
-            buffer.copy_(current)
-        self._is_behind = False
-        return shown
+        return self._twin.network(model, self._means) if self._count.item() else model
 
     def _is_of(self, model: nn.Module) -> bool:
         weights = _memory(model)
@@ -99,7 +114,7 @@ class Average:
         self._adopt(_memory(model))
 
     def _forget(self) -> None:
-        self._means, self._weights, self._count, self._shown = [], [], torch.zeros(()), None
+        self._means, self._weights, self._count, self._twin = [], [], torch.zeros(()), Twin()
 
     def state_dict(self) -> dict[str, Any]:
         """Give the mean."""
@@ -131,6 +146,18 @@ class Averaging(Method):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take it back."""
         self._average.load_state_dict(state)
+
+
+@torch.no_grad()
+def _fill(network: nn.Module, model: nn.Module, weights: Iterable[Tensor]) -> None:
+    for parameter, weight in zip(network.parameters(), weights, strict=True):
+        parameter.copy_(weight)
+    for buffer, current in zip(network.buffers(), model.buffers(), strict=True):
+        buffer.copy_(current)
+
+
+def _structure(model: nn.Module) -> list[object]:
+    return [(name, tensor.shape) for name, tensor in [*model.named_parameters(), *model.named_buffers()]]
 
 
 def _memory(model: nn.Module) -> list[Tensor]:

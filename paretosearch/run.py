@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -76,6 +77,8 @@ class Run:
             step of its own. Without a gradient where none is wanted.
         gradients: The loss of a batch without the terms of Methods, detached, with its gradient by parameter of the
             model, unscaled, None where there is none; for a Method that makes steps of its own behind the optimizer's.
+        apart: Gives a context for what a Method does in few steps of many: its seconds count by themselves, since they
+            would be lost in the median of all steps.
     """
 
     recipe: Recipe
@@ -96,6 +99,7 @@ class Run:
     rate: Tensor = field(init=False)
     logits: Callable[[Tensor], Tensor] = _nobody
     gradients: Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor | None, ...]]] = _nobody
+    apart: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def __post_init__(self) -> None:
         self.rate = torch.zeros((), device=self.device)

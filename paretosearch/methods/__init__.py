@@ -13,13 +13,17 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
+from paretosearch.methods.muon import Muon
 from paretosearch.methods.native import NativePooling
 from paretosearch.methods.net2net import Net2Net
 from paretosearch.methods.one_cycle import OneCycle
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
+from paretosearch.methods.schedule_free import ScheduleFree
+from paretosearch.methods.selective_backprop import SelectiveBackprop
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
 from paretosearch.recipe import Recipe
@@ -37,8 +41,12 @@ CATALOGUE: tuple[type[Method], ...] = (
     S3Pooling,
     OneCycle,
     Constant,
+    SelectiveBackprop,
+    ISGD,
     SWA,
     EMA,
+    Muon,
+    ScheduleFree,
     LabelSmoothing,
     Net2Net,
     PruneTrain,

@@ -36,7 +36,21 @@ class Conflict:
 
 
 #: Beside those that take the same slot. In a search the Method that stands later in the catalogue is left out.
-CONFLICTS: tuple[Conflict, ...] = ()
+CONFLICTS: tuple[Conflict, ...] = (
+    Conflict("schedule_free", ("swa", "ema"), "each evaluates an average of its own; keep one of them"),
+    Conflict(
+        "schedule_free",
+        ("bfp16", "bfp8", "bf16-pure", "fp16-pure"),
+        "what it averages must be kept in fp32, and this format rounds the weights; choose another, or beta = 0",
+        "number_format",
+    ),
+    Conflict(
+        "isgd",
+        ("bfp16", "bfp8"),
+        "its further steps are not the optimizer's, and would leave weights that the format has not rounded",
+        "number_format",
+    ),
+)
 
 
 def check(recipe: Recipe, active: Collection[str]) -> None:

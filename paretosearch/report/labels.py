@@ -130,7 +130,7 @@ def _cost(box: Bbox, at: Points, frame: Bbox, near: tuple[Points, Counts], taken
 
 def _holds(box: Bbox, points: Points) -> NDArray[np.bool_]:
     within = (points >= box.min) & (points <= box.max)
-    return cast(NDArray[np.bool_], within[:, 0] & within[:, 1])
+    return within[:, 0] & within[:, 1]
 
 
 def _weight(near: tuple[Points, Counts], box: Bbox) -> int:

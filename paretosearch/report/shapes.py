@@ -58,11 +58,12 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
     Returns:
         A line such as ``459 channels, 4 prunings to 411, 1 widening to 630: 62.0 to 104 MFLOPs an image``, in the order
         in which it happened; others for a batch size that followed, and if something should have been pruned and
-        nothing was. Nothing for a network that never could change.
+        nothing was. Nothing of this for a network that never could change. Last, how often isgd found a batch whose
+        loss was out of control.
     """
-    if not outcome.surgeries:
-        return []
-    return [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
+    could_change = any(surgery.kind in (*_NAMES, "batch") for surgery in outcome.surgeries)
+    changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)] if could_change else []
+    return [*changes, *_further_steps(outcome)]
 
 
 def _changes(outcome: Outcome) -> str:
@@ -85,6 +86,14 @@ def _batches(outcome: Outcome) -> list[str]:
     became = f"batches of {sizes[0]} became {sizes[-1]}" if sizes[-1] != sizes[0] else f"batches stayed at {sizes[0]}"
     seconds = sum(surgery.seconds for surgery in tries)
     return [f"{became}; dynamic_batch tried {len(tries)} times, in {seconds:.2f} s"]
+
+
+def _further_steps(outcome: Outcome) -> list[str]:
+    noted = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "isgd"]
+    if not noted:
+        return []
+    triggered, steps = (round(sum(figures[name] for figures in noted)) for name in ("triggered", "steps"))
+    return [f"isgd found the loss of {triggered} batches out of control, and made {steps} more steps on them"]
 
 
 def _changed(surgery: SurgeryResult) -> bool:

@@ -60,6 +60,8 @@ class Clock:
         self._delay = delay or RunDelay()
         self.event_seconds, self._events_waited = 0.0, 0.0
         self._rebuild_seconds = 0.0  # since the last phase began
+        self._marks: list[_Moment | torch.cuda.Event] = []  # of the steps in progress
+        self._apart: dict[int, tuple[float, float]] = {}  # what was counted apart in one of them, by its mark
         self.phases: list[Phase] = []
 
     def set(self, setting: Setting, epoch: int) -> None:
@@ -91,13 +93,23 @@ class Clock:
         self._rebuild_seconds += max(0.0, end - start - (waited - waited_before))
 
     @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Count a part of a step as an event, and not as a part of the step: the median of all steps would lose it."""
+        waited_before = self._events_waited
+        with self.event() as event:
+            yield
+        seconds, waited = self._apart.get(len(self._marks), (0.0, 0.0))
+        self._apart[len(self._marks)] = seconds + event.seconds, waited + self._events_waited - waited_before
+
+    @contextmanager
     def steps(self) -> Iterator[Callable[[], None]]:
         """Time a run of steps: call the given function after each.
 
         Yields:
             A function without arguments that marks the end of a step. It never waits for the device.
         """
-        marks: list[_Moment | torch.cuda.Event] = []
+        marks = self._marks = []
+        self._apart = {}
 
         def mark() -> None:
             marks.append(self._mark())
@@ -108,9 +120,10 @@ class Clock:
         yield mark
         self._synchronize()
         phase = self.phases[-1]
-        for seconds, waited in itertools.starmap(_between, itertools.pairwise(marks)):
-            phase.steps.append(seconds)
-            phase.waited += waited
+        for number, (seconds, waited) in enumerate(itertools.starmap(_between, itertools.pairwise(marks)), 1):
+            seconds_apart, waited_apart = self._apart.get(number, (0.0, 0.0))
+            phase.steps.append(max(0.0, seconds - seconds_apart))
+            phase.waited += max(0.0, waited - waited_apart)
 
     def _mark(self) -> _Moment | torch.cuda.Event:
         if self._device.type != "cuda":

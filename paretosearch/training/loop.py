@@ -135,7 +135,7 @@ class Training:
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
-        self.run.logits, self.run.gradients = self._logits, self._gradients
+        self.run.logits, self.run.gradients, self.run.apart = self._logits, self._gradients, self.clock.apart
         image_shape = images.channels, images.image_size, images.image_size
         self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
         self.effort = Effort()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 
 from paretosearch.channels import Shadow
 from paretosearch.outcome import SurgeryResult
@@ -61,17 +60,20 @@ class Shape:
                 surgery = next(asked, None)
                 if surgery is None:
                     break
-                result = self._operate(surgery)
-            self.results.append(replace(result, seconds=event.seconds))
+                channels = self._operate(surgery) if surgery.operations else None
+            # Who only notes something has no need to know the channels, which takes time to find out: off the clock.
+            channels = channels or (self._channels, self._channels)
+            result = SurgeryResult(self._run.epoch, surgery.kind, *channels, event.seconds, surgery.figures)
+            self.results.append(result)
             changed = changed or bool(surgery.operations)
         if changed:
             self._flops = None
 
-    def _operate(self, surgery: Surgery) -> SurgeryResult:
+    def _operate(self, surgery: Surgery) -> tuple[int, int]:
         before = self._channels
         with self._clock.rebuild():
             self.surgeon.operate(surgery, self._shadows())
-        return SurgeryResult(self._run.epoch, surgery.kind, before, self._channels, 0.0, surgery.figures)
+        return before, self._channels
 
     @property
     def _channels(self) -> int:

@@ -45,6 +45,13 @@ def test_a_larger_batch_is_no_change_of_shape() -> None:
     )
 
 
+def test_further_steps_on_a_batch_are_no_change_of_shape() -> None:
+    noted = [SurgeryResult(1, "isgd", 459, 459, 0.0, {"triggered": n, "steps": 3 * n}) for n in (0, 2, 5)]
+    said = "isgd found the loss of 7 batches out of control, and made 21 more steps on them"
+    assert shape_lines(replace(RECIPE, methods={}), outcome(*noted)) == [said]
+    assert shape_lines(RECIPE, outcome(*noted, pruning(459, 443, 16)))[1:] == [said]
+
+
 def test_a_penalty_that_ended_early_is_named_as_a_reason() -> None:
     early = replace(RECIPE, methods={"prunetrain": {"penalty_ratio": 0.2, "until": 0.1}})
     assert "raise prunetrain.until = 0.1, train longer" in shape_lines(early, outcome(pruning(459, 459)))[1]

@@ -158,6 +158,25 @@ def test_what_happens_every_fourth_step_is_not_lost_in_the_median(clock: Clock, 
     assert clock.train_seconds == pytest.approx(100 * 0.0525, rel=0.02)
 
 
+def test_what_few_steps_do_apart_counts_as_it_is_and_not_in_their_median(
+    clock: Clock, hands: Hands, waiting: Waiting
+) -> None:
+    with clock.steps() as step_done:
+        for number in range(100):
+            hands.seconds += 0.03
+            for _ in range(2 if number == 50 else 0):
+                with clock.apart():
+                    hands.seconds += 0.5
+                    waiting.waited += 0.1
+            step_done()
+    assert clock.train_seconds == pytest.approx(3.0 + 2 * 0.4)
+    assert clock.wall_seconds == pytest.approx(3.0 + 2 * 0.5)
+    assert clock.phases[-1].steps == pytest.approx([0.03] * 100)
+    run(clock, hands, [0.03] * 60)
+    assert clock.train_seconds == pytest.approx(3.8 + 1.8)
+    assert not clock.noisy
+
+
 def test_a_single_step_is_a_training_too(clock: Clock, hands: Hands) -> None:
     run(clock, hands, [0.4])
     assert clock.train_seconds == pytest.approx(0.4)

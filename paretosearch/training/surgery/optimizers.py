@@ -18,6 +18,7 @@ from paretosearch.channels import Kind
 STATE_KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "momentum_buffer": "gradient",
+        "gap": "weight",  # schedule_free's, a difference of weights
         "exp_avg": "gradient",
         "exp_inf": "gradient",
         "exp_avg_sq": "square",
