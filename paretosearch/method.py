@@ -221,7 +221,7 @@ class Method:
         """
         mine, starts, ends = type(self), Method.on_epoch_start, Method.on_epoch_end
         asks = mine.on_epoch_start is not starts or mine.on_epoch_end is not ends
-        return run.epoch + 1 if asks else run.recipe.epochs
+        return run.epoch + 1 if asks else run.recipe.total_epochs
 
     # Train, in this order.
 

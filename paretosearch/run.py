@@ -111,7 +111,7 @@ class Run:
         return self._share(self.epoch_step + 0.5)
 
     def _share(self, epoch_step: float) -> float:
-        return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.epochs)
+        return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.total_epochs)
 
 
 #: One optimizer step on a batch of images (N, C, H, W) and labels (N,); gives the detached loss, a scalar.

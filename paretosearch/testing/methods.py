@@ -190,7 +190,7 @@ def check_off(method: type[Method]) -> None:
 def check_checkpoint(method: type[Method]) -> None:
     """Check that a training continued from any checkpoint ends as one that was never stopped."""
     unbroken = TinyTraining((turned_on(method),)).epoch()
-    while unbroken.run.epoch < unbroken.run.recipe.epochs:
+    while unbroken.run.epoch < unbroken.run.recipe.total_epochs:
         resumed = TinyTraining((turned_on(method),)).resume(unbroken.checkpoint())
         assert _same_weights(resumed.epoch(), unbroken.epoch())
         assert torch.equal(resumed.logits(), unbroken.logits())

@@ -156,10 +156,10 @@ class Training:
 
     def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
         """Train what is left of the epochs."""
-        while self.run.epoch < self.run.recipe.epochs:
+        while self.run.epoch < self.run.recipe.total_epochs:
             loss = self.epoch()
             self.results.append(epoch_result(self, loss))
-            if keep is not None and self.run.epoch < self.run.recipe.epochs:
+            if keep is not None and self.run.epoch < self.run.recipe.total_epochs:
                 keep(taken(self))
             self.on_epoch(self.results[-1])
         return Trained(outcome_of(self, with_test), self.eval_model())
@@ -187,7 +187,7 @@ class Training:
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
-        if run.epoch == run.recipe.epochs:
+        if run.epoch == run.recipe.total_epochs:
             with self.clock.event():
                 reestimate(self.eval_model(), self.batches, run.recipe.norm_batches, self.precision)
         return loss
