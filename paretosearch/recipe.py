@@ -35,7 +35,7 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
         "reference_batch_size": Int(1, 65_536),
         "momentum": Real(0, 0.9999),
         "weight_decay": Real(0, 1),
-        "augmentation": Choice(("standard", "none")),
+        "augmentation": Choice(("standard", "none", "alternating")),
         "number_format": Choice(NUMBER_FORMATS),
         "headroom": Int(0, 2),
         "channel_multiple": Int(1, 256),
@@ -75,7 +75,9 @@ class Recipe:
         reference_batch_size: Batch size that ``learning_rate`` is meant for.
         momentum: Nesterov momentum of SGD.
         weight_decay: L2 coefficient on weights; biases and normalisation are left out.
-        augmentation: ``standard`` is pad-crop, and a flip where the data set allows it.
+        augmentation: ``standard`` is pad-crop, and a flip where the data set allows it. ``alternating`` draws for each
+            image once whether it is mirrored, and then changes that in every epoch (Jordan 2024, arXiv:2404.00498);
+            where the data set allows no flip it is ``standard``.
         number_format: Arithmetic of forward and backward.
         headroom: Bits of every mantissa of ``dfp16`` that stay free; other formats have none.
         pooling: Name of the pooling Method.

@@ -80,6 +80,7 @@ def test_the_digest_does_not_see_the_seed() -> None:
         {"momentum": 0.8},
         {"weight_decay": 1e-4},
         {"augmentation": "none"},
+        {"augmentation": "alternating"},
         {"number_format": "bf16"},
         {"pooling": "stochastic"},
         {"schedule": "constant"},

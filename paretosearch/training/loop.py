@@ -151,8 +151,8 @@ class Training:
                 pixels, labels = method.edit_data(split.images, split.labels)
                 if pixels is not split.images or labels is not split.labels:
                     split = Split(pixels, labels)
-        augment = recipe.augmentation == "standard"
-        return Batches(split, self.images, self.device, recipe.batch_size, augment, generator)
+        drawn = self.images, self.device, recipe.batch_size, recipe.augmentation != "none", generator
+        return Batches(split, *drawn, alternate=recipe.seed if recipe.augmentation == "alternating" else None)
 
     def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
         """Train what is left of the epochs."""
@@ -176,6 +176,7 @@ class Training:
         self.shape.change(chain.from_iterable(method.on_epoch_start(run) for method in self.methods))
         self.follow()
         total = torch.zeros((), device=self.device)
+        self.batches.epoch = run.epoch
         batches = iter(self.batches)
         if self.stepper.is_on_trial:
             self.steps(islice(batches, max(0, min(TRIAL_STEPS, run.steps_per_epoch - QUEUED_STEPS))), total)
