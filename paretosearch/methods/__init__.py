@@ -13,6 +13,7 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.gradient_clipping import GradientClipping
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
@@ -28,7 +29,8 @@ from paretosearch.space import Activation
 __all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
 
 #: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it,
-#: what changes the shape before what must follow.
+#: what changes the shape before what must follow, what changes gradients before what limits them, and what chooses the
+#: weights to evaluate before what evaluates them.
 CATALOGUE: tuple[type[Method], ...] = (
     NativePooling,
     MaxPooling,
@@ -42,6 +44,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     LabelSmoothing,
     Net2Net,
     PruneTrain,
+    GradientClipping,
     DynamicBatch,
 )
 
