@@ -33,6 +33,21 @@ class Anatomy(Protocol):
 
 
 @dataclass(frozen=True)
+class Sight:
+    """How a network sees the images of a data set: ``(pixel / 255 - mean) / std``.
+
+    Args:
+        mean: Mean of each channel, in [0, 1].
+        std: Standard deviation of each channel, in units of [0, 1], never 0.
+        flip: Whether a mirrored image is still of its class.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+
+
+@dataclass(frozen=True)
 class StepCost:
     """What forward and backward of one batch cost.
 

@@ -23,6 +23,7 @@ from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
+from paretosearch.methods.test_views import ViewAveraging
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
 
@@ -46,6 +47,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     PruneTrain,
     GradientClipping,
     DynamicBatch,
+    ViewAveraging,
 )
 
 
