@@ -24,6 +24,7 @@ from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
 from paretosearch.methods.test_views import ViewAveraging
+from paretosearch.methods.whitening import Whitening
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
 
@@ -38,6 +39,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     AveragePooling,
     StochasticPooling,
     S3Pooling,
+    Whitening,
     OneCycle,
     Constant,
     SWA,
