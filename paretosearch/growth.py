@@ -147,7 +147,7 @@ def growth_epochs(events: tuple[Event, ...], epochs: int) -> tuple[int, ...]:
 
 def pruning_begins(recipe: Recipe) -> int:
     """Give the number of epochs that are done when pruning may begin."""
-    return max((event.epoch(recipe.epochs) for event in schedule_of(recipe) if event.kind == "prune"), default=0)
+    return max((event.epoch(recipe.total_epochs) for event in schedule_of(recipe) if event.kind == "prune"), default=0)
 
 
 def _event(part: str, before: list[Event]) -> Event:

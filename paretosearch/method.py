@@ -13,7 +13,7 @@ from paretosearch.axis import Axis, Real, Value, refusal
 from paretosearch.channels import Shadow
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.recipe import Recipe
-from paretosearch.run import Anatomy, Loss, Run, Step
+from paretosearch.run import Anatomy, Loss, Run, Sight, Step
 from paretosearch.surgery import Surgery
 
 
@@ -179,6 +179,9 @@ class Method:
 
     # Build, once, in this order.
 
+    def see(self, sight: Sight) -> None:
+        """Learn how the network will see the images."""
+
     def edit_data(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Change the training images (N, C, H, W), uint8, and labels (N,), such as by keeping some of them."""
         return images, labels
@@ -221,7 +224,7 @@ class Method:
         """
         mine, starts, ends = type(self), Method.on_epoch_start, Method.on_epoch_end
         asks = mine.on_epoch_start is not starts or mine.on_epoch_end is not ends
-        return run.epoch + 1 if asks else run.recipe.epochs
+        return run.epoch + 1 if asks else run.recipe.total_epochs
 
     # Train, in this order.
 
@@ -259,6 +262,10 @@ class Method:
     def eval_model(self, model: nn.Module) -> nn.Module:
         """Give the network to evaluate, such as an average of weights."""
         return model
+
+    def passes(self) -> int:
+        """Say how many forward passes an image takes in the network to evaluate; more than one are on the clock."""
+        return 1
 
     def state_dict(self) -> dict[str, Any]:
         """Give what a checkpoint must hold to continue."""

@@ -18,20 +18,24 @@ NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8", "bf1
 #: Those whose numbers share exponents, for which a device has no arithmetic of its own: at best there are kernels.
 SIMULATED_FORMATS = ("dfp16", "bfp16", "bfp8")
 
+#: Passes over the images that a training has at most.
+MOST_EPOCHS = 10_000
+
 #: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
 FIELDS: Mapping[str, Axis] = MappingProxyType(
     {
         "width": Real(1 / 16, 16),
         "image_size": Int(0, 1024),
         "train_images": Int(0, 2**31),
-        "epochs": Int(1, 10_000),
+        "epochs": Int(1, MOST_EPOCHS),
+        "epochs_rule": Choice(("fixed", "updates")),
         "batch_size": Int(1, 65_536),
         "learning_rate": Real(1e-6, 100, log=True),
         "learning_rate_rule": Choice(("linear", "sqrt", "none")),
         "reference_batch_size": Int(1, 65_536),
         "momentum": Real(0, 0.9999),
         "weight_decay": Real(0, 1),
-        "augmentation": Choice(("standard", "none")),
+        "augmentation": Choice(("standard", "none", "alternating")),
         "number_format": Choice(NUMBER_FORMATS),
         "headroom": Int(0, 2),
         "channel_multiple": Int(1, 256),
@@ -45,7 +49,7 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
 #: in digests nor in the hash of a space, so that what is in a database stays known; it is what a stored Recipe has that
 #: says nothing of them.
 CAME_LATER: Mapping[str, Value] = MappingProxyType(
-    {"channel_multiple": 8, "compile": "off", "norm_batches": 0, "headroom": 2}
+    {"channel_multiple": 8, "compile": "off", "norm_batches": 0, "headroom": 2, "epochs_rule": "fixed"}
 )
 
 
@@ -59,14 +63,21 @@ class Recipe:
         width: Factor on the network's channel counts.
         image_size: Edge in pixels; 0 is the data set's own.
         train_images: Images of the training split to use; 0 is all of them.
-        epochs: Passes over the training images.
+        epochs: Passes over the training images, by the rule.
+        epochs_rule: ``fixed`` are as many as ``epochs`` says. ``updates`` are as many times more as a batch is larger
+            than ``reference_batch_size``, rounded up, so that it makes as many updates as that one does in ``epochs``
+            (Hoffer et al. 2017, arXiv:1705.08741: regime adaptation); what is planned within the training is stretched
+            with it. A last batch that is not full is left out, so that the numbers differ a little where the batch does
+            not divide the images. A smaller batch has no fewer epochs, and makes more updates.
         batch_size: Images per step.
         learning_rate: Peak learning rate at ``reference_batch_size``.
         learning_rate_rule: How the peak follows the batch size (Goyal et al. 2017: linear; Hoffer et al. 2017: sqrt).
         reference_batch_size: Batch size that ``learning_rate`` is meant for.
         momentum: Nesterov momentum of SGD.
         weight_decay: L2 coefficient on weights; biases and normalisation are left out.
-        augmentation: ``standard`` is pad-crop, and a flip where the data set allows it.
+        augmentation: ``standard`` is pad-crop, and a flip where the data set allows it. ``alternating`` draws for each
+            image once whether it is mirrored, and then changes that in every epoch (Jordan 2024, arXiv:2404.00498);
+            where the data set allows no flip it is ``standard``.
         number_format: Arithmetic of forward and backward.
         headroom: Bits of every mantissa of ``dfp16`` that stay free; other formats have none.
         pooling: Name of the pooling Method.
@@ -89,6 +100,7 @@ class Recipe:
     image_size: int = 0
     train_images: int = 0
     epochs: int = 12
+    epochs_rule: str = "fixed"
     batch_size: int = 128
     learning_rate: float = 0.1
     learning_rate_rule: str = "linear"
@@ -120,6 +132,12 @@ class Recipe:
         if self.compile != "off" and self.number_format in SIMULATED_FORMATS:
             simulated = f"number_format = {self.number_format!r}, whose operations are no part of torch.compile"
             raise RecipeError(f'compile = {self.compile!r} does not go with {simulated}; set compile = "off"')
+        if self.total_epochs > MOST_EPOCHS:
+            how = f"epochs = {self.epochs} and batch_size = {self.batch_size} of reference_batch_size"
+            raise RecipeError(
+                f'epochs_rule = "updates" makes {self.total_epochs} epochs of {how} = {self.reference_batch_size}, and '
+                f"{MOST_EPOCHS} are the most; lower epochs or batch_size, or set epochs_rule to fixed"
+            )
         object.__setattr__(self, "methods", _frozen_methods(self.methods))
 
     def __hash__(self) -> int:
@@ -139,9 +157,31 @@ class Recipe:
     @property
     def peak_learning_rate(self) -> float:
         """Learning rate at the top of the schedule for this batch size."""
-        ratio = self.batch_size / self.reference_batch_size
+        return self.learning_rate_at(self.batch_size)
+
+    def learning_rate_at(self, batch_size: float) -> float:
+        """Give the peak learning rate that the rule has for another batch size."""
+        ratio = batch_size / self.reference_batch_size
         factor: float = {"linear": ratio, "sqrt": math.sqrt(ratio), "none": 1.0}[self.learning_rate_rule]
         return self.learning_rate * factor
+
+    @property
+    def stretch(self) -> int:
+        """How many times longer than ``epochs`` the training is, by its rule."""
+        return -(-self.batch_size // self.reference_batch_size) if self.epochs_rule == "updates" else 1
+
+    @property
+    def total_epochs(self) -> int:
+        """Passes over the training images: how long the training is, whatever rule decides it."""
+        return self.epochs * self.stretch
+
+    @property
+    def inert(self) -> frozenset[str]:
+        """Names of the rules that say nothing here: at the reference batch size they all give the same training."""
+        rules = {"epochs_rule"} if self.batch_size <= self.reference_batch_size else set()
+        if self.batch_size == self.reference_batch_size and "dynamic_batch" not in self.methods:
+            rules.add("learning_rate_rule")
+        return frozenset(rules)
 
     def to_json(self) -> str:
         """Write the Recipe as one line of JSON with sorted keys."""

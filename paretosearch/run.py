@@ -34,6 +34,21 @@ class Anatomy(Protocol):
 
 
 @dataclass(frozen=True)
+class Sight:
+    """How a network sees the images of a data set: ``(pixel / 255 - mean) / std``.
+
+    Args:
+        mean: Mean of each channel, in [0, 1].
+        std: Standard deviation of each channel, in units of [0, 1], never 0.
+        flip: Whether a mirrored image is still of its class.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+
+
+@dataclass(frozen=True)
 class StepCost:
     """What forward and backward of one batch cost.
 
@@ -115,7 +130,7 @@ class Run:
         return self._share(self.epoch_step + 0.5)
 
     def _share(self, epoch_step: float) -> float:
-        return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.epochs)
+        return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.total_epochs)
 
 
 #: One optimizer step on a batch of images (N, C, H, W) and labels (N,); gives the detached loss, a scalar.

@@ -86,8 +86,14 @@ class Space:
             }
             kept = {name: p for name, p in {**recipe.methods, **found}.items() if p is not None}
             if kept == dict(recipe.methods):
-                return recipe
+                return self._without_inert_rules(recipe)
             recipe = replace(recipe, methods=kept)  # a Method that goes may have been what another one acts on
+
+    def _without_inert_rules(self, recipe: Recipe) -> Recipe:
+        """Put the rules that are searched and say nothing in a Recipe at their `corner`."""
+        idle = {name: self._lowest[name] for name in recipe.inert if name in self.axes}
+        changed = {name: value for name, value in idle.items() if getattr(recipe, name) != value}
+        return replace(recipe, **changed) if changed else recipe  # type: ignore[arg-type]  # an axis holds what it may be
 
     def spelled(self, genome: Genome) -> Recipe:
         """Make the Recipe that a genome spells out, with every Method that it turns on.
@@ -126,7 +132,8 @@ class Space:
     def settled(self, genome: Genome) -> dict[str, Value]:
         """Put the parameters of every Method that a genome turns off at their `corner`.
 
-        That is what `genome_of` gives, where no Method that is on could not act; no Recipe has to be made for it.
+        That is what `genome_of` gives, where no Method that is on could not act, and no rule that is searched says
+        nothing; no Recipe has to be made for it.
         """
         values = {**self.fixed, **genome}
         off = [a for a in self._switched if not a.is_active(values)]

@@ -1,6 +1,7 @@
 """A Recipe is complete, checked, frozen, and has one name."""
 
 import json
+import math
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from paretosearch.axis import Choice, Int, Real
 from paretosearch.errors import RecipeError
-from paretosearch.recipe import FIELDS, SIMULATED_FORMATS, Recipe
+from paretosearch.recipe import FIELDS, MOST_EPOCHS, SIMULATED_FORMATS, Recipe
 
 RECIPE = Recipe("cifar10", "resnet20", methods={"label_smoothing": {"alpha": 0.1}})
 
@@ -22,6 +23,9 @@ def values_of(axis: Real | Int | Choice) -> st.SearchStrategy[Any]:
 
 
 def go_together(plain: dict[str, Any]) -> bool:
+    times = math.ceil(plain["batch_size"] / plain["reference_batch_size"])
+    if plain["epochs_rule"] == "updates" and times * plain["epochs"] > MOST_EPOCHS:
+        return False
     return plain["compile"] == "off" or plain["number_format"] not in SIMULATED_FORMATS
 
 
@@ -68,6 +72,7 @@ def test_the_digest_does_not_see_the_seed() -> None:
         {"image_size": 32},
         {"train_images": 100},
         {"epochs": 13},
+        {"epochs_rule": "updates"},
         {"batch_size": 129},
         {"learning_rate": 0.11},
         {"learning_rate_rule": "sqrt"},
@@ -75,6 +80,7 @@ def test_the_digest_does_not_see_the_seed() -> None:
         {"momentum": 0.8},
         {"weight_decay": 1e-4},
         {"augmentation": "none"},
+        {"augmentation": "alternating"},
         {"number_format": "bf16"},
         {"pooling": "stochastic"},
         {"schedule": "constant"},
@@ -116,6 +122,55 @@ def test_the_peak_learning_rate_follows_the_batch_size_by_its_rule(rule: str, pe
     recipe = Recipe("mnist", "convnet", batch_size=512, learning_rate=0.1, learning_rate_rule=rule)
     assert recipe.peak_learning_rate == pytest.approx(peak)
     assert replace(recipe, batch_size=128).peak_learning_rate == pytest.approx(0.1)
+
+
+@given(st.integers(1, 4096), st.sampled_from(["linear", "sqrt", "none"]))
+def test_a_rule_applied_in_steps_is_the_rule_applied_at_once(batch_size: int, rule: str) -> None:
+    recipe = Recipe("mnist", "convnet", batch_size=256, learning_rate=0.1, learning_rate_rule=rule)
+    assert recipe.learning_rate_at(256) == recipe.peak_learning_rate
+    assert recipe.learning_rate_at(batch_size) == replace(recipe, batch_size=batch_size).peak_learning_rate
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "times"), [(32, 1), (127, 1), (128, 1), (129, 2), (256, 2), (257, 3), (1024, 8), (4096, 32)]
+)
+def test_with_equal_updates_a_larger_batch_has_as_many_times_the_epochs(batch_size: int, times: int) -> None:
+    recipe = Recipe("mnist", "convnet", epochs=5, batch_size=batch_size, reference_batch_size=128)
+    assert recipe.total_epochs == 5
+    assert replace(recipe, epochs_rule="updates").total_epochs == 5 * times
+
+
+@given(st.integers(1, 8), st.integers(1, 16), st.integers(1, 64), st.integers(1, 20))
+def test_with_equal_updates_a_batch_that_divides_the_images_makes_as_many(
+    reference: int, times: int, steps: int, epochs: int
+) -> None:
+    images = reference * times * steps
+    small = Recipe("mnist", "convnet", epochs=epochs, batch_size=reference, reference_batch_size=reference)
+    large = replace(small, batch_size=times * reference, epochs_rule="updates")
+    updates = [recipe.total_epochs * (images // recipe.batch_size) for recipe in (small, large)]
+    assert updates[0] == updates[1]
+
+
+def test_a_training_that_would_be_stretched_beyond_all_measure_is_refused() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe("mnist", "convnet", epochs=100, batch_size=65_536, reference_batch_size=1, epochs_rule="updates")
+    assert str(caught.value) == (
+        'epochs_rule = "updates" makes 6553600 epochs of epochs = 100 and batch_size = 65536 of reference_batch_size = '
+        "1, and 10000 are the most; lower epochs or batch_size, or set epochs_rule to fixed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "inert"),
+    [
+        ({"batch_size": 128}, {"epochs_rule", "learning_rate_rule"}),
+        ({"batch_size": 64}, {"epochs_rule"}),
+        ({"batch_size": 256}, set()),
+        ({"batch_size": 128, "methods": {"dynamic_batch": {"largest": 256}}}, {"epochs_rule"}),
+    ],
+)
+def test_rules_that_say_nothing_are_known(change: dict[str, Any], inert: set[str]) -> None:
+    assert replace(RECIPE, reference_batch_size=128, **change).inert == inert
 
 
 @pytest.mark.parametrize(

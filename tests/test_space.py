@@ -125,6 +125,35 @@ def test_all_genomes_of_a_recipe_share_one_genome_and_it_has_that_recipe() -> No
     assert len(shared) < SPACE.size  # type: ignore[operator]  # every axis is a list
 
 
+RULES = replace(
+    SPACE,
+    axes={
+        "batch_size": Choice((64, 128, 256)),
+        "learning_rate_rule": Choice(("sqrt", "linear")),
+        "epochs_rule": Choice(("updates", "fixed")),
+    },
+    fixed={**FIXED, "pooling": "max", "prune.penalty": 0.0, "prune.interval": 1, "s3.grid": 1},
+)
+
+
+def test_rules_that_say_nothing_leave_no_trace_in_the_recipe() -> None:
+    names = list(RULES.axes)
+    shared: dict[str, dict[str, Value]] = {}
+    for values in itertools.product(*map(RULES.values_of, names)):
+        recipe = RULES.recipe(dict(zip(names, values, strict=True)))
+        one = RULES.genome_of(recipe)
+        assert shared.setdefault(recipe.digest, one) == one
+        assert RULES.recipe(one) == recipe
+    sizes = [genome["batch_size"] for genome in shared.values()]
+    assert [sizes.count(size) for size in (64, 128, 256)] == [2, 1, 4]
+
+
+def test_a_rule_that_is_not_searched_stays_as_it_is_written() -> None:
+    fixed = {**RULES.fixed, "learning_rate_rule": "sqrt", "epochs_rule": "updates"}
+    recipe = replace(RULES, fixed=fixed, axes={"batch_size": Choice((64, 128))}).recipe({"batch_size": 128})
+    assert (recipe.learning_rate_rule, recipe.epochs_rule) == ("sqrt", "updates")
+
+
 def test_corners_are_the_ends_of_some_axes() -> None:
     corners = list(SPACE.corners(["prune.interval", "pooling", "seed"]))
     found = [(corner["prune.interval"], corner["pooling"], corner["batch_size"]) for corner in corners]

@@ -164,7 +164,7 @@ def train(
         gpus,
         cpu,
         out,
-        on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.epochs)),
+        on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.total_epochs)),
         on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
         on_stage=silent if as_json else show_stage,
         on_data=lambda images: print_line(console, remark(images, study, storage) if trial is not None else ""),

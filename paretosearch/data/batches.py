@@ -11,6 +11,9 @@ from paretosearch.data.imageset import ImageSet, Split
 from paretosearch.data.pixels import pixels_of
 from paretosearch.errors import RecipeError
 
+#: Added to a seed for who is mirrored first: from the seed itself the order of the images is drawn.
+MIRRORING = 2**32
+
 # Shapes: N images, B of a batch, C channels, H edge of an image, P pixels of padding.
 
 
@@ -21,6 +24,11 @@ class Batches:
     a window of the padded image (He et al. 2016, arXiv:1512.03385, section 4.2, with reflected borders) and a
     mirroring, for all images at once; a step then needs no draw and waits for nothing.
 
+    With ``alternate`` the mirroring is drawn once for each image, and changes in every epoch: any two epochs in a row
+    see both views of every image that is in both of them (Jordan 2024, arXiv:2404.00498, and the code of airbench). It
+    depends on the seed and the epoch alone, so that a training that is continued does as one that was never stopped.
+    Order and windows are those that there are without it.
+
     Args:
         split: The images.
         imageset: The data set, for its mean, its deviation and whether images may be mirrored.
@@ -29,9 +37,11 @@ class Batches:
         augment: Cut and mirror at random.
         generator: Source of all randomness, on the CPU; None gives the images in their order.
         drop_last: Leave out a last batch that is smaller.
+        alternate: Seed of who is mirrored first; None draws who is mirrored in every pass.
 
     Attributes:
         batch_size: Images per batch.
+        epoch: Epochs done, for whoever alternates.
 
     Yields:
         Images (B, C, H, W), float32, channels last, normalised by channel; labels (B,), int64; both on the device.
@@ -49,6 +59,7 @@ class Batches:
         augment: bool,
         generator: torch.Generator | None,
         drop_last: bool = True,
+        alternate: int | None = None,
     ) -> None:
         if drop_last and batch_size > len(split):
             raise RecipeError(
@@ -56,8 +67,9 @@ class Batches:
             )
         assert generator is not None or not augment
         self._generator = generator
-        self.batch_size = batch_size
+        self.batch_size, self.epoch = batch_size, 0
         self._drop_last = drop_last
+        self._first = None if alternate is None else _drawn_once(len(split), alternate)
         self._labels = split.labels.to(device)
         self._edge = split.images.shape[2]
         self._pad = int(self._edge / 8 + 0.5) if augment else 0
@@ -113,12 +125,19 @@ class Batches:
         order = torch.randperm(n, generator=self._generator)
         corners = torch.randint(0, 2 * self._pad + 1, (2, n), generator=self._generator)
         mirrored = torch.rand(n, generator=self._generator) < 0.5
+        if self._first is not None:
+            mirrored = self._first[order] ^ bool(self.epoch % 2)
         return order, *corners.to(device), mirrored.to(device)
 
     def _normalised(self, images: Tensor) -> Tensor:
         rows = images.reshape(len(images), -1).float()
         torch.addcmul(self._shift, rows, self._scale, out=rows)
         return rows.view(images.shape).permute(0, 3, 1, 2)
+
+
+def _drawn_once(count: int, seed: int) -> Tensor:
+    """Draw which images are mirrored in the first epoch (count,), bool."""
+    return torch.rand(count, generator=torch.Generator().manual_seed(MIRRORING + seed)) < 0.5
 
 
 def gather(images: Tensor, edge: int, image: Tensor, top: Tensor, left: Tensor) -> Tensor:

@@ -186,7 +186,7 @@ class _Worker:
 
         _release_memory()
         recipe, device = assignment.recipe, torch_device(self._device)
-        self._last_epoch, self._epochs = recipe.epochs, []
+        self._last_epoch, self._epochs = recipe.total_epochs, []
         images = _images(recipe.dataset, recipe.image_size, assignment.data_digest)
         self._watch = Watch(self._device)
         is_replay = assignment.replay is not None

@@ -13,6 +13,7 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.gradient_clipping import GradientClipping
 from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
@@ -26,19 +27,23 @@ from paretosearch.methods.schedule_free import ScheduleFree
 from paretosearch.methods.selective_backprop import SelectiveBackprop
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
+from paretosearch.methods.test_views import ViewAveraging
+from paretosearch.methods.whitening import Whitening
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
 
 __all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
 
 #: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it,
-#: what changes the shape before what must follow.
+#: what changes the shape before what must follow, what changes gradients before what limits them, and what chooses the
+#: weights to evaluate before what evaluates them.
 CATALOGUE: tuple[type[Method], ...] = (
     NativePooling,
     MaxPooling,
     AveragePooling,
     StochasticPooling,
     S3Pooling,
+    Whitening,
     OneCycle,
     Constant,
     SelectiveBackprop,
@@ -50,7 +55,9 @@ CATALOGUE: tuple[type[Method], ...] = (
     LabelSmoothing,
     Net2Net,
     PruneTrain,
+    GradientClipping,
     DynamicBatch,
+    ViewAveraging,
 )
 
 

@@ -38,7 +38,11 @@ class DynamicBatch(Method):
     grown may not fit.
 
     On a GPU the batch must fit the memory, by a line through the peaks of two batch sizes; where the network has grown
-    it becomes smaller if it must. The learning rate follows the batch by the same ratio, over one epoch.
+    it becomes smaller if it must. The learning rate follows the batch over one epoch, by the Recipe's rule: in
+    proportion, by the square root, or not at all. Larger batches make fewer updates in the epochs that are left, of
+    which there are as many as before, with ``epochs_rule = "updates"`` as well; after Hoffer et al. 2017,
+    arXiv:1705.08741, one must expect that this costs accuracy. {grow, keep} x {linear, sqrt} is the experiment that
+    tells: see studies/batch_size.toml.
 
     Paper: Lym et al. 2019, arXiv:1901.09290, which enlarges as far as the memory goes. Whether that saves
     time is measured here because on most devices memory is not what limits small images.
@@ -85,7 +89,7 @@ class DynamicBatch(Method):
 
     def quiet_until(self, run: Run) -> int:
         """Say that it acts when another Method does, and on its own account never."""
-        return run.recipe.epochs
+        return run.recipe.total_epochs
 
     def _choose(self, run: Run) -> Iterator[Surgery]:
         old, now = run.batch_size, run.step_cost(run.batch_size)
@@ -107,11 +111,11 @@ class DynamicBatch(Method):
         self._before, self._since, run.batch_size = float(run.batch_size), run.epoch, size
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale the learning rate as the batch was scaled, over one epoch."""
+        """Scale the learning rate as the rule has it for the batch, which is thought to grow over one epoch."""
         if self._before:
             done = min(1.0, run.epoch - self._since + run.epoch_step / run.steps_per_epoch)
             size = self._before + done * (run.batch_size - self._before)
-            run.learning_rate *= size / run.recipe.batch_size
+            run.learning_rate *= run.recipe.learning_rate_at(size) / run.recipe.peak_learning_rate
         return x, y
 
     def state_dict(self) -> dict[str, Any]:
@@ -124,7 +128,7 @@ class DynamicBatch(Method):
 
 
 def _steps_left(run: Run) -> int:
-    return run.steps_per_epoch * (run.recipe.epochs - run.epoch)
+    return run.steps_per_epoch * (run.recipe.total_epochs - run.epoch)
 
 
 def _shrunk(run: Run) -> int:

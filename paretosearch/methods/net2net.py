@@ -63,8 +63,8 @@ class Net2Net(Method):
     def check(self, recipe: Recipe) -> None:
         """Refuse growth before the first epoch or after the last one, and pruning without a pruner."""
         for event in self._events:
-            if not event.is_inside(recipe.epochs):
-                raise RecipeError(f"net2net.schedule: {_out_of_time(event, recipe.epochs)}")
+            if not event.is_inside(recipe.total_epochs):
+                raise RecipeError(f"net2net.schedule: {_out_of_time(event, recipe.total_epochs)}")
             if event.kind == "prune" and "prunetrain" not in recipe.methods:
                 raise RecipeError(
                     f"net2net.schedule = {self.schedule!r} says when to prune, and nothing prunes; "
@@ -73,12 +73,12 @@ class Net2Net(Method):
 
     def settled_at(self, recipe: Recipe) -> int:
         """Say when the first epoch after the last growth ends."""
-        return max((epoch + 1 for epoch in growth.growth_epochs(self._events, recipe.epochs)), default=0)
+        return max((epoch + 1 for epoch in growth.growth_epochs(self._events, recipe.total_epochs)), default=0)
 
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Spell what happens in one way, without what does not."""
         prunes = "prunetrain" in recipe.methods
-        happen = growth.settled(self._events, recipe.epochs)
+        happen = growth.settled(self._events, recipe.total_epochs)
         events = tuple(event for event in happen if prunes or event.kind != "prune")
         kinds = {event.kind for event in events}
         if not kinds - {"prune"}:
@@ -100,14 +100,14 @@ class Net2Net(Method):
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
         """Grow, if the time has come."""
         for number, event in enumerate(self._events):
-            if event.kind != "prune" and event.epoch(run.recipe.epochs) == run.epoch:
+            if event.kind != "prune" and event.epoch(run.recipe.total_epochs) == run.epoch:
                 generator = torch.Generator().manual_seed(_STREAM + (run.recipe.seed << 4) + number)
                 operations = self._widen if event.kind == "widen" else self._deepen
                 yield Surgery(event.kind, tuple(operations(run, event, generator)))
 
     def quiet_until(self, run: Run) -> int:
         """Say when it grows next."""
-        epochs = run.recipe.epochs
+        epochs = run.recipe.total_epochs
         return min((e for e in growth.growth_epochs(self._events, epochs) if e > run.epoch), default=epochs)
 
     def _widen(self, run: Run, event: Event, generator: torch.Generator) -> Iterable[Operation]:
@@ -126,7 +126,7 @@ class Net2Net(Method):
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Lower the learning rate after every growth, and let it rise from zero again."""
-        grown = [epoch for epoch in growth.growth_epochs(self._events, run.recipe.epochs) if epoch <= run.epoch]
+        grown = [epoch for epoch in growth.growth_epochs(self._events, run.recipe.total_epochs) if epoch <= run.epoch]
         if grown:
             since = run.epoch - grown[-1] + (run.epoch_step + 0.5) / run.steps_per_epoch
             warmth = min(1.0, since / self.rewarm) if self.rewarm else 1.0

@@ -52,16 +52,17 @@ class SWA(Averaging):
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before there are two weights to take the mean of."""
-        found = math.floor((1 - self.start) * recipe.epochs * self.per_epoch + _ROUNDING)
+        found = math.floor((1 - self.start) * recipe.total_epochs * self.per_epoch + _ROUNDING)
         if found < 2:
             raise RecipeError(
                 f"swa.start = {self.start:g} leaves time to take weights {('never', 'once')[found]} in a training of "
-                f"epochs = {recipe.epochs}, and a mean is of two or more; lower it, raise swa.per_epoch, or set it to 1"
+                f"epochs = {recipe.total_epochs}, and a mean is of two or more; lower it, raise swa.per_epoch, or set "
+                f"it to 1"
             )
 
     def settled_at(self, recipe: Recipe) -> int:
         """Say when the first epoch ends whose evaluation is of an average."""
-        return math.floor(self.start * recipe.epochs) + 1
+        return math.floor(self.start * recipe.total_epochs) + 1
 
     def edit_step(self, step: Step) -> Step:
         """Take the weights when all other Methods are done with them."""
@@ -79,7 +80,7 @@ class SWA(Averaging):
         """Say after which steps weights are taken: those that end one of an epoch's equal parts."""
         done = run.epoch_step + 1
         ends = done * self.per_epoch // run.steps_per_epoch > run.epoch_step * self.per_epoch // run.steps_per_epoch
-        constant = run.epoch + done / run.steps_per_epoch - self.start * run.recipe.epochs  # in epochs
+        constant = run.epoch + done / run.steps_per_epoch - self.start * run.recipe.total_epochs  # in epochs
         return "average" if ends and constant >= 1 / self.per_epoch - _ROUNDING else ""
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

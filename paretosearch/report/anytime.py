@@ -57,7 +57,7 @@ def anytime_front(front: Front, curves: Mapping[int, Sequence[tuple[float, float
 
 
 def _stages(point: Point, curves: Mapping[int, Sequence[tuple[float, float]]]) -> list[Stage]:
-    whole = Stage(point, point.recipe.epochs, point.train_seconds, point.accuracy)
+    whole = Stage(point, point.recipe.total_epochs, point.train_seconds, point.accuracy)
     if point.recipe.schedule not in ENDS_ANYWHERE:
         return [whole]
     early = enumerate(curves.get(point.trial, ())[:-1], 1)
@@ -74,7 +74,7 @@ def anytime_table(stages: Sequence[Stage], axes: Collection[str]) -> RenderableT
     table.add_column("recipe")
     for stage in stages:
         recipe = stage.point.recipe
-        epoch = f"{stage.epoch}/{recipe.epochs}"
+        epoch = f"{stage.epoch}/{recipe.total_epochs}"
         numbers = (str(stage.point.trial), epoch, seconds_text(stage.train_seconds), f"{100 * stage.accuracy:.2f} %")
         table.add_row(*numbers, Text(words(recipe, axes)))
     if any(stage.point.recipe.schedule in ENDS_ANYWHERE for stage in stages):

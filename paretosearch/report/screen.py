@@ -71,9 +71,9 @@ def _device_cells(row: Row, progress: Progress, wide: bool) -> Iterator[Renderab
     yield Phrases(words(row.recipe, progress.axes), one_line=True)
     done = row.epoch.epoch if row.epoch else 0
     trained = row.purpose != "replay"  # which has no epochs
-    yield f"{done}/{row.recipe.epochs}" if trained else ""
+    yield f"{done}/{row.recipe.total_epochs}" if trained else ""
     if wide:
-        bar = ProgressBar(row.recipe.epochs, done, 12, complete_style="cyan", finished_style="cyan")
+        bar = ProgressBar(row.recipe.total_epochs, done, 12, complete_style="cyan", finished_style="cyan")
         yield bar if trained else ""
     yield f"{100 * row.epoch.accuracy:.2f} %" if row.epoch else ""
     yield seconds_text(row.epoch.train_seconds) if row.epoch else ""

@@ -90,7 +90,7 @@ def _early_stops(
 
 def _rest(attempt: AttemptRecord, epochs: int) -> float:
     """Guess the training seconds that an attempt had before it when it ended early: at the pace that it had."""
-    return (attempt.train_seconds or 0.0) / max(epochs, 1) * (attempt.recipe.epochs - epochs)
+    return (attempt.train_seconds or 0.0) / max(epochs, 1) * (attempt.recipe.total_epochs - epochs)
 
 
 def _formats(record: StudyRecord) -> dict[str, Any]:

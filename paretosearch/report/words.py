@@ -14,10 +14,12 @@ SHORT = {
     "reference_batch_size": "reference batch",
     "learning_rate": "lr",
     "learning_rate_rule": "lr rule",
+    "epochs_rule": "epoch rule",
     "weight_decay": "decay",
     "train_images": "images",
     "image_size": "pixels",
     "label_smoothing": "smoothing",
+    "gradient_clipping": "clipping",
 }
 
 #: Axes whose value says by itself what it is.

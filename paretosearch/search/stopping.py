@@ -141,9 +141,9 @@ class Stopper:
             recipe: What is trained.
             curve: Its epochs so far, at least one.
         """
-        if not self._settled_at(recipe) <= len(curve) < recipe.epochs - 1:
+        if not self._settled_at(recipe) <= len(curve) < recipe.total_epochs - 1:
             return None
-        return self._forecast.doom(curve, recipe.epochs)
+        return self._forecast.doom(curve, recipe.total_epochs)
 
     def audits(self, trial: int) -> bool:
         """Whether a Trial runs on though it is doomed; the same answer whenever it is asked."""

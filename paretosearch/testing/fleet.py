@@ -127,9 +127,9 @@ class FleetSuite:
     ) -> None:
         events = run(fleet, Assignment(1, 0, recipe))
         epochs = [event.result.epoch for event in events if isinstance(event, Progress)]
-        assert epochs == list(range(1, recipe.epochs + 1))
+        assert epochs == list(range(1, recipe.total_epochs + 1))
         outcome = _outcome(folder, 1)
-        assert (outcome.status, len(outcome.epochs)) == ("complete", recipe.epochs)
+        assert (outcome.status, len(outcome.epochs)) == ("complete", recipe.total_epochs)
 
     def test_a_recipe_that_raises_costs_only_itself(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
         run(fleet, Assignment(1, 0, replace(recipe, batch_size=60_000)))
@@ -244,7 +244,7 @@ class FleetSuite:
         assert (late.status, len(late.epochs)) == ("complete", 1)
         run(fleet, Assignment(2, 1, recipe))
         next_one = _outcome(folder, 2)
-        assert (next_one.status, len(next_one.epochs)) == ("complete", recipe.epochs)
+        assert (next_one.status, len(next_one.epochs)) == ("complete", recipe.total_epochs)
 
     def test_a_stop_now_kills_and_replaces_nobody(self, fleet: Fleet, folder: Path, recipe: Recipe) -> None:
         fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))

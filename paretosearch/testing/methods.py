@@ -16,7 +16,7 @@ from paretosearch.axis import Axis, Choice, Text, Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import NAMED_SLOTS, Method
 from paretosearch.recipe import Recipe
-from paretosearch.run import Loss, Run, Step, StepCost
+from paretosearch.run import Loss, Run, Sight, Step, StepCost
 from paretosearch.training.surgery import Surgeon
 
 CLASSES = 4
@@ -43,6 +43,7 @@ class TinyTraining:
         images, labels = _images(size)
         model = nets.build(network, classes=CLASSES, channels=1, image_size=size, width=width)
         for method in methods:
+            method.see(Sight((0.0,), (1.0,), flip=True))
             images, labels = method.edit_data(images, labels)
             model = method.edit_model(model)
         self.batch = images[:BATCH].float() / 255, labels[:BATCH]
@@ -190,7 +191,7 @@ def check_off(method: type[Method]) -> None:
 def check_checkpoint(method: type[Method]) -> None:
     """Check that a training continued from any checkpoint ends as one that was never stopped."""
     unbroken = TinyTraining((turned_on(method),)).epoch()
-    while unbroken.run.epoch < unbroken.run.recipe.epochs:
+    while unbroken.run.epoch < unbroken.run.recipe.total_epochs:
         resumed = TinyTraining((turned_on(method),)).resume(unbroken.checkpoint())
         assert _same_weights(resumed.epoch(), unbroken.epoch())
         assert torch.equal(resumed.logits(), unbroken.logits())

@@ -71,16 +71,16 @@ class Clock:
             self._rebuild_seconds = 0.0
 
     @contextmanager
-    def event(self) -> Iterator[Event]:
-        """Count what happens inside as a cost of its own."""
+    def event(self, share: float = 1.0) -> Iterator[Event]:
+        """Count what happens inside as a cost of its own, or a share of it."""
         self._synchronize()
         event, (start, waited_before) = Event(), self._moment()
         yield event
         self._synchronize()
         end, waited = self._moment()
-        event.seconds = max(0.0, end - start - (waited - waited_before))
+        event.seconds = share * max(0.0, end - start - (waited - waited_before))
         self.event_seconds += event.seconds
-        self._events_waited += waited - waited_before
+        self._events_waited += share * (waited - waited_before)
 
     @contextmanager
     def rebuild(self) -> Iterator[None]:

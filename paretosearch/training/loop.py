@@ -18,7 +18,7 @@ from paretosearch.data import Batches, ImageSet, Split, subset
 from paretosearch.errors import DivergedError
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.run import Loss, Run, Step, StepCost
+from paretosearch.run import Loss, Run, Sight, Step, StepCost
 from paretosearch.training.build import build_model, build_optimizer
 from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
@@ -34,6 +34,7 @@ from paretosearch.training.stepcost import step_cost
 from paretosearch.training.surgery import Surgeon
 from paretosearch.training.tiers import SEARCH_PAYS_FROM, Recorder, Stepper, fit_to_shape, recorder_for
 from paretosearch.training.worth import QUEUED_STEPS, TRIAL_STEPS, queued_seconds
+from paretosearch.views import single
 
 #: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images; a CPU is
 #: a third faster with maps that fit its caches.
@@ -148,18 +149,19 @@ class Training:
             split = subset(split, recipe.train_images, recipe.seed)
         with self.clock.event(), self.clock.rebuild():
             for method in self.methods:
+                method.see(Sight(self.images.mean, self.images.std, self.images.flip))
                 pixels, labels = method.edit_data(split.images, split.labels)
                 if pixels is not split.images or labels is not split.labels:
                     split = Split(pixels, labels)
-        augment = recipe.augmentation == "standard"
-        return Batches(split, self.images, self.device, recipe.batch_size, augment, generator)
+        drawn = self.images, self.device, recipe.batch_size, recipe.augmentation != "none", generator
+        return Batches(split, *drawn, alternate=recipe.seed if recipe.augmentation == "alternating" else None)
 
     def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
         """Train what is left of the epochs."""
-        while self.run.epoch < self.run.recipe.epochs:
+        while self.run.epoch < self.run.recipe.total_epochs:
             loss = self.epoch()
             self.results.append(epoch_result(self, loss))
-            if keep is not None and self.run.epoch < self.run.recipe.epochs:
+            if keep is not None and self.run.epoch < self.run.recipe.total_epochs:
                 keep(taken(self))
             self.on_epoch(self.results[-1])
         return Trained(outcome_of(self, with_test), self.eval_model())
@@ -176,6 +178,7 @@ class Training:
         self.shape.change(chain.from_iterable(method.on_epoch_start(run) for method in self.methods))
         self.follow()
         total = torch.zeros((), device=self.device)
+        self.batches.epoch = run.epoch
         batches = iter(self.batches)
         if self.stepper.is_on_trial:
             self.steps(islice(batches, max(0, min(TRIAL_STEPS, run.steps_per_epoch - QUEUED_STEPS))), total)
@@ -187,9 +190,9 @@ class Training:
         if not math.isfinite(loss):
             raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
-        if run.epoch == run.recipe.epochs:
+        if run.epoch == run.recipe.total_epochs:
             with self.clock.event():
-                reestimate(self.eval_model(), self.batches, run.recipe.norm_batches, self.precision)
+                reestimate(single(self.eval_model()), self.batches, run.recipe.norm_batches, self.precision)
         return loss
 
     def follow(self) -> None:
@@ -305,6 +308,21 @@ class Training:
     def eval_model(self) -> nn.Module:
         """Give the network that is to be evaluated, which may be an average."""
         return reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model)
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that an image takes in an evaluation."""
+        return math.prod(method.passes() for method in self.methods)
+
+    def last_accuracy(self) -> float:
+        """Evaluate the trained network on the validation split, the passes beyond the first of an image on the clock.
+
+        Whoever uses a network in several views takes the time for them; the first one is no part of any training.
+        """
+        if self.passes == 1:
+            return self.accuracy(self.images.validation)
+        with self.clock.event(share=1 - 1 / self.passes):
+            return self.accuracy(self.images.validation)
 
     def _in_order(self, split: Split) -> Batches:
         return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH[self.device.type])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def epoch_result(training: Training, loss: float) -> EpochResult:
-    """Evaluate the network after an epoch, off the clock.
+    """Evaluate the network after an epoch, off the clock but for what the last evaluation takes; see `last_accuracy`.
 
     Args:
         training: The training, between two epochs.
@@ -24,10 +24,12 @@ def epoch_result(training: Training, loss: float) -> EpochResult:
     training.memory.sample()
     median, iqr = training.clock.latest(run.steps_per_epoch)
     skipped, loss_scale = training.precision.take_skipped()
+    is_last = run.epoch == run.recipe.total_epochs
+    accuracy = training.last_accuracy() if is_last else training.accuracy(training.images.validation)
     return EpochResult(
         epoch=run.epoch,
         train_seconds=training.clock.train_seconds,
-        accuracy=training.accuracy(training.images.validation),
+        accuracy=accuracy,
         loss=loss,
         learning_rate=run.learning_rate,
         batch_size=run.batch_size,
@@ -55,7 +57,7 @@ def outcome_of(training: Training, with_test: bool) -> Outcome:
         wall_seconds=training.clock.wall_seconds,
         accuracy=last.accuracy,
         training_flops=training.effort.flops,
-        inference_flops=last.flops_per_image,
+        inference_flops=last.flops_per_image * training.passes,
         parameters=last.parameters,
         peak_memory_bytes=training.memory.sample(),
         images_per_second=training.effort.images / training.clock.train_seconds,

@@ -1,5 +1,6 @@
 """Batches of normalised images, cut and mirrored on the device."""
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -179,6 +180,57 @@ def test_a_batch_larger_than_the_split_is_one_line() -> None:
     with pytest.raises(RecipeError, match=r"^batch_size = 64 is more than .* choose at most 40$"):
         augmented(split, 64)
     assert len(Batches.in_order(split, image_set(split), CPU, 64)) == 1
+
+
+def alternating(split: Split, seed: int = 1, batch_size: int = 16, flip: bool = True, order: int = 0) -> Batches:
+    drawn = image_set(split, flip), CPU, batch_size, True, seeded(order)
+    return Batches(split, *drawn, alternate=seed)
+
+
+def mirrored_in(batches: Batches, split: Split, epoch: int, pad: int = 2) -> dict[int, bool]:
+    batches.epoch = epoch
+    return {label: window[2] for label, window in what_became_of(batches, split, pad).items()}
+
+
+def test_an_image_that_alternates_is_seen_from_both_sides_in_any_two_epochs_in_a_row() -> None:
+    split = random_split(64, 3, 12)
+    batches = alternating(split)
+    epochs = [mirrored_in(batches, split, epoch) for epoch in range(5)]
+    for one, next_one in itertools.pairwise(epochs):
+        assert {label: not side for label, side in one.items()} == next_one
+    assert epochs[0] == epochs[2] == epochs[4]
+
+
+def test_who_is_mirrored_first_is_half_of_the_images_and_depends_on_the_seed_and_the_epoch_alone() -> None:
+    split = random_split(2000, 1, 8)
+    one = mirrored_in(alternating(split), split, 0, pad=1)
+    assert abs(np.mean(list(one.values())) - 0.5) < 0.05
+    assert mirrored_in(alternating(split, order=7, batch_size=8), split, 0, pad=1) == one
+    assert mirrored_in(alternating(split, order=7), split, 6, pad=1) == one
+    other = mirrored_in(alternating(split, seed=2), split, 0, pad=1)
+    assert abs(np.mean([other[label] == side for label, side in one.items()]) - 0.5) < 0.05
+
+
+def test_whether_an_image_is_mirrored_says_nothing_of_its_place_in_the_order() -> None:
+    split = random_split(2000, 1, 8)
+    sides = mirrored_in(alternating(split, seed=3, order=3), split, 0, pad=1)  # of one seed, as in a training
+    places = np.arange(len(sides))
+    assert abs(np.corrcoef(places, list(sides.values()))[0, 1]) < 0.08
+    assert abs(np.corrcoef(list(sides), list(sides.values()))[0, 1]) < 0.08
+
+
+def test_order_and_windows_are_those_of_the_standard_augmentation() -> None:
+    split = random_split(64, 3, 12)
+    one, other = what_became_of(alternating(split), split, 2), what_became_of(augmented(split), split, 2)
+    assert list(one) == list(other)
+    assert {label: window[:2] for label, window in one.items()} == {label: w[:2] for label, w in other.items()}
+    assert one != other
+
+
+def test_nothing_alternates_where_the_data_set_forbids_it() -> None:
+    split = random_split(64, 3, 12)
+    for epoch in (0, 1):
+        assert not any(mirrored_in(alternating(split, flip=False), split, epoch).values())
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -76,16 +77,62 @@ def test_the_batch_never_exceeds_its_limit_nor_the_images() -> None:
     assert not list(tiny.methods[0].on_epoch_start(tiny.run))
 
 
-def test_the_learning_rate_follows_over_one_epoch() -> None:
-    tiny = training()
-    choose(tiny)
-    x, y = tiny.batch
+def rates(tiny: TinyTraining) -> list[float]:
+    """Give the learning rate at the start, in the middle and at the end of the epoch after the choice, and later."""
     seen = []
     for epoch, step in ((1, 0), (1, 1), (2, 0), (3, 1)):
         tiny.run.epoch, tiny.run.epoch_step, tiny.run.learning_rate = epoch, step, 0.1
-        tiny.methods[0].on_batch(tiny.run, x, y)
+        tiny.methods[0].on_batch(tiny.run, *tiny.batch)
         seen.append(tiny.run.learning_rate)
-    assert seen == pytest.approx([0.1, 0.15, 0.2, 0.2])
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("rule", "follows"),
+    [
+        ("linear", [0.1, 0.15, 0.2, 0.2]),
+        ("sqrt", [0.1, 0.1 * 1.5**0.5, 0.1 * 2**0.5, 0.1 * 2**0.5]),
+        ("none", [0.1, 0.1, 0.1, 0.1]),
+    ],
+)
+@pytest.mark.parametrize("reference", [BATCH, 4 * BATCH])
+def test_the_learning_rate_follows_a_growing_batch_by_the_recipes_rule(
+    rule: str, follows: list[float], reference: int
+) -> None:
+    tiny = training()
+    tiny.run.recipe = replace(tiny.run.recipe, learning_rate_rule=rule, reference_batch_size=reference)
+    choose(tiny)
+    assert tiny.run.batch_size == 2 * BATCH
+    assert rates(tiny) == pytest.approx(follows)
+
+
+@pytest.mark.parametrize("rule", ["linear", "sqrt", "none"])
+def test_a_batch_that_has_grown_trains_at_the_rate_of_one_that_was_as_large_from_the_start(rule: str) -> None:
+    """Two growths in a row, by the rule each time, are one growth by the product."""
+    tiny = training()
+    tiny.run.recipe = replace(tiny.run.recipe, learning_rate_rule=rule)
+    recipe = tiny.run.recipe
+    method = tiny.methods[0]
+    assert isinstance(method, DynamicBatch)
+    for size, epoch in ((2 * BATCH, 1), (4 * BATCH, 2)):
+        tiny.run.epoch = epoch
+        method._take(tiny.run, size)
+    tiny.run.epoch, tiny.run.epoch_step, tiny.run.learning_rate = 3, 0, recipe.peak_learning_rate
+    method.on_batch(tiny.run, *tiny.batch)
+    assert tiny.run.learning_rate == pytest.approx(replace(recipe, batch_size=4 * BATCH).peak_learning_rate)
+
+
+@pytest.mark.parametrize("rule", ["linear", "sqrt"])
+@pytest.mark.parametrize("largest", [0, 4 * BATCH])
+def test_growing_and_keeping_by_either_rule_are_four_trainings(rule: str, largest: int) -> None:
+    tiny = training(largest) if largest else TinyTraining((), "convnet", width=1.0)
+    tiny.run.recipe = replace(tiny.run.recipe, learning_rate_rule=rule)
+    tiny.epoch()
+    prune(tiny)
+    tiny.epoch()
+    assert tiny.run.batch_size == (2 * BATCH if largest else BATCH)
+    if largest:
+        assert rates(tiny)[-1] == pytest.approx(0.1 * (2.0 if rule == "linear" else 2**0.5))
 
 
 def test_a_continued_training_keeps_batch_and_learning_rate() -> None:

@@ -53,6 +53,18 @@ def test_the_peak_follows_the_batch_size():
     assert large == pytest.approx([4 * rate for rate in small])
 
 
+@pytest.mark.parametrize("shape", [one_cycle, warmed_up])
+@pytest.mark.parametrize(("rule", "peak"), [("none", 0.1), ("sqrt", 0.2), ("linear", 0.4)])
+def test_the_warm_up_ends_exactly_at_the_peak_of_the_rule(shape, rule, peak):
+    recipe = Recipe("random", "convnet", batch_size=512, learning_rate=0.1, learning_rate_rule=rule)
+    assert recipe.peak_learning_rate * shape(0.25, 0.25) == pytest.approx(peak, rel=1e-15)
+    assert shape(0.25 - 1e-9, 0.25) < 1
+    method = {one_cycle: OneCycle, warmed_up: Constant}[shape](warmup=0.25)
+    seen = rates(method, epochs=4, steps=25, batch_size=512, learning_rate=0.1, learning_rate_rule=rule)
+    assert seen[24] == pytest.approx(peak * 24.5 / 25)  # the middle of the last step of the warm-up
+    assert seen[25] == pytest.approx(peak * (1 - 0.5 / 75 if shape is one_cycle else 1))
+
+
 def test_one_cycle_takes_each_step_at_the_rate_of_its_middle():
     seen = rates(OneCycle(warmup=0.2), learning_rate=1.0)
     assert seen[0] == pytest.approx(0.5 / 20)

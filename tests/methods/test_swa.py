@@ -31,7 +31,7 @@ def steps(
     for method in made:
         step = method.edit_step(step)
     x, y = torch.zeros(2, 1), torch.zeros(2)
-    for run.epoch in range(recipe.epochs):
+    for run.epoch in range(recipe.total_epochs):
         for run.epoch_step in range(steps):
             for method in made:
                 method.on_batch(run, x, y)

@@ -73,14 +73,14 @@ def train(rng: random.Random, recipe: Recipe) -> Outcome:
             train_seconds=e * seconds * rng.uniform(0.99, 1.01),
             accuracy=max(0.1, top - slack * math.exp(-0.55 * e) + rng.gauss(0, 0.002)),
             loss=0.2 + 2.1 * math.exp(-0.4 * e),
-            learning_rate=recipe.peak_learning_rate * (1 - e / recipe.epochs),
+            learning_rate=recipe.peak_learning_rate * (1 - e / recipe.total_epochs),
             batch_size=recipe.batch_size,
             parameters=78_042,
             flops_per_image=25_000_000,
             step_seconds=seconds * recipe.batch_size / 50_000,
             step_seconds_iqr=0.001,
         )
-        for e in range(1, recipe.epochs + 1)
+        for e in range(1, recipe.total_epochs + 1)
     )
     last = epochs[-1]
     return Outcome(
@@ -88,7 +88,7 @@ def train(rng: random.Random, recipe: Recipe) -> Outcome:
         train_seconds=last.train_seconds,
         wall_seconds=last.train_seconds * rng.uniform(1, 1.07),
         accuracy=last.accuracy,
-        training_flops=75_000_000 * 50_000 * recipe.epochs,
+        training_flops=75_000_000 * 50_000 * recipe.total_epochs,
         inference_flops=25_000_000,
         parameters=78_042,
         noisy=rng.random() < 0.05,
@@ -100,9 +100,9 @@ def reshape(rng: random.Random, recipe: Recipe, outcome: Outcome) -> tuple[Recip
     """Invent that every third network was pruned, every third grew, and every ninth did both."""
     pruned, grown = recipe.seed % 3 == 0, recipe.seed % 9 in (0, 1, 4, 7)
     channels, changes = 168, []
-    for epoch in range(1, recipe.epochs):
+    for epoch in range(1, recipe.total_epochs):
         before = channels
-        if grown and epoch == math.ceil(0.3 * recipe.epochs):
+        if grown and epoch == math.ceil(0.3 * recipe.total_epochs):
             channels = round(1.5 * channels)
             changes.append(SurgeryResult(epoch, "widen", before, channels, 0.05))
         elif pruned:

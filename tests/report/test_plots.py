@@ -290,14 +290,14 @@ def test_channels_follow_the_surgeries_of_pruned_trials(shaped: Store, study: st
         assert line.get_drawstyle() == "steps-post"
         x, y = line.get_data()
         assert (x[0], y[0]) == (0, network.surgeries[0].channels_before)
-        assert (x[-1], y[-1]) == (network.point.recipe.epochs, network.surgeries[-1].channels_after)
+        assert (x[-1], y[-1]) == (network.point.recipe.total_epochs, network.surgeries[-1].channels_after)
         costs = [f"{e.flops_per_image / 1e6:.6g}" for e in network.epochs]
         assert [f"{m:.6g}" for m in cost.get_ydata()] == [*costs, costs[-1]]
-        assert list(cost.get_xdata())[:: len(costs)] == [0, network.point.recipe.epochs]
+        assert list(cost.get_xdata())[:: len(costs)] == [0, network.point.recipe.total_epochs]
     named = [{text.get_text() for text in panel.texts} for panel in (channels, mflops)]
     trials = {str(network.point.trial) for network in networks}
     assert all(trials <= set(re.findall(r"\d+", " ".join(texts))) for texts in named)
-    longest = max(network.point.recipe.epochs for network in networks)
+    longest = max(network.point.recipe.total_epochs for network in networks)
     assert all(max(panel.get_xticks()) <= longest for panel in (channels, mflops))
 
 

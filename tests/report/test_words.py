@@ -27,6 +27,13 @@ def test_a_method_that_is_off_is_left_out_and_one_epoch_is_one_epoch() -> None:
     assert words(PLAIN, ("label_smoothing.alpha",)) == "plain"
 
 
+def test_rules_are_named_with_what_they_rule() -> None:
+    large = Recipe("mnist", "resnet8", batch_size=512, epochs_rule="updates", learning_rate_rule="sqrt")
+    assert words(large, ("batch_size", "learning_rate_rule", "epochs_rule")) == (
+        "batch 512, lr rule sqrt, epoch rule updates"
+    )
+
+
 def test_what_needs_not_be_said_is_left_out_without_renaming_the_rest() -> None:
     axes = ("prunetrain.penalty_ratio", "prunetrain.interval")
     pruned = Recipe("mnist", "resnet8", methods={"prunetrain": {"penalty_ratio": 0.2, "interval": 3}})

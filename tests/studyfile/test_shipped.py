@@ -11,6 +11,7 @@ import pytest
 
 from paretosearch import methods
 from paretosearch.axis import Choice, Real, Value
+from paretosearch.search.grid import grid
 from paretosearch.space import Space
 from paretosearch.studyfile import load, shipped
 
@@ -37,6 +38,7 @@ def a_genome(space: Space, last: bool) -> dict[str, Value]:
 
 def test_the_studies_of_the_design_are_there() -> None:
     assert shipped() == (
+        "batch_size",
         "cifar10",
         "cifar100",
         "fashion_mnist",
@@ -93,6 +95,22 @@ def test_the_studies_are_found_where_a_wheel_puts_them(tmp_path: Path) -> None:
     ).stdout.splitlines()
     assert tuple(names.split()) == shipped()
     assert Path(path) == tmp_path / "paretosearch" / "_studies" / "quickstart.toml"
+
+
+def test_the_study_of_batch_sizes_trains_no_training_twice() -> None:
+    study = load("batch_size")
+    recipes = [study.space.recipe(genome) for genome in grid(study.space)]
+    once = [recipe for recipe in recipes if recipe.seed == 1]
+    assert len(recipes) == 3 * len(once)
+    sizes = [recipe.batch_size for recipe in once]
+    assert {size: sizes.count(size) for size in sizes} == {32: 3, 128: 1, 512: 6, 2048: 6}
+    known = {(r.batch_size, r.peak_learning_rate, r.total_epochs) for r in once}
+    assert len(known) == len(once)
+    stretched = {recipe.batch_size: recipe.total_epochs for recipe in once if recipe.epochs_rule == "updates"}
+    assert stretched == {512: 24, 2048: 96}
+    images = once[0].train_images
+    assert {images % recipe.batch_size for recipe in once} == {0}
+    assert {epochs * (images // size) for size, epochs in stretched.items()} == {6 * (images // 128)}
 
 
 def test_the_study_of_growth_and_pruning_begins_with_its_controls() -> None:

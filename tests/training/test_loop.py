@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from paretosearch.errors import DivergedError, RecipeError
+from paretosearch.methods.one_cycle import one_cycle
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.testing.images import image_set
-from paretosearch.training import Trained, train
+from paretosearch.training import Trained, Training, train
 from paretosearch.training.build import build_optimizer
 
 CPU = torch.device("cpu")
@@ -72,6 +73,38 @@ def test_an_outcome_is_complete_and_survives_json() -> None:
     assert outcome.training_flops == 3 * outcome.inference_flops * 256 * 3  # type: ignore[operator]
     assert outcome.images_per_second == pytest.approx(3 * 256 / outcome.train_seconds)
     assert outcome.epochs[-1].train_seconds == outcome.train_seconds
+
+
+@pytest.mark.parametrize(("batch_size", "epochs"), [(32, 2), (64, 4), (256, 16)])
+def test_equal_updates_are_as_many_steps_whatever_the_batch(batch_size: int, epochs: int) -> None:
+    recipe = replace(RECIPE, width=0.25, epochs=2, epochs_rule="updates", batch_size=batch_size)
+    training = Training(recipe, image_set(), CPU)
+    rates: list[float] = []
+    plain = training._batch
+
+    def watched(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = plain(x, y)
+        rates.append(training.run.learning_rate / recipe.peak_learning_rate)
+        return loss
+
+    training._batch = watched  # type: ignore[method-assign]  # to look at every step
+    outcome = training.go(with_test=False).outcome
+    assert len(outcome.epochs) == epochs == recipe.total_epochs
+    assert training.run.step == len(rates) == 2 * 256 // 32
+    assert rates == pytest.approx([one_cycle((i + 0.5) / 16, 0.2) for i in range(16)])  # the schedule is stretched
+
+
+def test_a_training_stretched_by_its_batch_changes_its_shape_at_the_same_shares() -> None:
+    methods = {
+        "net2net": {"schedule": "widen@0.25x2"},
+        "prunetrain": {"penalty_ratio": 0.5, "interval": 3, "rest": 0.0},
+        "swa": {"start": 0.75},
+    }
+    recipe = replace(RECIPE, network="resnet8", width=0.25, epochs=4, batch_size=64, methods=methods)
+    outcomes = [train(replace(recipe, epochs_rule=rule), image_set(), CPU).outcome for rule in ("fixed", "updates")]
+    assert [len(outcome.epochs) for outcome in outcomes] == [4, 8]
+    changes = [[(surgery.kind, surgery.epoch) for surgery in outcome.surgeries] for outcome in outcomes]
+    assert changes == [[("widen", 1), ("prune", 3)], [("widen", 2), ("prune", 6)]]
 
 
 def test_the_test_split_is_looked_at_only_when_asked() -> None:

@@ -65,6 +65,15 @@ def per_channel(*tensors: str, attribute: str = "num_features") -> Rule:
     return rule
 
 
+def fixed(why: str) -> Rule:
+    """Make the rule of a module that is to stay as it is; ``why`` is said of its channels."""
+
+    def rule(walk: Walk, node: fx.Node) -> Layout:
+        return unknown(walk, node, f"the channels of {node.target} {why}")
+
+    return rule
+
+
 def prelu(walk: Walk, node: fx.Node) -> Layout:
     """Pass channels through a leaky ReLU whose slopes are shared or one per channel."""
     if getattr(walk.module(node), "num_parameters", 1) == 1:

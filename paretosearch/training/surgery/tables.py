@@ -11,12 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
+from paretosearch.filters import FixedFilters
 from paretosearch.method import Pool
 from paretosearch.training.surgery.constant import ChannelConstant
 from paretosearch.training.surgery.rules import (
     concatenation,
     convolution,
     elementwise,
+    fixed,
     item,
     linear,
     pad,
@@ -59,6 +61,7 @@ _MODULES: dict[type[nn.Module], Rule] = {
     nn.PReLU: prelu,
     nn.Flatten: reshape,
     ChannelConstant: per_channel("value", attribute="channels"),
+    FixedFilters: fixed("are those of filters that the images give"),
 }
 
 #: Functions, as `torch.fx` sees them.

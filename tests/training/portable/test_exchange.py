@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from paretosearch import nets
+from paretosearch.filters import FixedFilters
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.testing.images import image_set
 from paretosearch.testing.surgery import randomised
 from paretosearch.training.portable import NotPortableError, save_onnx, wide
+from paretosearch.views import View, Views
 
 IMAGES = image_set()
 
@@ -40,6 +42,23 @@ def test_onnx_gives_the_same_logits_for_any_number_of_images(model: nn.Module, t
     assert json.loads(facts["classes"]) == list(IMAGES.classes)
     assert json.loads(facts["mean"]) == [0.5]
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]  # the weights are in it
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_has_all_views_and_the_filters_before_the_first_layer(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    filters = FixedFilters(torch.randn(8, 1, 2, 2))
+    network = nn.Sequential(filters, nn.Conv2d(8, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    views = wide(Views(network, (View(0.5), View(0.25, shift=1), View(0.25, mirrored=True, shift=-1))))
+    save_onnx(views, IMAGES, tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    x = (IMAGES.test.images / 255 - 0.5) / 0.25
+    for count in (1, 64):
+        (theirs,) = session.run(["logits"], {"images": x[:count].numpy()})
+        with torch.no_grad():
+            ours = views(x[:count]).numpy()
+        assert np.abs(theirs - ours).max() <= 1e-5 * np.abs(ours).max()
 
 
 def test_without_its_packages_it_says_how_to_get_them(
