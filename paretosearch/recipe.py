@@ -18,6 +18,10 @@ NUMBER_FORMATS = ("fp32", "tf32", "bf16", "fp16", "dfp16", "bfp16", "bfp8", "bf1
 #: Those whose numbers share exponents, for which a device has no arithmetic of its own: at best there are kernels.
 SIMULATED_FORMATS = ("dfp16", "bfp16", "bfp8")
 
+#: Methods whose saving needs hardware that does not exist here, each with its switch and the value at which it is off.
+#: Who shows results reads it here, since the catalogue of Methods takes PyTorch with it.
+SIMULATED_METHODS: Mapping[str, tuple[str, Value]] = MappingProxyType({"gradient_pruning": ("sparsity", 0.0)})
+
 #: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
 FIELDS: Mapping[str, Axis] = MappingProxyType(
     {

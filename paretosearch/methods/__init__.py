@@ -13,6 +13,8 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.gradient_approximation import GradientApproximation
+from paretosearch.methods.gradient_pruning import GradientPruning
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
@@ -28,7 +30,8 @@ from paretosearch.space import Activation
 __all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
 
 #: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it,
-#: what changes the shape before what must follow.
+#: what changes the shape before what must follow. Those of the backward pass let go of the network at the end of an
+#: epoch, before others operate on it.
 CATALOGUE: tuple[type[Method], ...] = (
     NativePooling,
     MaxPooling,
@@ -40,6 +43,8 @@ CATALOGUE: tuple[type[Method], ...] = (
     SWA,
     EMA,
     LabelSmoothing,
+    GradientApproximation,
+    GradientPruning,
     Net2Net,
     PruneTrain,
     DynamicBatch,
@@ -136,4 +141,6 @@ def _gives_way(method: type[Method], recipe: Recipe) -> bool:
     """Whether a Recipe that a search made has a Method before this one that it does not go with."""
     before = {m.name: m for m in CATALOGUE[: CATALOGUE.index(method)] if m.name in recipe.methods}
     same_slot = any(m.slot is method.slot for m in before.values() if m.slot is not None)
-    return same_slot or any(name in before or name == method.name for name in compatibility.opponents(method.name, recipe))
+    return same_slot or any(
+        name in before or name == method.name for name in compatibility.opponents(method.name, recipe)
+    )

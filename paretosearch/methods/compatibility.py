@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from paretosearch.errors import RecipeError
-from paretosearch.recipe import Recipe
+from paretosearch.recipe import SIMULATED_FORMATS, Recipe
+
+#: Modes of torch.compile.
+_COMPILED = ("default", "max-autotune")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,27 @@ class Conflict:
 
 
 #: Beside those that take the same slot. In a search the Method that stands later in the catalogue is left out.
-CONFLICTS: tuple[Conflict, ...] = ()
+CONFLICTS: tuple[Conflict, ...] = (
+    Conflict(
+        "gradient_approximation",
+        SIMULATED_FORMATS,
+        "its convolutions have a backward pass of their own, which rounds what this one would leave out; use another "
+        "number format",
+        field="number_format",
+    ),
+    Conflict(
+        "gradient_approximation",
+        _COMPILED,
+        'compiled code does the same in every step, and some steps leave work out; set compile = "off"',
+        field="compile",
+    ),
+    Conflict(
+        "gradient_pruning",
+        _COMPILED,
+        'compiled code does not see what is put into the backward pass between epochs; set compile = "off"',
+        field="compile",
+    ),
+)
 
 
 def check(recipe: Recipe, active: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from paretosearch.outcome import Outcome, SurgeryResult
+from paretosearch.outcome import NOTES, Outcome, SurgeryResult
 from paretosearch.recipe import Recipe
 
 #: What readers call a change of shape, one and several.
@@ -60,7 +60,7 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
         in which it happened; others for a batch size that followed, and if something should have been pruned and
         nothing was. Nothing for a network that never could change.
     """
-    if not outcome.surgeries:
+    if all(surgery.kind in NOTES for surgery in outcome.surgeries):
         return []
     return [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from paretosearch.channels import Shadow
-from paretosearch.outcome import SurgeryResult
+from paretosearch.outcome import NOTES, SurgeryResult
 from paretosearch.run import Run
 from paretosearch.surgery import Surgery
 from paretosearch.training.clock import Clock
@@ -61,7 +61,8 @@ class Shape:
                 surgery = next(asked, None)
                 if surgery is None:
                     break
-                result = self._operate(surgery)
+                result = None if surgery.kind in NOTES else self._operate(surgery)
+            result = result or self._noted(surgery)
             self.results.append(replace(result, seconds=event.seconds))
             changed = changed or bool(surgery.operations)
         if changed:
@@ -72,6 +73,10 @@ class Shape:
         with self._clock.rebuild():
             self.surgeon.operate(surgery, self._shadows())
         return SurgeryResult(self._run.epoch, surgery.kind, before, self._channels, 0.0, surgery.figures)
+
+    def _noted(self, surgery: Surgery) -> SurgeryResult:
+        """Record a note, off the clock: to count the channels may take an analysis of the network."""
+        return SurgeryResult(self._run.epoch, surgery.kind, self._channels, self._channels, 0.0, surgery.figures)
 
     @property
     def _channels(self) -> int:
