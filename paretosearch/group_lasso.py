@@ -76,10 +76,13 @@ class GroupLasso:
 
     @torch.no_grad()
     def add_gradient(self, strength: Tensor) -> None:
-        """Add the penalty's gradient times ``strength``, a scalar, to the gradients of the weights."""
+        """Add the penalty's gradient times ``strength``, a scalar, to the gradients of the weights.
+
+        A weight whose gradient was left out in this step gets that of the penalty alone.
+        """
         for weight, sides in self._sides.items():
             if weight.grad is None:
-                continue
+                weight.grad = torch.zeros_like(weight)
             shares = [side.of_entries(strength * side.free / norm, weight.ndim) for side, norm in _norms(weight, sides)]
             weight.grad.addcmul_(weight, sum(shares[1:], start=shares[0]))
 

@@ -31,6 +31,9 @@ STATUSES: tuple[Status, ...] = ("complete", "failed", "stopped", "dominated")
 #: without training, where its seconds are not known or not to be believed.
 Purpose = Literal["search", "confirm", "replay"]
 
+#: Kinds of `SurgeryResult` that are a note of a Method about its epoch, for which nothing was done.
+NOTES = ("gradient_pruning", "isgd")
+
 #: Characters of a message, which is one line, and of the traceback or log beside it, which ends in what matters.
 MOST_MESSAGE, MOST_DETAIL = 1000, 20_000
 
@@ -76,11 +79,11 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class SurgeryResult:
-    """One change of the network's shape.
+    """One change of the network's shape, or what a Method noticed where it changed nothing.
 
     Args:
         epoch: Epochs done when it happened.
-        kind: ``prune``, ``widen``, ``deepen`` and so on.
+        kind: ``prune``, ``widen``, ``deepen`` and so on, or one of `NOTES`.
         channels_before: Channels of all spaces before.
         channels_after: Channels of all spaces after.
         seconds: Seconds it took, on the training clock.

@@ -20,6 +20,9 @@ SIMULATED_FORMATS = ("dfp16", "bfp16", "bfp8")
 
 #: Passes over the images that a training has at most.
 MOST_EPOCHS = 10_000
+#: Methods whose saving needs hardware that does not exist here, each with its switch and the value at which it is off.
+#: Who shows results reads it here, since the catalogue of Methods takes PyTorch with it.
+SIMULATED_METHODS: Mapping[str, tuple[str, Value]] = MappingProxyType({"gradient_pruning": ("sparsity", 0.0)})
 
 #: The plain fields with their allowed values; the names in the other fields are checked where they are looked up.
 FIELDS: Mapping[str, Axis] = MappingProxyType(

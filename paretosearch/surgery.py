@@ -56,7 +56,8 @@ class Surgery:
     """A change of shape, described.
 
     Args:
-        kind: ``prune``, ``remove``, ``widen``, ``deepen``, or ``batch`` for a batch size that followed the shape.
+        kind: ``prune``, ``remove``, ``widen``, ``deepen``; ``batch`` for a batch size that followed the shape, or the
+            name of a Method that only tells its figures.
         operations: What to do, in order; none where a Method looked and left everything as it is.
         figures: What the Method noticed on the occasion, for the record.
     """

@@ -51,6 +51,16 @@ def test_the_gradient_is_that_of_the_sum() -> None:
         torch.testing.assert_close(p.grad, expected.get(name, torch.zeros_like(p)), rtol=1e-12, atol=1e-12)
 
 
+def test_a_weight_without_a_gradient_gets_that_of_the_penalty() -> None:
+    model, other = chain(), chain()
+    for p in other.parameters():
+        p.grad = torch.zeros_like(p)
+    for each in (model, other):
+        lasso_of(each).add_gradient(torch.tensor(0.3, dtype=torch.float64))
+    assert torch.equal(model[3].weight.grad, other[3].weight.grad)
+    assert model[1].weight.grad is None
+
+
 def test_a_shrink_takes_the_amount_off_every_norm_and_ends_at_exact_zeros() -> None:
     model = chain()
     weight = model[0].weight

@@ -30,7 +30,8 @@ def methods_table() -> Table:
     table = Table("method, parameter = default", "what it does, what is allowed", box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for method in methods_json():
-        slot = f" ({method['slot']})" if method["slot"] else ""
+        said = ", ".join(filter(None, (method["slot"], "simulated" if method["timing"] == "simulated" else "")))
+        slot = f" ({said})" if said else ""
         paper = f"[dim]; {method['paper']}[/]" if method["paper"] else ""
         table.add_row(f"[bold]{method['name']}[/]{slot}", method["summary"] + paper)
         for name, parameter in method["parameters"].items():
@@ -44,5 +45,6 @@ def methods_markdown() -> str:
     for method in CATALOGUE:
         kind = method.slot.value if method.slot else ""
         by = f"`{method.name}.{method.switch}`" if method.switch else f'`{kind} = "{method.name}"`'
-        lines.append(f"| `{method.name}` | {method.summary} | {by} | {method.paper} |")
+        simulated = " (simulated: it saves no time here)" if method.timing == "simulated" else ""
+        lines.append(f"| `{method.name}` | {method.summary}{simulated} | {by} | {method.paper} |")
     return "\n".join(lines)

@@ -153,6 +153,7 @@ def train(
     from paretosearch.api.fronts import chosen_recipe
     from paretosearch.api.training import train as run
     from paretosearch.report.shapes import shape_lines
+    from paretosearch.report.simulated import training_lines
     from paretosearch.report.stages import show_stage
     from paretosearch.report.words import words
 
@@ -179,7 +180,8 @@ def train(
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
-    for line in (*shape_lines(chosen, outcome), *filter(None, [outcome.message])):
+    told = (*shape_lines(chosen, outcome), *training_lines(chosen, outcome.surgeries))
+    for line in (*told, *filter(None, [outcome.message])):
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
     console.print(

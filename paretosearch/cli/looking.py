@@ -84,9 +84,9 @@ def front(
     if csv:
         front_csv(found, sys.stdout)
     elif as_json:
-        print_json(front_json(found))
+        print_json(front_json(found, store.surgeries_of(name, chosen)))
     else:
-        Console().print(front_table(found, axes), below)
+        Console().print(front_table(found, axes, noticed=store.surgeries_of(name, chosen)), below)
 
 
 def export(

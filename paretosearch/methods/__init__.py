@@ -13,7 +13,9 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.gradient_approximation import GradientApproximation
 from paretosearch.methods.gradient_clipping import GradientClipping
+from paretosearch.methods.gradient_pruning import GradientPruning
 from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
@@ -36,7 +38,8 @@ __all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
 
 #: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it,
 #: what changes the shape before what must follow, what changes gradients before what limits them, and what chooses the
-#: weights to evaluate before what evaluates them.
+#: weights to evaluate before what evaluates them. Those of the backward pass let go of the network at the end of an
+#: epoch, before others operate on it.
 CATALOGUE: tuple[type[Method], ...] = (
     NativePooling,
     MaxPooling,
@@ -53,6 +56,8 @@ CATALOGUE: tuple[type[Method], ...] = (
     Muon,
     ScheduleFree,
     LabelSmoothing,
+    GradientApproximation,
+    GradientPruning,
     Net2Net,
     PruneTrain,
     GradientClipping,

@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from paretosearch.errors import RecipeError
-from paretosearch.recipe import Recipe
+from paretosearch.recipe import SIMULATED_FORMATS, Recipe
+
+#: Modes of torch.compile.
+_COMPILED = ("default", "max-autotune")
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,32 @@ CONFLICTS: tuple[Conflict, ...] = (
         "schedule_free",
         ("bfp16", "bfp8", "bf16-pure", "fp16-pure"),
         "what it averages must be kept in fp32, and this format rounds the weights; choose another, or beta = 0",
-        "number_format",
+        field="number_format",
     ),
     Conflict(
         "isgd",
         ("bfp16", "bfp8"),
         "its further steps are not the optimizer's, and would leave weights that the format has not rounded",
-        "number_format",
+        field="number_format",
+    ),
+    Conflict(
+        "gradient_approximation",
+        SIMULATED_FORMATS,
+        "its convolutions have a backward pass of their own, which rounds what this one would leave out; use another "
+        "number format",
+        field="number_format",
+    ),
+    Conflict(
+        "gradient_approximation",
+        _COMPILED,
+        'compiled code does the same in every step, and some steps leave work out; set compile = "off"',
+        field="compile",
+    ),
+    Conflict(
+        "gradient_pruning",
+        _COMPILED,
+        'compiled code does not see what is put into the backward pass between epochs; set compile = "off"',
+        field="compile",
     ),
 )
 

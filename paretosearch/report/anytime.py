@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from paretosearch.report.simulated import simulated, simulated_lines
 from paretosearch.report.words import seconds_text, words
 from paretosearch.store import Front, Point
 
@@ -77,10 +78,13 @@ def anytime_table(stages: Sequence[Stage], axes: Collection[str]) -> RenderableT
         epoch = f"{stage.epoch}/{recipe.total_epochs}"
         numbers = (str(stage.point.trial), epoch, seconds_text(stage.train_seconds), f"{100 * stage.accuracy:.2f} %")
         table.add_row(*numbers, Text(words(recipe, axes)))
-    if any(stage.point.recipe.schedule in ENDS_ANYWHERE for stage in stages):
-        return table
-    note = f"none of these could have ended early: only schedule = {', '.join(ENDS_ANYWHERE)} allows that"
-    return Group(table, Text(note, "dim"))
+    return Group(table, *(Text(note, "dim") for note in _notes(stages)))
+
+
+def _notes(stages: Sequence[Stage]) -> Iterator[str]:
+    if not any(stage.point.recipe.schedule in ENDS_ANYWHERE for stage in stages):
+        yield f"none of these could have ended early: only schedule = {', '.join(ENDS_ANYWHERE)} allows that"
+    yield from simulated_lines(list({stage.point.trial: stage.point for stage in stages}.values()))
 
 
 def anytime_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:
@@ -91,6 +95,7 @@ def anytime_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:
             "epoch": stage.epoch,
             "train_seconds": stage.train_seconds,
             "accuracy": stage.accuracy,
+            "simulated": list(simulated(stage.point.recipe)),
             "recipe": json.loads(stage.point.recipe.to_json()),
         }
         for stage in stages

@@ -8,6 +8,7 @@ from paretosearch.report.findings import Findings
 from paretosearch.report.latex import commented, escaped
 from paretosearch.report.look import Look
 from paretosearch.report.reading import evenly
+from paretosearch.report.simulated import mark, names_of
 from paretosearch.report.words import axis_value, titles, value_text, words
 from paretosearch.store import Estimate, Point
 
@@ -29,10 +30,11 @@ def front_tabular(found: Findings, look: Look) -> str:
     rows = evenly(points, MOST_ROWS)
     digits = 2 if points[0].train_seconds < 100 else 1
     heads = [look.say(head) for head in ("trial", "time (s)", "accuracy (%)")]
-    seconds = [seconds_cell(point.train_seconds, digits, look) + _STAR * point.noisy for point in rows]
+    seconds = [seconds_cell(point.train_seconds, digits, look) + _behind(point) for point in rows]
     numbers = [[str(p.trial), time, percent_cell(p.accuracy, look)] for p, time in zip(rows, seconds, strict=True)]
     notes = ["single trainings, not confirmed" if not found.is_confirmed else "first results, before repeats"]
     notes += ["* disturbed while it was timed"] * any(point.noisy for point in rows)
+    notes += simulated_notes(rows, look)
     return tabular(found, look, heads, numbers, rows, points, notes)
 
 
@@ -54,6 +56,7 @@ def confirmed_tabular(found: Findings, look: Look) -> str:
     notes = ["n: repeats with other seeds", "±: half of the 95 % interval of the mean"]
     notes += ["n = 0: a single training, without an interval"] * any(not estimate.repeats for estimate in rows)
     shown, points = ([estimate.point for estimate in part] for part in (rows, front))
+    notes += simulated_notes(shown, look)
     return tabular(found, look, [look.say(head) for head in heads], numbers, shown, points, notes)
 
 
@@ -65,11 +68,29 @@ def _means(estimate: Estimate, digits: int, look: Look, rows: Sequence[Estimate]
     halves = seconds_cell(own.seconds_interval, digits, look), percent_cell(own.accuracy_interval, look)
     behind = "{} $\\pm$ {}" if estimate.repeats else r"{}\phantom{{ $\pm$ {}}}"
     both = [behind.format(mean, half) for mean, half in zip((seconds, accuracy), halves, strict=True)]
-    return [str(estimate.point.trial), str(estimate.repeats), *both, test]
+    trial = str(estimate.point.trial) + _set_behind(mark(estimate.point.recipe))
+    return [trial, str(estimate.repeats), *both, test]
 
 
 _BOX = r"\begin{lrbox}{\paretosearchtable}\paretosearchfont\setlength{\tabcolsep}{4pt}%"
-_STAR = r"\rlap{*}"
+
+
+def _behind(point: Point) -> str:
+    return _set_behind("*" * point.noisy + mark(point.recipe))
+
+
+def _set_behind(marks: str) -> str:
+    """Set marks behind a number without moving it."""
+    return rf"\rlap{{{escaped(marks)}}}" if marks else ""
+
+
+def simulated_notes(points: Sequence[Point], look: Look) -> list[str]:
+    """Explain the mark of what is simulated, where some of the points have it."""
+    names = ", ".join(names_of(points))
+    said = look.say(
+        "† simulated ({names}): the hardware is not made for it, and the seconds do not show what it saves", names=names
+    )
+    return [said] if names else []
 
 
 def seconds_cell(seconds: float, digits: int, look: Look) -> str:

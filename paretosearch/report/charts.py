@@ -16,6 +16,7 @@ from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import Marks, marks_of
 from paretosearch.report.plots import ACCURACY, SECONDS
 from paretosearch.report.reading import percent_range, spans_decades
+from paretosearch.report.simulated import simulated
 from paretosearch.report.style import FAINT, INK, PALETTE
 from paretosearch.report.words import seconds_text, words
 from paretosearch.store import Front, Point
@@ -139,6 +140,8 @@ def _hover(point: Point, found: Findings, axes: Sequence[str], look: Look) -> st
     said = words(point.recipe, axes).split(", ") if axes else []
     notes = (found.changes.get(point.trial, ""), "clock noisy" if point.noisy else "")
     lines = [*(look.words(phrase) for phrase in said), *(look.say(note) for note in notes if note)]
+    if names := simulated(point.recipe):
+        lines.append(look.say("simulated: {names}", names=", ".join(names)))
     trial = look.say("trial {number}", number=point.trial)
     numbers = f"{look.number(seconds_text(point.train_seconds))} s, {percent(point.accuracy, look)}"
     elsewhere = _elsewhere(point, found, look) if axes else ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from paretosearch.report.booktabs import MOST_ROWS, percent_cell, seconds_cell, tabular
+from paretosearch.report.booktabs import MOST_ROWS, percent_cell, seconds_cell, simulated_notes, tabular
 from paretosearch.report.classes import labels
 from paretosearch.report.findings import Findings, OnClass
+from paretosearch.report.latex import escaped
 from paretosearch.report.look import Look
 from paretosearch.report.reading import evenly
+from paretosearch.report.simulated import mark
 from paretosearch.report.timed import replays_of
 from paretosearch.store import Point
 
@@ -32,7 +34,7 @@ def fronts_tabular(found: Findings, look: Look) -> str:
     hints = ["each row is on the front of at least one class of device"]
     if (replays := replays_of(found.attempts, found.device_seconds)).attempts:
         hints.append(f"timed again on another class, without training: {replays}")
-    return tabular(found, look, heads, numbers, points, front, list(_notes(found)), hints)
+    return tabular(found, look, heads, numbers, points, front, [*_notes(found), *simulated_notes(points, look)], hints)
 
 
 def _a_point(found: Findings, trial: int) -> Point:
@@ -47,7 +49,7 @@ def _seconds(found: Findings, trial: int, look: Look) -> Iterator[str]:
             yield "--"
             continue
         seconds, on_front = seconds_cell(point.train_seconds, _digits(of_class), look), point in of_class.front.points
-        behind = "*" * point.noisy + ")" * (not on_front)
+        behind = escaped("*" * point.noisy + mark(point.recipe)) + ")" * (not on_front)
         yield r"\llap{(}" * (not on_front) + seconds + (rf"\rlap{{{behind}}}" if behind else "")
 
 

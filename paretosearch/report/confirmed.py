@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from paretosearch.report.phrases import Phrases
+from paretosearch.report.simulated import simulated, simulated_lines
 from paretosearch.report.words import axis_value, counted, listed, words
 from paretosearch.store import Estimate
 
@@ -90,6 +91,7 @@ def _notes(shown: Sequence[Estimate]) -> Iterator[str]:
         near = [e.point.trial for e in off if e.on_epsilon_front]
         close = f"; within 2 % and 0.2 points of the front: {listed(near)}" if near else ""
         yield f"dominated by a mean: {listed([e.point.trial for e in off])}{close}"
+    yield from simulated_lines([e.point for e in shown])
 
 
 def standing(estimates: Sequence[Estimate]) -> str:
@@ -112,6 +114,7 @@ def confirmed_json(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
             **{name: value for name, value in vars(e).items() if name != "point"},
             **({} if e.repeats else {"seconds_interval": None, "accuracy_interval": None}),
             "first": {"train_seconds": e.point.train_seconds, "accuracy": e.point.accuracy},
+            "simulated": list(simulated(e.point.recipe)),
             "digest": e.point.digest,
             "recipe": json.loads(e.point.recipe.to_json()),
         }

@@ -31,6 +31,7 @@ from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import every_recipe, replicates, replicates_figure, replicates_rows
+from paretosearch.report.simulated import names_of, simulated
 from paretosearch.report.style import save
 from paretosearch.report.tables import points_csv
 from paretosearch.store import AttemptRecord, Point, Store
@@ -91,7 +92,7 @@ def _drawn(found: Findings, out: Path, look: Look) -> Iterator[Path]:
 
 def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
     """Draw what there is to draw, under the name of its files."""
-    note = "first results, before repeats" if found.is_confirmed else "single trainings, not confirmed"
+    note = _note(found, look)
     if found.others:
         yield "front", fronts_figure(found.classes, found.changes, note, look=look)
     else:
@@ -120,6 +121,16 @@ def _figures_of_repeats(found: Findings, look: Look) -> Iterator[tuple[str, Figu
 def _effects(found: Findings) -> Sequence[Effect]:
     """Give what each change does, of a study that is made of changes."""
     return effects(every_recipe(found.front), found.axes) if found.record.sampler == SAMPLER else ()
+
+
+def _note(found: Findings, look: Look) -> str:
+    """Say what the points of the front's figure are worth."""
+    said = look.say("first results, before repeats" if found.is_confirmed else "single trainings, not confirmed")
+    points = [p for of_class in found.classes for p in (*of_class.front.points, *of_class.front.dominated)]
+    if not (names := names_of(points)):
+        return said
+    more = look.say("simulated: {names}", names=", ".join(names))
+    return f"{said}; {more}\n" if found.others else f"{said}\n{more}"  # panels have names on their last line
 
 
 def _shape(found: Findings, point: Point) -> Shaped:
@@ -157,7 +168,8 @@ def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:
     values = {f.name: getattr(attempt, f.name) for f in fields(attempt) if f.name not in ("study", "recipe", "detail")}
     moments = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
-    return {"trial": attempt.trial, "on_front": on_front, **values, **moments, **flat_recipe(attempt.recipe)}
+    said = {**values, **moments, "simulated": " ".join(simulated(attempt.recipe))}
+    return {"trial": attempt.trial, "on_front": on_front, **said, **flat_recipe(attempt.recipe)}
 
 
 def _written(path: Path, text: str) -> Path:

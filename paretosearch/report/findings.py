@@ -49,7 +49,7 @@ class Findings:
         epochs: Epochs of the trials on the front and of `shaped`, by trial.
         growth: Device-seconds and hypervolume in seconds after each change of the front.
         device_seconds: What the whole study has spent.
-        surgeries: What was done to the shapes of networks, by trial, where something was.
+        surgeries: What was done to the shapes of networks, or noticed, by trial, where something was; on any class.
         changes: What became of the networks that changed their shape, by trial.
         shaped: Results whose network changed its shape, to be looked at first.
         counts: How many trials ended how.
@@ -128,9 +128,8 @@ def findings(store: Store, study: str, device_class: str | None = None) -> Findi
     device_class = device_class or record.device_class
     if not front.points:
         raise UsageError(_nothing(study, device_class, attempts))
-    surgeries = store.surgeries_of(study, device_class)
-    everywhere = _surgeries_on(store, study, fronts) | dict(surgeries)
-    changes = {trial: change for trial, done in everywhere.items() if (change := change_of(done))}
+    surgeries = _surgeries_on(store, study, [*fronts, device_class])
+    changes = {trial: change for trial, done in surgeries.items() if (change := change_of(done))}
     shaped = _shaped(front, changes)
     epochs = {point.trial: store.epochs(point.attempt) for point in (*front.points, *shaped)}
     events = store.front_events(study)

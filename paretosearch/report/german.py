@@ -114,6 +114,20 @@ GERMAN = {
     "n: repeats with other seeds": "n: Wiederholungen mit anderen Startwerten",
     "±: half of the 95 % interval of the mean": "±: halbes 95-%-Intervall des Mittelwerts",
     "n = 0: a single training, without an interval": "n = 0: ein einziges Training, ohne Intervall",
+    "simulated: {names}": "simuliert: {names}",
+    "† simulated ({names}): the hardware is not made for it, and the seconds do not show what it saves": (
+        "† simuliert ({names}): Die Hardware ist nicht dafür gemacht, und die Sekunden zeigen nicht, was es spart"
+    ),
+    "†: simulated ({names}); the seconds are of hardware that is not made for it, and do not show what such hardware "
+    "would save.": (
+        "†: simuliert ({names}); die Sekunden sind von Hardware, die nicht dafür gemacht ist, und zeigen nicht, was "
+        "solche sparen würde."
+    ),
+    "Projected, not measured: of the multiplications of their backward passes hardware that skips zeros could leave "
+    "out {shares}.": (
+        "Hochgerechnet, nicht gemessen: Von den Multiplikationen ihrer Rückwärtsdurchläufe könnte Hardware, die Nullen "
+        "überspringt, auslassen: {shares}."
+    ),
     "clock noisy": "Uhr gestört",
     "same recipe": "gleiches Rezept",
     "dominated in one": "in einem dominiert",

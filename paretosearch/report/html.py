@@ -13,6 +13,7 @@ from paretosearch.report.charts import FONT, front_chart, growth_chart, percent
 from paretosearch.report.classes import labels
 from paretosearch.report.findings import Findings, OnClass
 from paretosearch.report.look import PAPER, Look
+from paretosearch.report.simulated import mark, names_of, projected_saving
 from paretosearch.report.style import INK
 from paretosearch.report.timed import replays_of
 from paretosearch.report.words import axis_value, duration_text, seconds_text, titles, value_text
@@ -72,6 +73,14 @@ _REPEATED = (
     "The points are first results; {repeated} were trained again with other seeds, and by their means {confirmed} are "
     "on the front: see confirmed.csv."
 )
+_SIMULATED = (
+    "†: simulated ({names}); the seconds are of hardware that is not made for it, and do not show what such hardware "
+    "would save."
+)
+_PROJECTED = (
+    "Projected, not measured: of the multiplications of their backward passes hardware that skips zeros could leave "
+    "out {shares}."
+)
 _ALONE = "The front of the means is partly confirmed: {count} of it not repeated yet."
 
 
@@ -117,7 +126,7 @@ def _summary(found: Findings, look: Look) -> str:
     values["trials"] = len(front.points) + len(front.dominated)
     values["front"] = len(front.points)
     text = look.say(_COUNTS, spent=duration_text(found.device_seconds), times=found.device_class, **values)
-    return escape(" ".join([text, *_on_others(found, look), _confirmed(found, look)]))
+    return escape(" ".join([text, *_on_others(found, look), _confirmed(found, look), *_simulated(found, look)]))
 
 
 def _on_others(found: Findings, look: Look) -> Iterator[str]:
@@ -138,6 +147,20 @@ def _confirmed(found: Findings, look: Look) -> str:
     said = look.say(_REPEATED, repeated=len(repeated), confirmed=sum(estimate.on_front for estimate in repeated))
     alone = sum(e.on_front and not e.repeats for e in found.estimates)
     return f"{said} {look.say(_ALONE, count=alone)}" if alone else said
+
+
+def _simulated(found: Findings, look: Look) -> Iterator[str]:
+    """Say of what the seconds do not show the saving, and what is projected."""
+    if names := names_of(found.on_fronts):
+        yield look.say(_SIMULATED, names=", ".join(names))
+    savings = {p.trial: projected_saving(p.recipe, found.surgeries.get(p.trial, ())) for p in found.on_fronts}
+    known = [
+        f"{look.say('trial {number}', number=trial)}: {100 * share:.0f} %"
+        for trial, share in savings.items()
+        if share is not None
+    ]
+    if known:
+        yield look.say(_PROJECTED, shares=", ".join(known))
 
 
 def _table(found: Findings, look: Look) -> str:
@@ -168,7 +191,7 @@ def _seconds(point: Point | None, of_class: OnClass, look: Look) -> str:
     """Write seconds: in brackets where the trial is dominated, a dash where it has no result."""
     if point is None:
         return "–"
-    seconds = look.number(seconds_text(point.train_seconds))
+    seconds = look.number(seconds_text(point.train_seconds)) + mark(point.recipe)
     return seconds if point in of_class.front.points else f"({seconds})"
 
 

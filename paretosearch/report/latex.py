@@ -33,6 +33,7 @@ _SAID = {
     "\xad": "",  # a place to break a word at
     "−": "$-$",
     "±": r"$\pm$",
+    "†": r"\dag{}",
     "×": r"$\times$",
     "µ": r"$\mu$",
     "–": r"\textendash{}",

@@ -12,6 +12,7 @@ from paretosearch.report.confirmed import curse_line, standing
 from paretosearch.report.findings import Findings, OnClass
 from paretosearch.report.markdown import block, plain, table
 from paretosearch.report.reading import evenly, notable
+from paretosearch.report.simulated import mark, simulated_lines
 from paretosearch.report.timed import replays_of
 from paretosearch.report.watched import Watched
 from paretosearch.report.words import (
@@ -119,7 +120,7 @@ def _front(found: Findings, path: str) -> str:
     rows = [
         (
             f"[{point.trial}]({path}/trials?numbers={point.trial})",
-            f"{'~' if point.noisy else ''}{seconds_text(point.train_seconds)}",
+            f"{'~' if point.noisy else ''}{seconds_text(point.train_seconds)}{mark(point.recipe)}",
             f"{100 * point.accuracy:.2f} %",
             plain(words(point.recipe, found.axes, shared)),
             f"**{names[point.trial]}**" if point.trial in names else "",
@@ -131,6 +132,7 @@ def _front(found: Findings, path: str) -> str:
         said.append(f"all: {plain(words(points[0].recipe, found.axes, [a for a in found.axes if a not in shared]))}")
     if any(point.noisy for point in shown):
         said.append("\\~ disturbed: mean and median of the steps differ by more than 5 %")
+    said += [plain(line) for line in simulated_lines(points, found.surgeries)]
     if (hidden := len(points) - _MOST_ROWS) > 0:
         said.append(f"{hidden} more between these")
     return "\n\n".join(said)

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from paretosearch.report.confirmed import standing
 from paretosearch.report.findings import Findings
 from paretosearch.report.look import Look
+from paretosearch.report.simulated import names_of
 from paretosearch.report.timed import origins, replays_of
 from paretosearch.report.words import counted, duration_text, seconds_text
 from paretosearch.store import Front, Point
@@ -25,6 +26,10 @@ different classes of device are never compared."""
 _ACCURACY = """\
 Accuracy is on a validation split that is cut from the training set, the same for every trial. The search never sees
 the test split: `test_accuracy` is there only for trainings that repeat a result (`paretosearch confirm`)."""
+
+_SIMULATED = """\
+**Simulated**: {names}. The devices are not made for it, and did the same in another way: the seconds were measured as
+all others were, and do not show what hardware made for it would save. The accuracy is what the technique gives."""
 
 _SINGLE = """\
 **Not confirmed.** Each point is a single training, and the best of many look better than they are.
@@ -60,7 +65,7 @@ def provenance(found: Findings, look: Look) -> str:
     sections = {
         f"Where the figures of {_code(record.name)} come from": _study(found),
         "What the points are worth": _worth(found),
-        "What is measured": [_CLOCK, "", _ACCURACY],
+        "What is measured": [_CLOCK, "", _ACCURACY, *_simulated(found)],
         **({"Classes of device": _classes(found)} if _is_mixed(found) else {}),
         "Devices": _devices(found),
         "Versions": _table(("what measured", "version"), sorted(record.versions.items())),
@@ -71,6 +76,14 @@ def provenance(found: Findings, look: Look) -> str:
     }
     parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
     return "\n\n".join(parts).removeprefix("#") + "\n"
+
+
+def _simulated(found: Findings) -> Iterator[str]:
+    """Say of what the seconds do not show the saving."""
+    points = [p for of_class in found.classes for p in (*of_class.front.points, *of_class.front.dominated)]
+    if names := names_of(points):
+        yield ""
+        yield _SIMULATED.format(names=_plain(", ".join(names)))
 
 
 def _is_mixed(found: Findings) -> bool:

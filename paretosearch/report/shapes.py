@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from paretosearch.outcome import Outcome, SurgeryResult
+from paretosearch.outcome import NOTES, Outcome, SurgeryResult
 from paretosearch.recipe import Recipe
 
 #: What readers call a change of shape, one and several.
@@ -61,8 +61,9 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
         nothing was. Nothing of this for a network that never could change. Last, how often isgd found a batch whose
         loss was out of control.
     """
-    could_change = any(surgery.kind in (*_NAMES, "batch") for surgery in outcome.surgeries)
-    changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)] if could_change else []
+    changes: list[str] = []
+    if any(surgery.kind not in NOTES for surgery in outcome.surgeries):
+        changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
     return [*changes, *_further_steps(outcome)]
 
 

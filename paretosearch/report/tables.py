@@ -17,24 +17,26 @@ from rich.text import Text
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.phrases import Phrases
 from paretosearch.report.reading import evenly
+from paretosearch.report.simulated import NOTHING, Noticed, mark, projected_saving, simulated, simulated_lines
 from paretosearch.report.words import PLAIN, axis_value, titles, value_text, words
 from paretosearch.store import Front, Point
 
 
-def front_table(front: Front, axes: Collection[str], most: int = 10_000) -> FrontTable:
+def front_table(front: Front, axes: Collection[str], most: int = 10_000, noticed: Noticed = NOTHING) -> FrontTable:
     """Make the table of a front.
 
     Args:
         front: What to show.
         axes: The searched fields and ``method.parameter`` names.
         most: Rows to show, evenly spread and with both ends.
+        noticed: What Methods noticed, by trial.
 
     Returns:
         Something to print, which fits itself to the width it finds.
     """
     shared = {axis for axis in axes if len({axis_value(point.recipe, axis) for point in front.points}) == 1}
     varying = tuple(axis for axis in axes if axis not in shared or len(front.points) == 1)
-    return FrontTable(front, tuple(axes), varying, most)
+    return FrontTable(front, tuple(axes), varying, most, noticed)
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,14 @@ class FrontTable:
         axes: The searched fields and ``method.parameter`` names.
         varying: Those of them that get a column.
         most: Rows to show.
+        noticed: What Methods noticed, by trial.
     """
 
     front: Front
     axes: tuple[str, ...]
     varying: tuple[str, ...]
     most: int
+    noticed: Noticed
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Choose the form that fits."""
@@ -95,8 +99,10 @@ class FrontTable:
 
     def _rows(self) -> Iterator[tuple[Point, list[str]]]:
         digits = 2 if self.front.points[0].train_seconds < 100 else 1
+        marks = any(simulated(point.recipe) for point in self.front.points)
         for point in evenly(self.front.points, self.most):
-            seconds = f"{'~' if point.noisy else ''}{point.train_seconds:.{digits}f}"
+            behind = (mark(point.recipe) or " ") if marks else ""
+            seconds = f"{'~' if point.noisy else ''}{point.train_seconds:.{digits}f}{behind}"
             numbers = [str(point.trial), seconds, _percent(point.accuracy)]
             yield point, [*numbers, *([_percent(point.test_accuracy)] if self._tested else [])]
 
@@ -112,6 +118,7 @@ class FrontTable:
             on_gpu = self.front.points[0].device_class.startswith("cuda")
             other = "another program used the GPU, or " if on_gpu else ""
             yield f"~ disturbed: {other}mean and median of the steps differ by more than 5 %"
+        yield from simulated_lines(self.front.points, self.noticed)
         if (hidden := len(self.front.points) - self.most) > 0:
             yield f"{hidden} more between these"
 
@@ -120,16 +127,26 @@ def _percent(accuracy: float | None) -> str:
     return "" if accuracy is None else f"{100 * accuracy:.2f} %"
 
 
-def front_json(front: Front) -> list[dict[str, Any]]:
+def front_json(front: Front, noticed: Noticed = NOTHING) -> list[dict[str, Any]]:
     """Give the points of a front as JSON can hold them, by training seconds.
 
     Args:
         front: The front.
+        noticed: What Methods noticed, by trial.
 
     Returns:
-        For each point its fields, with the whole Recipe and its digest.
+        For each point its fields, with the whole Recipe and its digest; what of it is ``simulated``, and the share of
+        its backward pass that is projected to be saved, None where nobody counted.
     """
-    return [{**measures(point), "recipe": json.loads(point.recipe.to_json())} for point in front.points]
+    return [
+        {
+            **measures(point),
+            "simulated": list(simulated(point.recipe)),
+            "backward_macs_saved": projected_saving(point.recipe, noticed.get(point.trial, ())),
+            "recipe": json.loads(point.recipe.to_json()),
+        }
+        for point in front.points
+    ]
 
 
 def front_csv(front: Front, target: Path | TextIO) -> None:
@@ -149,12 +166,14 @@ def points_csv(points: Sequence[Point], target: Path | TextIO) -> None:
         points: The points, in the order of the rows.
         target: A path, or an open text file.
     """
-    write_csv([{**measures(point), **flat_recipe(point.recipe)} for point in points], target, first=_MEASURES)
+    write_csv([{**measures(point), **flat_recipe(point.recipe)} for point in points], target, first=_COLUMNS)
 
 
 _MEASURES = ("trial", *(field.name for field in fields(Point) if field.name not in ("trial", "recipe")), "digest")
 
+_COLUMNS = (*_MEASURES, "simulated")
+
 
 def measures(point: Point) -> dict[str, Any]:
-    """Give the fields of a point but its Recipe, with the digest of that."""
-    return {name: getattr(point, name) for name in _MEASURES}
+    """Give the fields of a point but its Recipe, with the digest of that, and what of it is simulated."""
+    return {**{name: getattr(point, name) for name in _MEASURES}, "simulated": " ".join(simulated(point.recipe))}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from paretosearch.report.findings import Findings
 from paretosearch.report.markdown import block, plain, table
+from paretosearch.report.simulated import MEANING, SKIPPED, projected_saving, simulated
 from paretosearch.report.watched import Watched
 from paretosearch.report.words import counted, seconds_text, words
 from paretosearch.store import Point
@@ -56,6 +57,7 @@ def _neighbours(found: Findings, point: Point) -> Iterator[str]:
 def _measured(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
     disturbed = " (disturbed: mean and median of the steps differ by more than 5 %)" if point.noisy else ""
     yield "training time", f"{seconds_text(point.train_seconds)} s{disturbed}"
+    yield from _simulated(found, point)
     yield "validation accuracy", f"{100 * point.accuracy:.2f} %"
     yield from _repeated(found, point)
     shown = (
@@ -72,6 +74,15 @@ def _measured(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
         yield from _everywhere(found, point.trial)
     else:
         yield "trained on", plain(point.device_class)
+
+
+def _simulated(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
+    """Say what the seconds do not show, and what of it is projected."""
+    if names := simulated(point.recipe):
+        yield "simulated", f"{plain(', '.join(names))}: {MEANING}"
+    share = projected_saving(point.recipe, found.surgeries.get(point.trial, ()))
+    if share is not None:
+        yield "projected, not measured", f"{100 * share:.0f} %: {SKIPPED}"
 
 
 def _everywhere(found: Findings, trial: int) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from paretosearch.outcome import EpochResult, Outcome, PhaseResult, SurgeryResult
+from paretosearch.outcome import NOTES, EpochResult, Outcome, PhaseResult, SurgeryResult
 
 
 def carried_over(recorded: Outcome, phases: Sequence[PhaseResult]) -> Outcome:
@@ -76,7 +76,8 @@ def _surgery(surgery: SurgeryResult, there: Sequence[PhaseResult], here: Sequenc
     """Scale the seconds of a change as rebuilding is, where a phase begins with it; as the steps are, elsewhere."""
     number = _phase_of(there, surgery.epoch)
     before, now = there[number], here[number]
-    begins = before.epoch == surgery.epoch and before.rebuild_seconds and now.rebuild_seconds
+    is_change = surgery.kind not in NOTES
+    begins = is_change and before.epoch == surgery.epoch and before.rebuild_seconds and now.rebuild_seconds
     own = (before.rebuild_seconds, now.rebuild_seconds) if begins else (before.step_seconds, now.step_seconds)
     return replace(surgery, seconds=surgery.seconds * _factor(*own))
 

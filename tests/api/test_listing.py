@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from paretosearch.api.listing import methods_json, methods_table
+from paretosearch.api.listing import methods_json, methods_markdown, methods_table
 from paretosearch.methods import CATALOGUE
 
 
@@ -15,6 +15,17 @@ def test_every_method_and_parameter_is_whole_at_80_columns() -> None:
     for method in CATALOGUE:
         assert method.name in text
         assert all(f"  {name} = " in text for name in method.space)
+
+
+def test_what_is_simulated_is_called_so() -> None:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(methods_table())
+    assert "gradient_pruning (backward, simulated)" in captured.get()
+    assert captured.get().count("simulated") == 1
+    rows = [row for row in methods_markdown().splitlines() if "(simulated: it saves no time here)" in row]
+    assert [row.split("`")[1] for row in rows] == ["gradient_pruning"]
+    assert {m["name"] for m in methods_json() if m["timing"] == "simulated"} == {"gradient_pruning"}
 
 
 def test_the_list_says_what_a_study_file_may_hold() -> None:

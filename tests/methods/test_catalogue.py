@@ -6,7 +6,8 @@ from paretosearch import methods
 from paretosearch.axis import Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import NAMED_SLOTS, Method, Slot
-from paretosearch.recipe import Recipe
+from paretosearch.outcome import NOTES
+from paretosearch.recipe import SIMULATED_METHODS, Recipe
 from paretosearch.space import Space
 
 
@@ -20,6 +21,12 @@ def names(**fields):
 
 def test_names_are_unique():
     assert len({method.name for method in methods.CATALOGUE}) == len(methods.CATALOGUE)
+
+
+def test_what_is_simulated_is_known_without_the_catalogue():
+    found = {m.name: (m.switch, m.off) for m in methods.CATALOGUE if m.timing == "simulated"}
+    assert found == dict(SIMULATED_METHODS)
+    assert set(NOTES) <= {m.name for m in methods.CATALOGUE}
 
 
 def test_a_plain_recipe_has_the_networks_own_pooling_and_one_cycle():

@@ -6,7 +6,7 @@ import pytest
 
 from paretosearch.outcome import EpochResult, Outcome, SurgeryResult
 from paretosearch.recipe import Recipe
-from paretosearch.report.shapes import shape_lines
+from paretosearch.report.shapes import change_of, channels_over_epochs, shape_lines
 
 RECIPE = Recipe("random", "resnet20", methods={"prunetrain": {"penalty_ratio": 0.2}})
 
@@ -50,6 +50,16 @@ def test_further_steps_on_a_batch_are_no_change_of_shape() -> None:
     said = "isgd found the loss of 7 batches out of control, and made 21 more steps on them"
     assert shape_lines(replace(RECIPE, methods={}), outcome(*noted)) == [said]
     assert shape_lines(RECIPE, outcome(*noted, pruning(459, 443, 16)))[1:] == [said]
+
+
+def test_a_note_is_no_change_of_shape() -> None:
+    note = SurgeryResult(1, "gradient_pruning", 459, 459, 0.0, {"backward_macs_saved": 0.5})
+    assert change_of([note]) == ""
+    assert shape_lines(RECIPE, outcome(note)) == []
+    assert shape_lines(RECIPE, outcome(pruning(459, 443, 16), note)) == shape_lines(
+        RECIPE, outcome(pruning(459, 443, 16))
+    )
+    assert channels_over_epochs([pruning(459, 443, 16), note], 2) == [(0, 459), (1, 443), (2, 443)]
 
 
 def test_a_penalty_that_ended_early_is_named_as_a_reason() -> None:

@@ -92,3 +92,9 @@ def test_phases_that_begin_in_the_same_epoch_are_in_order() -> None:
     graph = (replace(PHASES[0], steps=2, seconds=2.0), replace(PHASES[1], epoch=0, rebuild_seconds=0.0, seconds=30.0))
     again = carried_over(replace(RECORDED, phases=graph), tuple(replace(p, seconds=2 * p.seconds) for p in graph))
     assert [epoch.train_seconds for epoch in again.epochs] == pytest.approx([20.0, 44.0, 54.0, 64.0])
+
+
+def test_a_note_is_no_rebuilding() -> None:
+    note = SurgeryResult(2, "gradient_pruning", 48, 48, 0.4)
+    again = carried_over(replace(RECORDED, surgeries=(note,)), HERE)
+    assert again.surgeries[0].seconds == pytest.approx(0.4)  # as the steps are, which take as long here
