@@ -4,7 +4,7 @@ python -m benchmarks.backward
 
 A stack of 3x3 convolutions of 256 channels with batch norm and ReLU on 14x14 maps, and the training of a resnet20 on
 Fashion-MNIST as the engine does it; channels-last, fp32, one core. All kinds are timed in turn, again and again, so
-that noise meets all of them. Of the stack every step is approximate; of the training every second one, as is the default.
+that noise meets all of them. Of the stack every step is approximate; of the training every second one, the default.
 """
 
 from __future__ import annotations
