@@ -13,6 +13,7 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.ghost_norm import GhostNorm
 from paretosearch.methods.label_smoothing import LabelSmoothing
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.native import NativePooling
@@ -20,8 +21,10 @@ from paretosearch.methods.net2net import Net2Net
 from paretosearch.methods.one_cycle import OneCycle
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
+from paretosearch.methods.standardization_loss import StandardizationLoss
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
+from paretosearch.methods.weight_norm import WeightNorm
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
 
@@ -43,6 +46,9 @@ CATALOGUE: tuple[type[Method], ...] = (
     Net2Net,
     PruneTrain,
     DynamicBatch,
+    GhostNorm,
+    WeightNorm,
+    StandardizationLoss,
 )
 
 
@@ -136,4 +142,6 @@ def _gives_way(method: type[Method], recipe: Recipe) -> bool:
     """Whether a Recipe that a search made has a Method before this one that it does not go with."""
     before = {m.name: m for m in CATALOGUE[: CATALOGUE.index(method)] if m.name in recipe.methods}
     same_slot = any(m.slot is method.slot for m in before.values() if m.slot is not None)
-    return same_slot or any(name in before or name == method.name for name in compatibility.opponents(method.name, recipe))
+    return same_slot or any(
+        name in before or name == method.name for name in compatibility.opponents(method.name, recipe)
+    )
