@@ -26,6 +26,10 @@ class Anatomy(Protocol):
         """Its channels as they are now: the same object as long as the shape is the same."""
 
     @property
+    def images(self) -> Tensor:
+        """Some training images (N, C, H, W) as the network gets them, on the device."""
+
+    @property
     def stages(self) -> tuple[str, ...]:
         """Modules behind which layers can be inserted that pass on what they get, one for each size of the maps."""
 

@@ -39,6 +39,9 @@ def keep(model: nn.Module, recipe: Recipe, images: ImageSet, folder: Path, onnx:
     """
     import torch
 
+    from paretosearch.training.portable import plain
+
+    model = plain(model)
     weights = {name: tensor.cpu() for name, tensor in model.state_dict().items()}
     (folder / "outcome.json").unlink(missing_ok=True)  # of an earlier training; this one's comes last
     with replacing(folder / "weights.pt") as file:

@@ -13,6 +13,7 @@ from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.ema import EMA
+from paretosearch.methods.ghost_norm import GhostNorm
 from paretosearch.methods.gradient_approximation import GradientApproximation
 from paretosearch.methods.gradient_clipping import GradientClipping
 from paretosearch.methods.gradient_pruning import GradientPruning
@@ -27,9 +28,11 @@ from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.schedule_free import ScheduleFree
 from paretosearch.methods.selective_backprop import SelectiveBackprop
+from paretosearch.methods.standardization_loss import StandardizationLoss
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
 from paretosearch.methods.test_views import ViewAveraging
+from paretosearch.methods.weight_norm import WeightNorm
 from paretosearch.methods.whitening import Whitening
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
@@ -47,6 +50,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     StochasticPooling,
     S3Pooling,
     Whitening,
+    WeightNorm,
     OneCycle,
     Constant,
     SelectiveBackprop,
@@ -62,6 +66,8 @@ CATALOGUE: tuple[type[Method], ...] = (
     PruneTrain,
     GradientClipping,
     DynamicBatch,
+    GhostNorm,
+    StandardizationLoss,
     ViewAveraging,
 )
 

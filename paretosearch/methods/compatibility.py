@@ -72,6 +72,32 @@ CONFLICTS: tuple[Conflict, ...] = (
         'compiled code does not see what is put into the backward pass between epochs; set compile = "off"',
         field="compile",
     ),
+    Conflict(
+        "weight_norm",
+        ("prunetrain",),
+        "a penalty that makes weights smaller does nothing where only their direction counts, and a cut would change "
+        "the length by which they are divided; turn one of them off",
+    ),
+    Conflict(
+        "weight_norm",
+        ("net2net",),
+        "copied channels would change the length by which weights are divided, and with it what the network computes, "
+        "and layers that begin at zero have no direction; turn one of them off",
+    ),
+    Conflict(
+        "weight_norm",
+        ("bfp16", "bfp8"),
+        "its filters are computed from two parameters, and would be no numbers of that format; use another format, or "
+        'set weight_norm.form to "off"',
+        field="number_format",
+    ),
+    Conflict(
+        "standardization_loss",
+        ("default", "max-autotune"),
+        "it listens to the convolutions in some passes and not in others, which compiled code does not tell apart; set "
+        'compile = "off"',
+        field="compile",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from paretosearch.training.precision import Precision
+from paretosearch.weightnorm import MeanOnlyConv2d
 
 
 @torch.no_grad()
@@ -25,7 +26,8 @@ def reestimate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], count
         count: Batches to take.
         precision: The number format of the training.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm | MeanOnlyConv2d)]
+    norms = [norm for norm in norms if norm.track_running_stats]
     model.eval()
     if not norms or not count:
         return

@@ -10,10 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from paretosearch.ghost import ghost_norm
 from paretosearch.training.fixedpoint.rounding import at_random, dense
 
 #: Operations whose result is rounded, as is its gradient; the logits, a matrix product, are not.
-ROUNDED = (torch.conv2d, F.batch_norm, F.relu, torch.relu, torch.relu_)
+ROUNDED = (torch.conv2d, F.batch_norm, ghost_norm, F.relu, torch.relu, torch.relu_)
 
 
 class BlockFloat:

@@ -11,11 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
+from paretosearch.ghost import GhostBatchNorm2d
 from paretosearch.training.fused.norm import NormRelu
 from paretosearch.training.surgery.tracing import graph_of
+from paretosearch.weightnorm import MeanOnlyConv2d, WeightNormConv2d
 
 _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
 _SUMS = (operator.add, operator.iadd, torch.add)
+
+#: Layers of ours, not to be looked into.
+_LAYERS = (GhostBatchNorm2d, WeightNormConv2d, MeanOnlyConv2d)
+
+#: Types of batch norm that may be one operation with what follows.
+Kinds = tuple[type[nn.BatchNorm2d], ...]
 
 
 def fused(model: nn.Module, training: bool = True) -> Callable[[Tensor], Tensor] | None:
@@ -29,14 +37,15 @@ def fused(model: nn.Module, training: bool = True) -> Callable[[Tensor], Tensor]
         The pass; None if the network cannot be traced, or has no such place.
     """
     try:
-        graph = graph_of(model, leaves=(), training=training)
+        graph = graph_of(model, _LAYERS, training)
     except Exception:  # whatever a network raises that is not made for tracing, it is to be run as it is
         return None
     rewritten = fx.GraphModule(model, graph)
     names = (f"fused_{number}" for number in count())
+    norms: Kinds = (nn.BatchNorm2d,) if training else (nn.BatchNorm2d, GhostBatchNorm2d)
     places = 0
     for node in list(rewritten.graph.nodes):
-        place = _place(rewritten, node)
+        place = _place(rewritten, node, norms)
         if place is not None:
             _replace(rewritten, next(names), *place)
             places += 1
@@ -59,16 +68,16 @@ def _replace(rewritten: fx.GraphModule, name: str, relu: fx.Node, norm: fx.Node,
         rewritten.graph.erase_node(unused)
 
 
-def _place(model: fx.GraphModule, relu: fx.Node) -> tuple[fx.Node, fx.Node, fx.Node | None] | None:
+def _place(model: fx.GraphModule, relu: fx.Node, norms: Kinds) -> tuple[fx.Node, fx.Node, fx.Node | None] | None:
     """Give a ReLU with the batch norm and the shortcut that it alone reads; None where a node is no such ReLU."""
     if not _is_relu(model, relu) or not _is_read_once(relu.args[0]):
         return None
     before = relu.args[0]
     assert isinstance(before, fx.Node)
-    if _is_norm(model, before):
+    if _is_norm(model, before, norms):
         return relu, before, None
     for norm, shortcut in _summands(before):
-        if _is_norm(model, norm) and _is_read_once(norm) and norm is not shortcut:
+        if _is_norm(model, norm, norms) and _is_read_once(norm) and norm is not shortcut:
             return relu, norm, shortcut
     return None
 
@@ -93,11 +102,13 @@ def _is_relu(model: fx.GraphModule, node: fx.Node) -> bool:
     return node.op == "call_function" and node.target in _RELUS
 
 
-def _is_norm(model: fx.GraphModule, node: fx.Node) -> bool:
+def _is_norm(model: fx.GraphModule, node: fx.Node, norms: Kinds) -> bool:
     if node.op != "call_module" or len(node.args) != 1 or node.kwargs:
         return False
     module = model.get_submodule(str(node.target))
-    return type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats and not _has_hooks(module)
+    if type(module) not in norms or _has_hooks(module):
+        return False
+    return bool(module.affine and module.track_running_stats)
 
 
 def _has_hooks(module: nn.Module) -> bool:

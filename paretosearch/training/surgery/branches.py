@@ -25,7 +25,7 @@ class Fork:
     Args:
         graph: Operations of the block.
         addition: The addition in it.
-        branch: Operand that the layers of the branch make.
+        branch: The last layer of the branch, which makes the one operand.
         shortcut: The other operand.
         layers: Operations of the branch that have parameters, in order.
     """
@@ -91,9 +91,18 @@ def _fork(root: nn.Module, graph: fx.Graph, nodes: list[fx.Node], additions: lis
     if len(_layers(root, mine)) < len(_layers(root, its)):
         one, other, mine, its = other, one, its, mine
     layers = _layers(root, mine)
-    if len(layers) == len(_layers(root, its)) or one is not layers[-1] or not _stands_alone(root, mine, addition):
+    if len(layers) == len(_layers(root, its)) or _maker(root, one) is not layers[-1]:
         return None
-    return Fork(graph, addition, one, other, tuple(layers))
+    if not _stands_alone(root, mine, addition):
+        return None
+    return Fork(graph, addition, layers[-1], other, tuple(layers))
+
+
+def _maker(root: nn.Module, node: fx.Node) -> fx.Node:
+    """Give the operation that makes an operand, behind which batch norm may have been taken away."""
+    while node.op == "call_module" and isinstance(root.get_submodule(str(node.target)), nn.Identity):
+        (node,) = node.all_input_nodes
+    return node
 
 
 def _only(way: fx.Node, other: fx.Node, nodes: list[fx.Node]) -> list[fx.Node]:

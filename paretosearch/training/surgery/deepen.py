@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from paretosearch.channels import Branch, ChannelMap
 from paretosearch.errors import SurgeryError
+from paretosearch.ghost import GhostBatchNorm2d
 from paretosearch.training.surgery.branches import Fork, fork_of, regraphed
 from paretosearch.training.surgery.optimizers import join
 from paretosearch.training.surgery.tracing import suited, undisturbed
@@ -166,6 +167,8 @@ def _up_to(model: nn.Module, after: str) -> list[nn.Module]:
 def _undoing_norm(like: nn.BatchNorm2d, x: Tensor) -> nn.BatchNorm2d:
     """Make batch norm whose scale and shift are the statistics that it takes away."""
     norm = nn.BatchNorm2d(x.shape[1], like.eps, like.momentum).to(x.device, like.weight.dtype)
+    if isinstance(like, GhostBatchNorm2d):
+        norm = GhostBatchNorm2d.of(norm, like.size)
     variance, mean = torch.var_mean(x.to(like.weight.dtype), (0, 2, 3), correction=0)
     assert norm.running_mean is not None
     assert norm.running_var is not None

@@ -96,6 +96,11 @@ def convolution(walk: Walk, node: fx.Node) -> Layout:
     return unknown(walk, node, f"{node.target} is {kind}")
 
 
+def reparametrised(walk: Walk, node: fx.Node) -> Layout:
+    """Freeze what a convolution reads and makes whose filters are divided by a length of theirs."""
+    return unknown(walk, node, f"{node.target} divides its weights by their length, which a cut or a copy would change")
+
+
 def linear(walk: Walk, node: fx.Node) -> Layout:
     """Read the features that come in, make new ones."""
     if not _is_plain(walk.module(node), "weight", "bias"):

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 from paretosearch.filters import FixedFilters
+from paretosearch.ghost import GhostBatchNorm2d
 from paretosearch.method import Pool
 from paretosearch.training.surgery.constant import ChannelConstant
 from paretosearch.training.surgery.rules import (
@@ -24,6 +25,7 @@ from paretosearch.training.surgery.rules import (
     pad,
     per_channel,
     prelu,
+    reparametrised,
     reshape,
     spatial,
     spatial_mean,
@@ -32,6 +34,7 @@ from paretosearch.training.surgery.rules import (
     unknown,
 )
 from paretosearch.training.surgery.walk import Rule, Walk
+from paretosearch.weightnorm import MeanOnlyConv2d, WeightNormConv2d
 
 _BATCH_NORM = per_channel("weight", "bias", "running_mean", "running_var")
 
@@ -56,7 +59,8 @@ _MODULES: dict[type[nn.Module], Rule] = {
     ),
     **dict.fromkeys((nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d, nn.AdaptiveMaxPool1d), spatial(1)),
     **dict.fromkeys((nn.Conv1d, nn.Conv2d), convolution),
-    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d), _BATCH_NORM),
+    **dict.fromkeys((WeightNormConv2d, MeanOnlyConv2d), reparametrised),
+    **dict.fromkeys((nn.BatchNorm1d, nn.BatchNorm2d, GhostBatchNorm2d), _BATCH_NORM),
     nn.Linear: linear,
     nn.PReLU: prelu,
     nn.Flatten: reshape,

@@ -20,7 +20,7 @@ from paretosearch.surgery import Remap, Surgery
 from paretosearch.testing.images import image_set
 from paretosearch.testing.surgery import randomised
 from paretosearch.training import train
-from paretosearch.training.portable import NotPortableError, script_of, wide
+from paretosearch.training.portable import NotPortableError, plain, script_of, wide
 from paretosearch.training.portable.wide import examples
 from paretosearch.training.surgery import Surgeon
 
@@ -79,6 +79,10 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "grown": lambda: trained(methods={"net2net": {"schedule": "widen@0.3x1.5+deepen@0.5"}}),
     "ema": lambda: trained(methods={"ema": {"decay": 0.9}}),
     "swa": lambda: trained(methods={"swa": {"start": 0.5}}),
+    "ghost norm": lambda: plain(trained(methods={"ghost_norm": {"size": 8}}, epochs=1)),
+    "weight norm": lambda: plain(trained(methods={"weight_norm": {"form": "plain"}}, epochs=1)),
+    "mean-only batch norm": lambda: plain(trained(methods={"weight_norm": {"form": "mean_only"}}, epochs=1)),
+    "standardization loss": lambda: trained(methods={"standardization_loss": {"strength": 1e-4}}, epochs=1),
     "bf16-pure": lambda: trained(number_format="bf16-pure", epochs=1),
     "dfp16": lambda: trained(number_format="dfp16", epochs=1),
     "of torchvision": lambda: randomised(nets.build("torchvision:mobilenet_v2", classes=4, channels=1, image_size=12)),
