@@ -15,7 +15,9 @@ from paretosearch.testing.methods import turned_on
 
 CONFLICTS = [(conflict, other) for conflict in compatibility.CONFLICTS for other in conflict.others]
 
-every_conflict = pytest.mark.parametrize(("conflict", "other"), CONFLICTS, ids=lambda part: getattr(part, "method", part))
+every_conflict = pytest.mark.parametrize(
+    ("conflict", "other"), CONFLICTS, ids=lambda part: getattr(part, "method", part)
+)
 
 
 def switched(*names: str) -> dict[str, dict[str, Value]]:
