@@ -59,9 +59,13 @@ def test_short_gradients_keep_every_bit() -> None:
 
 
 def test_the_norm_of_half_precision_does_not_overflow_and_types_may_be_mixed() -> None:
-    gradients = [torch.full((4,), 3e4, dtype=torch.float16), torch.full((4,), 3e4), torch.ones(4, dtype=torch.bfloat16)]
+    kinds = (torch.float16, torch.float32, torch.bfloat16)
+    gradients = [torch.full((16,), value, dtype=kind) for value, kind in zip((3e4, 3e4, 1.0), kinds, strict=True)]
     total = clip(gradients, 8.0)
-    assert total.item() == pytest.approx(3e4 * 8**0.5, rel=1e-3)
+    assert total.item() == pytest.approx(3e4 * 32**0.5, rel=1e-3)
+    halves = [torch.full((16,), 3e4, dtype=torch.float16)]
+    assert clip(halves, 8.0).item() == pytest.approx(1.2e5, rel=1e-3)
+    assert norm_of(halves) == pytest.approx(8.0, rel=1e-2)
     assert norm_of(gradients) == pytest.approx(8.0, rel=1e-2)
     assert [g.dtype for g in gradients] == [torch.float16, torch.float32, torch.bfloat16]
 

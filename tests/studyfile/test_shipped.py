@@ -1,6 +1,7 @@
 """The studies that come with paretosearch are right, and found wherever it is installed."""
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from paretosearch import methods
-from paretosearch.axis import Choice, Real, Value
-from paretosearch.search.grid import grid
+from paretosearch.axis import Choice, Real, SearchAxis, Value
+from paretosearch.search.grid import PLANS, grid
 from paretosearch.space import Space
 from paretosearch.studyfile import load, shipped
 
@@ -43,9 +44,11 @@ def test_the_studies_of_the_design_are_there() -> None:
         "cifar100",
         "fashion_mnist",
         "image_folder",
+        "methods",
         "net2net_prunetrain",
         "number_formats",
         "quickstart",
+        "thesis",
     )
 
 
@@ -53,12 +56,41 @@ def test_the_studies_of_the_design_are_there() -> None:
 def test_a_shipped_study_is_right_and_bears_the_name_it_is_asked_by(name: str) -> None:
     study = load(name)
     assert study.name == name
-    if study.search.sampler != "grid":
+    if study.search.sampler not in PLANS:
         assert study.space.axes.keys() >= AXES_OF_EVERY_STUDY
         assert isinstance(study.space.axes["learning_rate"], Real)
         assert study.space.axes["learning_rate"].log
     for last in (False, True):
         assert methods.active(study.space.recipe(a_genome(study.space, last)))
+
+
+def test_whatever_the_study_of_all_methods_draws_can_be_trained() -> None:
+    space, rng = load("thesis").space, random.Random(1)
+    seen: set[str] = set()
+    for _ in range(300):
+        genome = {name: rng.choice(_some(axis)) for name, axis in space.axes.items()}
+        recipe = space.recipe(genome)
+        seen |= {method.name for method in methods.active(recipe)}
+    searched = {name.partition(".")[0] for name in space.axes if "." in name}
+    assert searched <= seen
+
+
+def _some(axis: SearchAxis) -> list[Value]:
+    if isinstance(axis, Choice):
+        return list(axis.options)
+    return [axis.low, axis.high] if isinstance(axis, Real) else list(range(axis.low, axis.high + 1))
+
+
+def test_each_method_has_its_turn_alone() -> None:
+    study = load("methods")
+    recipes = [study.space.recipe(genome) for genome in PLANS["one-at-a-time"](study.space)]
+    for recipe in recipes:
+        assert methods.active(recipe)
+        assert len(recipe.methods) <= 1
+    tried = {name for recipe in recipes for name in recipe.methods}
+    chosen = {recipe.pooling for recipe in recipes} | {recipe.schedule for recipe in recipes}
+    left_out = {"dynamic_batch", "avg"}  # which acts with others alone, and a pooling like max
+    assert {method.name for method in methods.CATALOGUE} - tried - chosen == left_out
 
 
 def test_quickstart_leaves_the_sampler_room_for_two_generations() -> None:

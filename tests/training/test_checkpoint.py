@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from paretosearch.data import batches
+from paretosearch.data import Batches
 from paretosearch.errors import RecipeError
 from paretosearch.methods import dynamic_batch
 from paretosearch.methods.prunetrain import PruneTrain
@@ -147,32 +147,34 @@ def test_a_checkpoint_of_another_recipe_is_refused() -> None:
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_images_that_alternate_go_on_on_the_other_side(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    mirrored: list[list[bool]] = []
-    plain = batches.mirror
+    sides: list[dict[int, bool]] = []  # of every image, in every epoch
+    plain = Batches._draw
 
-    def watched(images: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        mirrored.append(chosen.tolist())
-        return plain(images, chosen)
+    def watched(of: Batches) -> tuple[torch.Tensor, ...]:
+        order, *corners, mirrored = plain(of)
+        sides.append(dict(zip(order.tolist(), mirrored.tolist(), strict=True)))
+        return order, *corners, mirrored
 
-    def trained(checkpoint: bytes | None) -> tuple[Trained, list[list[bool]]]:
-        mirrored.clear()
+    def trained(checkpoint: bytes | None) -> tuple[Trained, list[dict[int, bool]]]:
+        sides.clear()
         state = torch.load(io.BytesIO(checkpoint), weights_only=True) if checkpoint else None
         images = replace(image_set(per_class=32), flip=True)
-        return train(recipe, images, torch.device("cpu"), checkpoint=state, keep=keep), list(mirrored)
+        return train(recipe, images, torch.device("cpu"), checkpoint=state, keep=keep), list(sides)
 
     def keep(checkpoint: object) -> None:
         file = io.BytesIO()
         torch.save(checkpoint, file)
         kept.append(file.getvalue())
 
-    monkeypatch.setattr(batches, "mirror", watched)
+    monkeypatch.setattr(Batches, "_draw", watched)
     recipe = Recipe(
         "stripes", "convnet", width=0.25, epochs=3, batch_size=32, augmentation="alternating", norm_batches=0
     )
     kept: list[bytes] = []
-    one, all_of_it = trained(None)
+    one, (first, second, third) = trained(None)
     other, rest = trained(kept[epoch - 1])
-    assert rest == all_of_it[4 * epoch :]  # batches of an epoch
+    assert first == third == {image: not side for image, side in second.items()}
+    assert rest == [first, second, third][epoch:]
     ours, theirs = one.model.state_dict(), other.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
