@@ -79,8 +79,8 @@ class GradientPruning(Method):
 
     A share ``sparsity`` of the entries is taken to lie below a threshold, and becomes 0 or the threshold with its sign;
     of gradients that are normal, 54 % become 0 at a sparsity of 0.9, those that were 0 before among them. A device here
-    multiplies by zeros as by anything else, and so nothing is saved: to draw the random numbers takes time, and so does
-    to count the zeros. An epoch ends with a note of what a device that leaves out zeros could save of the backward
+    multiplies by zeros as by anything else, and so nothing is saved. To draw the random numbers and to count the zeros
+    takes time: steps of resnet20 took 1.5 times as long on a CPU core (benchmarks/results/backward-cpu.txt). An epoch ends with a note of what a device that leaves out zeros could save of the backward
     pass: ``zeros`` in what was pruned, ``natural_zeros`` in it before, and ``backward_macs_saved``, the share of the
     multiplications of all convolutions' backward passes.
 
