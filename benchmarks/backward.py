@@ -4,7 +4,8 @@ python -m benchmarks.backward
 
 A stack of 3x3 convolutions of 256 channels with batch norm and ReLU on 14x14 maps, and the training of a resnet20 on
 Fashion-MNIST as the engine does it; channels-last, fp32, one core. All kinds are timed in turn, again and again, so
-that noise meets all of them. Of the stack every step is approximate; of the training every second one, the default.
+that noise meets all of them, and what another process has of the core does not count. Of the stack every step is
+approximate; of the training every second one, as is the default.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from paretosearch import data
 from paretosearch.axis import Value
 from paretosearch.data import ImageSet
 from paretosearch.device import cpu_name
-from paretosearch.methods.gradient_approximation import inner
 from paretosearch.training import Training
 from paretosearch.weight_gradients import Geometry, Rule, convolve, none, of_channels, of_samples
 
-LAYERS, CHANNELS, EDGE, BATCH = 4, 256, 14, 16
-ROUNDS = 9
+LAYERS, CHANNELS, EDGE, BATCH = 3, 256, 14, 8
+ROUNDS = 7
+
+#: Four steps an epoch, of which two or three are approximate.
+IMAGES = 512
 
 #: Of the stack; None is the convolution as it is.
 RULES: Mapping[str, Rule | None] = {
@@ -51,10 +54,8 @@ KINDS: Mapping[str, _Methods] = {
     "zero": {"gradient_approximation": {"kind": "zero"}},
     "zero, all layers": {"gradient_approximation": {"kind": "zero", "layers": "all"}},
     "zero, 3 of 4 steps": {"gradient_approximation": {"kind": "zero", "every": 4}},
-    "random": {"gradient_approximation": {"kind": "random"}},
     "channels, half": {"gradient_approximation": {"kind": "channels"}},
     "samples, half": {"gradient_approximation": {"kind": "samples"}},
-    "samples, a quarter": {"gradient_approximation": {"kind": "samples", "keep": 0.25}},
     "gradient_pruning, p = 0.9": {"gradient_pruning": {"sparsity": 0.9, "start": 0.0}},
     "gradient_pruning, 8 earlier": {"gradient_pruning": {"sparsity": 0.9, "start": 0.0, "window": 8}},
 }
@@ -70,8 +71,7 @@ def main() -> None:
     _show(_in_turn({name: _step_of_stack(rule) for name, rule in RULES.items()}))
     images = data.load("fashion-mnist")
     trainings = {name: _epoch_of(methods, images) for name, methods in KINDS.items()}
-    example = Training(recipe(), images, torch.device("cpu")).run.model
-    print(f"\nresnet20 on Fashion-MNIST, batch 128: mean step of an epoch; {len(inner(example))} inner convolutions")
+    print("\nresnet20 on Fashion-MNIST, batch 128: mean step of an epoch")
     _show(_in_turn(trainings))
 
 
@@ -100,13 +100,13 @@ def _step_of_stack(rule: Rule | None) -> Callable[[], float]:
     x = torch.randn(BATCH, CHANNELS, EDGE, EDGE).contiguous(memory_format=torch.channels_last).requires_grad_()
 
     def step() -> float:
-        start, y = time.perf_counter(), x
+        start, y = time.process_time(), x
         for conv, norm in zip(convs, norms, strict=True):
             y = torch.relu_(norm(_convolved(conv, y, rule)))
         torch.autograd.backward(y.sum())
         for tensor in (x, *(conv.weight for conv in convs)):
             tensor.grad = None
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     return step
 
@@ -117,7 +117,7 @@ def _convolved(conv: nn.Conv2d, x: Tensor, rule: Rule | None) -> Tensor:
 
 
 def _epoch_of(methods: _Methods, images: ImageSet) -> Callable[[], float]:
-    training = Training(replace(recipe(epochs=1000), methods=methods), images, torch.device("cpu"))
+    training = Training(replace(recipe(train_images=IMAGES, epochs=1000), methods=methods), images, torch.device("cpu"))
 
     def epoch() -> float:
         training.epoch()
