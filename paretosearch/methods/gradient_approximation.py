@@ -16,6 +16,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.run import Run, Step
 from paretosearch.surgery import Surgery
 from paretosearch.weight_gradients import Geometry, Rule, convolve
+from paretosearch.weightnorm import WeightNormConv2d
 
 #: Where nn.Conv2d does its work, which is replaced during an epoch.
 _WORK = "_conv_forward"
@@ -174,7 +175,8 @@ def _plain(model: nn.Module) -> dict[str, nn.Conv2d]:
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:
-    own_work = type(conv).forward is not nn.Conv2d.forward
+    # Weight-normalised ones convolve as others do, with filters that they have made before.
+    own_work = type(conv).forward is not nn.Conv2d.forward and not isinstance(conv, WeightNormConv2d)
     return not own_work and conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 

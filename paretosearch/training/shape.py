@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from paretosearch.channels import Shadow
-from paretosearch.outcome import SurgeryResult
+from paretosearch.outcome import NOTES, SurgeryResult
 from paretosearch.run import Run
 from paretosearch.surgery import Surgery
 from paretosearch.training.clock import Clock
@@ -60,7 +60,7 @@ class Shape:
                 surgery = next(asked, None)
                 if surgery is None:
                     break
-                channels = self._operate(surgery) if surgery.operations else None
+                channels = None if surgery.kind in NOTES else self._operate(surgery)
             # Who only notes something has no need to know the channels, which takes time to find out: off the clock.
             channels = channels or (self._channels, self._channels)
             result = SurgeryResult(self._run.epoch, surgery.kind, *channels, event.seconds, surgery.figures)
