@@ -48,6 +48,12 @@ CONFLICTS: tuple[Conflict, ...] = (
         field="number_format",
     ),
     Conflict(
+        "schedule_free",
+        ("prunetrain",),
+        "the penalty counts on momentum, without which it has to be another one, and an average keeps what it has "
+        "brought to zero; turn one of them off",
+    ),
+    Conflict(
         "isgd",
         ("bfp16", "bfp8"),
         "its further steps are not the optimizer's, and would leave weights that the format has not rounded",

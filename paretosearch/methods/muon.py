@@ -128,6 +128,9 @@ class Muon(Method):
     filters of all groups are one matrix. Matrices of one shape are multiplied together, in bf16 on a GPU that has it,
     and in fp32 elsewhere, where they take no time that would be noticed.
 
+    As filters move as far whatever the size of their gradient is, a penalty of prunetrain has more to work against, and
+    fewer channels go; in its subgradient form it is a part of the gradient, and changes in strength with it.
+
     Paper: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; filters and defaults are those of the code of
     airbench (KellerJordan/cifar10-airbench), whose first layer is not trained, and whose rate is 0.24.
 
