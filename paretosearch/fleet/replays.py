@@ -89,7 +89,7 @@ class Replays:
     def _learn(self, trained: Trained, believed: bool) -> None:
         self._trained.setdefault(trained.trial, trained)
         if believed:
-            self._seconds.note(trained.trial, trained.device_class, trained.train_seconds)
+            self._seconds.note(trained, trained.device_class, trained.train_seconds)
 
     def recover(self) -> Sequence[Ticket]:
         """Learn what was trained and timed before; nothing is to be done first, as `next` finds it."""
@@ -116,7 +116,7 @@ class Replays:
             what = attempt.id, attempt.trial, attempt.device_class, attempt.recipe
             self._learn(Trained(*what, attempt.train_seconds, attempt.accuracy), attempt.counts)
         elif attempt.counts:
-            self._seconds.note(attempt.trial, attempt.device_class, attempt.train_seconds)
+            self._seconds.note(self._trained[attempt.trial], attempt.device_class, attempt.train_seconds)
 
     def put_off(self, ticket: Ticket) -> None:
         """Forget that it was asked for."""
@@ -217,7 +217,7 @@ class Replays:
             found = self._store.attempt(trained.attempt)
         self._store.believe(found.id)
         assert found.train_seconds is not None
-        self._seconds.note(trial, device_class, found.train_seconds)
+        self._seconds.note(trained, device_class, found.train_seconds)
 
     def _keep_own(self, trial: int, device_class: str) -> None:
         """Take the seconds of the training where it was there, disturbed as it was, as there will be no others."""
