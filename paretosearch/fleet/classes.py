@@ -22,22 +22,29 @@ class Classes:
     ) -> None:
         self.reference = reference
         self._formats = dict(formats or {})
-        self._there: dict[str, str] = {}  # class of each Device, by UUID
+        self._there: dict[str, Device] = {}  # by UUID
+        self._without_data: set[str] = set()  # hosts
         for device in devices:
             self.joined(device)
 
     def joined(self, device: Device) -> None:
-        """Note that a Device has come."""
-        self._there[device.uuid] = device.device_class
+        """Note that a Device has come, to a host that has the data."""
+        self._there[device.uuid] = device
+        self._without_data.discard(device.host)
 
     def retired(self, device: Device) -> None:
         """Note that a Device gets no more work."""
         self._there.pop(device.uuid, None)
 
+    def lost_data(self, host: str) -> None:
+        """Note that nothing more can begin on a host."""
+        self._without_data.add(host)
+
     @property
     def present(self) -> frozenset[str]:
-        """Classes of which a Device is still there."""
-        return frozenset(self._there.values())
+        """Classes of which a Device is still there that has the data."""
+        there = self._there.values()
+        return frozenset(device.device_class for device in there if device.host not in self._without_data)
 
     def admits(self, device_class: str, recipe: Recipe) -> bool:
         """Whether a class can do what a Recipe asks, and is not hopelessly slow at it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from paretosearch.device import Device
 from paretosearch.errors import DataError, StoreAwayError
@@ -18,10 +18,10 @@ from paretosearch.fleet.losses import DataLosses
 from paretosearch.fleet.patience import Patience
 from paretosearch.fleet.signals import Signals
 from paretosearch.fleet.waiting import WaitingList
+from paretosearch.fleet.watcher import Watcher
 from paretosearch.fleet.work import Ticket, Work
-from paretosearch.outcome import EpochResult, Outcome, Purpose, failed
-from paretosearch.recipe import Recipe
-from paretosearch.store import Front, Store, unsettled
+from paretosearch.outcome import Outcome, failed
+from paretosearch.store import AttemptRecord, Store, unsettled
 
 #: Seconds of training that a crash may cost: a checkpoint takes some tenths of a second, and is off the clock.
 CHECKPOINT_SECONDS = 60.0
@@ -34,18 +34,6 @@ POLL_SECONDS = 0.5
 
 
 T = TypeVar("T")
-
-
-class Watcher(Protocol):
-    """Somebody who is shown what happens."""
-
-    def starting(self, workers: int) -> None: ...
-    def joined(self, device: Device) -> None: ...
-    def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose) -> None: ...
-    def epoch(self, device: Device, result: EpochResult) -> None: ...
-    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None: ...
-    def front(self, front: Front) -> None: ...
-    def message(self, text: str) -> None: ...
 
 
 class Launcher:
@@ -129,7 +117,9 @@ class Launcher:
 
     def _train(self) -> None:
         """Keep the Devices busy until nothing is left to do, or somebody wants an end."""
-        self._watcher.front(self._store.front(self._study))
+        others = self._classes.present.intersection(self._store.device_classes(self._study))
+        for name in sorted({self._classes.reference} | others):
+            self._watcher.front(self._store.front(self._study, name))
         self._watcher.starting(len(self._fleet.devices))
         try:
             self._fleet.start()
@@ -157,6 +147,8 @@ class Launcher:
         return False
 
     def _give_work(self) -> None:
+        for stranded in self._waiting.stranded(self._classes.present):
+            self._work[stranded.purpose].orphan(stranded)
         asked: list[Device] = []  # anew after each: Devices may have cores in common
         while (device := next((d for d in self._able() if d not in asked), None)) is not None:
             ticket = self._next_ticket(device)
@@ -262,14 +254,14 @@ class Launcher:
         device, assignment, outcome = event.device, event.assignment, self._outcome_of(event)
         self._waiting.count_ended()
         work = self._work[assignment.purpose]
-        believed = work.believes(outcome)
+        believed = self._patiently(lambda: work.believes(outcome))
         self._patiently(lambda: self._store.finish_attempt(assignment.attempt, outcome, believed))
         settled = self._patiently(lambda: work.settle(device, assignment, outcome))
         self._breaker.count(assignment.trial, outcome, settled.again)
         if outcome.failure == "data":
             self._lost_data(device, assignment, outcome)
         if settled.again:
-            self._wait_again(device, self._given[assignment.attempt], outcome)
+            self._waiting.put_again(self._given[assignment.attempt], device, outcome, self._fleet.devices)
         if settled.again and not self._signals and self._losses.spared(self._fleet.devices):
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
@@ -278,18 +270,12 @@ class Launcher:
         if outcome.status == "complete":  # it may be on the front, and is one more that the front is of
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)
-
-    def _wait_again(self, device: Device, ticket: Ticket, outcome: Outcome) -> None:
-        """Let a training that was stopped or lost be tried again, elsewhere if it was lost and can be."""
-        others = [other for other in self._fleet.devices if other != device and ticket.suits(other)]
-        if outcome.failure == "infrastructure":
-            self._waiting.put_lost(ticket, device if others else None)
-        else:
-            self._waiting.put(replace(ticket, lost_on=None, not_before=0))
+        self._given.pop(assignment.attempt, None)  # a replay's has all of a training
 
     def _lost_data(self, device: Device, assignment: Assignment, outcome: Outcome) -> None:
         """Let nothing more begin on a machine that has lost the data; what runs there has read it before."""
         said = self._losses.note(device, assignment, outcome)
+        self._classes.lost_data(device.host)
         if self._fleet.is_busy() or self._able():
             self._watcher.message(f"{said}; what is being trained goes on, and nothing more begins there")
 
@@ -312,13 +298,13 @@ class Launcher:
         self._digests = {name: content["digest"] for name, content in known.items()}
         for record in self._store.running_attempts(self._study):
             outcome = spool.read(self._folder, record.id) or Outcome("stopped", message="the Launcher died")
-            self._store.finish_attempt(record.id, outcome)
+            self._store.finish_attempt(record.id, outcome, self._believes(record, outcome))
         for source in self._work.values():
             for ticket in source.recover():
                 self._waiting.put(ticket)
         spooled = set(spool.waiting(self._folder))
         for record in self._store.attempts(self._study):
-            if record.id in spooled and record.counts:
+            if record.id in spooled and record.outcome == "complete":
                 self._store.record_front(self._study, record.trial, record.device_class)
         for attempt in spooled:
             spool.delete(self._folder, attempt)
@@ -326,3 +312,8 @@ class Launcher:
         open_ones = unsettled(self._store.attempts(self._study)).keys()
         for path in checkpoints.leftovers(self._folder, set(open_ones)):
             path.unlink()
+
+    def _believes(self, record: AttemptRecord, outcome: Outcome) -> bool:
+        """Whether the seconds of an Attempt are to be its trial's, be it of somebody who has no work in this launch."""
+        work = self._work.get(record.purpose)
+        return work.believes(outcome) if work is not None else not outcome.noisy

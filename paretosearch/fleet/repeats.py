@@ -48,6 +48,9 @@ class Repeats:
     def put_off(self, ticket: Ticket) -> None:
         """Nothing to note: a repeat without a result is the first of the next launch."""
 
+    def orphan(self, ticket: Ticket) -> None:
+        """Nothing to note: without the reference class there are no repeats until the next launch."""
+
     def leave(self) -> None:
         """Nothing to note either."""
 

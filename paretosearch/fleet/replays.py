@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from itertools import chain
 
 from paretosearch.device import Device
 from paretosearch.fleet.base import Assignment
@@ -35,7 +35,7 @@ class Replays:
         again: Whether to time also what a class has trained, where it may be on its front: to see how that agrees.
 
     Attributes:
-        done: Trials that were timed in this launch.
+        done: How many trials were timed in this launch, each once a class.
     """
 
     purpose: Purpose = "replay"
@@ -51,13 +51,18 @@ class Replays:
     ) -> None:
         self._study, self._store, self._classes = study, store, classes
         self._search, self._share, self._again = search, share, again
-        self.done = 0
         self._trained: dict[int, Trained] = {}
         self._seconds = Seconds()
         self._untold: dict[int, None] = {}  # trials that the sampler waits for, the oldest first
         self._begun: set[tuple[int, str]] = set()
         self._hopeless: set[tuple[int, str]] = set()
         self._timed: set[tuple[int, str]] = set()  # whatever became of the seconds
+        self._done: set[tuple[int, str]] = set()  # the same of this launch
+        self._disturbed: set[tuple[int, str]] = set()  # to be timed once more
+
+    @property
+    def done(self) -> int:
+        return len(self._done)
 
     def believes(self, outcome: Outcome) -> bool:
         """A replay that was disturbed says no more than the training did."""
@@ -89,24 +94,22 @@ class Replays:
     def _learn(self, trained: Trained, believed: bool) -> None:
         self._trained.setdefault(trained.trial, trained)
         if believed:
-            self._seconds.note(trained.trial, trained.device_class, trained.train_seconds)
+            self._seconds.note(trained, trained.device_class, trained.train_seconds)
 
     def recover(self) -> Sequence[Ticket]:
         """Learn what was trained and timed before; nothing is to be done first, as `next` finds it."""
         self._begun.clear()
         tries: dict[tuple[int, str], list[FailureClass | None]] = defaultdict(list)
-        undecided: list[AttemptRecord] = []
         for attempt in self._store.attempts(self._study):
             if attempt.outcome == "complete" and attempt.purpose != "confirm":
                 self._recall(attempt)
                 if attempt.purpose == "replay":
-                    undecided.append(attempt)
                     self._timed.add((attempt.trial, attempt.device_class))
             elif attempt.outcome == "failed" and attempt.purpose == "replay":
                 tries[attempt.trial, attempt.device_class].append(attempt.failure)
         self._hopeless |= {key for key, failures in tries.items() if is_given_up(failures)}
-        for attempt in undecided:
-            self._accept(attempt.trial, attempt.device_class, attempt.id)
+        for trial, name in sorted(self._timed | self._hopeless):
+            self._accept(trial, name, (trial, name) in self._hopeless)
         return ()
 
     def _recall(self, attempt: AttemptRecord) -> None:
@@ -116,11 +119,15 @@ class Replays:
             what = attempt.id, attempt.trial, attempt.device_class, attempt.recipe
             self._learn(Trained(*what, attempt.train_seconds, attempt.accuracy), attempt.counts)
         elif attempt.counts:
-            self._seconds.note(attempt.trial, attempt.device_class, attempt.train_seconds)
+            self._seconds.note(self._trained[attempt.trial], attempt.device_class, attempt.train_seconds)
 
     def put_off(self, ticket: Ticket) -> None:
         """Forget that it was asked for."""
         self._begun -= {(ticket.trial, name) for name in ticket.classes or ()}
+
+    def orphan(self, ticket: Ticket) -> None:
+        """Forget it as well: what the sampler waits for is told by what other trials take, as `next` finds it."""
+        self.put_off(ticket)
 
     def leave(self) -> None:
         """Let the trials wait of which the sampler was not told."""
@@ -164,10 +171,12 @@ class Replays:
         }
         if not self._again and all(self._seconds.has(trial, device_class) for trial in admitted):
             return
-        for trial, may_be_on_front in self._seconds.candidates(admitted, device_class):
+        taken = self._begun | self._hopeless
+        once_more = [(trial, True) for trial in admitted if (trial, device_class) in self._disturbed]
+        for trial, may_be_on_front in chain(once_more, self._seconds.candidates(admitted, device_class)):
             is_new = not self._seconds.has(trial, device_class)
             is_again = self._again and may_be_on_front and (trial, device_class) not in self._timed
-            if (is_new or is_again) and (trial, device_class) not in self._begun | self._hopeless:
+            if (is_new or is_again) and (trial, device_class) not in taken:
                 yield trial, may_be_on_front
 
     def _has_time(self) -> bool:
@@ -182,7 +191,7 @@ class Replays:
             self._hopeless.add((trial, device_class))
             return None
         self._begun.add((trial, device_class))
-        return Ticket(trial, trained.recipe, self.purpose, frozenset({device_class}), replace(outcome, noisy=False))
+        return Ticket(trial, trained.recipe, self.purpose, frozenset({device_class}), outcome)
 
     def progressed(self, assignment: Assignment, result: EpochResult) -> str | None:
         """A replay has no epochs."""
@@ -194,41 +203,53 @@ class Replays:
         if outcome.status == "stopped" or worth_another_try(self._store, self._study, assignment, outcome):
             return Settled(again=True)
         if outcome.status == "complete":
-            self._accept(trial, name, assignment.attempt)
             self._timed.add((trial, name))
-            self.done += 1
+            self._done.add((trial, name))
         else:
             self._hopeless.add((trial, name))
-            self._keep_own(trial, name)
+        self._accept(trial, name, outcome.status != "complete")
         self._begun.discard((trial, name))
-        if trial in self._untold and name == self._classes.reference:
+        if trial in self._untold and name == self._classes.reference and (trial, name) not in self._disturbed:
             self._tell(trial)
         change = self._store.record_front(self._study, trial, name)
         is_known = self._seconds.has(trial, name)
         seconds = self._seconds.expected(self._trained[trial], name) if is_known else None
         return Settled(on_front=change.entered, seconds=seconds)
 
-    def _accept(self, trial: int, device_class: str, attempt: int) -> None:
-        """Take the seconds of a replay for a trial's; of one that was disturbed as well, those of the training."""
+    def _accept(self, trial: int, device_class: str, is_last: bool) -> None:
+        """Give a trial seconds on a class: those of a replay, or of its training if all replays there were disturbed.
+
+        One that was disturbed on another class than the training is made once more, unless it is the last. If that was
+        disturbed as well, the quicker one is nearer to the truth.
+        """
         if self._seconds.has(trial, device_class):
             return
-        found, trained = self._store.attempt(attempt), self._trained[trial]
-        if found.noisy and trained.device_class == device_class:
-            found = self._store.attempt(trained.attempt)
-        self._store.believe(found.id)
-        assert found.train_seconds is not None
-        self._seconds.note(trial, device_class, found.train_seconds)
+        key, trained = (trial, device_class), self._trained[trial]
+        made, is_elsewhere = self._made(*key), trained.device_class != device_class
+        if is_elsewhere and [replay.noisy for replay in made] == [True] and not is_last:
+            self._disturbed.add(key)
+            return
+        self._disturbed.discard(key)
+        best = min(made, key=lambda replay: (replay.noisy, replay.train_seconds), default=None)
+        if not is_elsewhere and (best is None or best.noisy):
+            best = self._store.attempt(trained.attempt)
+        if best is not None:
+            self._believe(best)
 
-    def _keep_own(self, trial: int, device_class: str) -> None:
-        """Take the seconds of the training where it was there, disturbed as it was, as there will be no others."""
-        trained = self._trained[trial]
-        if trained.device_class == device_class:
-            self._accept(trial, device_class, trained.attempt)
+    def _made(self, trial: int, device_class: str) -> Sequence[AttemptRecord]:
+        """List the replays of a trial on a class."""
+        done = [attempt for attempt in self._store.attempts(self._study, trial) if attempt.outcome == "complete"]
+        return [a for a in done if a.purpose == "replay" and a.device_class == device_class]
+
+    def _believe(self, attempt: AttemptRecord) -> None:
+        assert attempt.train_seconds is not None
+        self._store.believe(attempt.id)
+        self._seconds.note(self._trained[attempt.trial], attempt.device_class, attempt.train_seconds)
 
     def _tell(self, trial: int) -> None:
         """Tell the sampler what a trial takes on the reference class, by what others take if it was not timed there."""
         trained, reference = self._trained[trial], self._classes.reference
-        self._keep_own(trial, reference)
+        self._accept(trial, reference, is_last=True)
         note = {"digest": trained.recipe.digest}
         if not self._seconds.has(trial, reference):
             note["seconds"] = f"estimated from those of {trained.device_class}"

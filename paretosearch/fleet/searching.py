@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from paretosearch.device import Device
 from paretosearch.errors import RecipeError
@@ -69,12 +70,35 @@ class Searching:
         for ticket in self._orphans:
             self.put_off(ticket)
 
+    def orphan(self, ticket: Ticket) -> None:
+        """Keep a trial that no Device can train for one that comes, or for another launch."""
+        self._orphans.append(ticket)
+        if self._classes.able(ticket.recipe):
+            return  # somebody has come since it was asked for
+        self._say(f"trial {ticket.trial} waits for another launch: no device here can do {_what(ticket)}")
+        if len(self._orphans) == MOST_ORPHANS:
+            self._say(
+                f"nothing more is asked for, as {MOST_ORPHANS} trials wait for devices that are gone; the same command "
+                "goes on with all of them when these are back"
+            )
+
+    def _adopted(self) -> Ticket | None:
+        """Take an orphan that a Device can train which has come since."""
+        able = ((ticket, self._classes.able(ticket.recipe)) for ticket in self._orphans)
+        ticket, classes = next(((ticket, classes) for ticket, classes in able if classes), (None, None))
+        if ticket is None:
+            return None
+        self._orphans.remove(ticket)
+        return replace(ticket, classes=classes)
+
     def believes(self, outcome: Outcome) -> bool:
         """A training that was disturbed is timed again, where somebody can do that."""
         return self._replays is None or self._replays.believes_training(outcome)
 
     def next(self, device: Device | None) -> Ticket | None:
         """Ask for the next trial that has a Recipe that a class which is there can do."""
+        if (adopted := self._adopted()) is not None:
+            return adopted
         while len(self._orphans) < MOST_ORPHANS and self._may_ask():
             asked = self._search.ask()
             ticket = self._ticket(asked.trial, asked.genome)
@@ -82,8 +106,7 @@ class Searching:
                 continue
             if ticket.classes:
                 return ticket
-            self._orphans.append(ticket)
-            self._say(f"trial {asked.trial} waits for another launch: no device here can do {_what(ticket)}")
+            self.orphan(ticket)
         return None
 
     def spare(self, device: Device | None) -> Ticket | None:
@@ -143,10 +166,14 @@ class Searching:
 
     def recover(self) -> Sequence[Ticket]:
         """Tell the sampler what it was not told, and give the trials that are to be trained again."""
+        self._orphans.clear()
         if self._stops:
             self._stops.begin(self._study)
         found = [self._recovered(asked.trial, asked.genome) for asked in self._search.resume()]
-        tickets = [ticket for ticket in found if ticket]
+        tickets = [ticket for ticket in found if ticket and ticket.classes]
+        for ticket in found:
+            if ticket and not ticket.classes:
+                self.orphan(ticket)
         done = self._search.trials() - self._search.counts()["running"]
         if tickets or (done and self._may_ask()):
             self._say(self._continuing(done, len(tickets)))

@@ -18,6 +18,10 @@ from paretosearch.recipe import Recipe
 #: share of its own that a batch twice as large saves on a device twice as wide.
 PRIOR_SPREAD = 0.25
 
+#: The same of a number format of which there is no pair: one class may have units for it that the other lacks, which
+#: make a factor of three. So one trial of each format is timed in any case, and says what the next ones may be.
+UNTRIED_SPREAD = 0.45
+
 #: So many pairs tell it; fewer may agree by chance.
 LEAST_PAIRS = 5
 
@@ -53,10 +57,14 @@ class Seconds:
 
     def __init__(self) -> None:
         self._known: defaultdict[str, dict[int, float]] = defaultdict(dict)
+        self._formats: dict[int, str] = {}  # number format of each trial that is known anywhere
+        self._ratios: dict[tuple[str, str, str], tuple[float, float]] = {}  # until there is more to tell
 
-    def note(self, trial: int, device_class: str, train_seconds: float) -> None:
-        """Keep what was measured."""
-        self._known[device_class][trial] = train_seconds
+    def note(self, trained: Trained, device_class: str, train_seconds: float) -> None:
+        """Keep what was measured of a trial on a class."""
+        self._known[device_class][trained.trial] = train_seconds
+        self._formats[trained.trial] = trained.recipe.number_format
+        self._ratios.clear()
 
     def has(self, trial: int, device_class: str) -> bool:
         """Whether a trial's seconds are known on a class."""
@@ -67,7 +75,7 @@ class Seconds:
         known = self._known[device_class].get(trained.trial)
         if known is not None:
             return known
-        return trained.train_seconds * math.exp(self._log_ratio(device_class, trained.device_class)[0])
+        return trained.train_seconds * math.exp(self._log_ratio(trained, device_class)[0])
 
     def candidates(self, trained: Mapping[int, Trained], device_class: str) -> Iterator[tuple[int, bool]]:
         """Order trials for a class, those that are nearest to its front first.
@@ -93,18 +101,32 @@ class Seconds:
     def _doubt(self, trained: Trained, device_class: str) -> float:
         if self.has(trained.trial, device_class):
             return 0.0
-        return min(0.9, FAR * self._log_ratio(device_class, trained.device_class)[1])
+        return min(0.9, FAR * self._log_ratio(trained, device_class)[1])
 
-    def _log_ratio(self, device_class: str, other: str) -> tuple[float, float]:
-        """Give the logarithm of the seconds of one class by those of another: its median over trials, its spread."""
-        here, there = self._known[device_class], self._known[other]
-        ratios = [math.log(here[t] / there[t]) for t in here.keys() & there.keys() if here[t] > 0 and there[t] > 0]
-        if not ratios or device_class == other:
+    def _log_ratio(self, trained: Trained, device_class: str) -> tuple[float, float]:
+        """Give the logarithm of a trial's seconds on a class by those of its training, and how far that may be off."""
+        pair = device_class, trained.device_class, trained.recipe.number_format
+        if pair not in self._ratios:
+            self._ratios[pair] = self._ratio_of(*pair)
+        return self._ratios[pair]
+
+    def _ratio_of(self, device_class: str, other: str, number_format: str) -> tuple[float, float]:
+        """Give the median over trials of a number format, of all if there are none of it, and its spread."""
+        ratios = self._log_ratios(device_class, other)
+        own = [ratio for trial, ratio in ratios.items() if self._formats[trial] == number_format]
+        if device_class == other or not ratios:
             return 0.0, PRIOR_SPREAD
-        middle = statistics.median(ratios)
-        if len(ratios) < LEAST_PAIRS:
-            return middle, PRIOR_SPREAD
-        return middle, statistics.median(abs(ratio - middle) for ratio in ratios) * 1.48 + 0.01
+        if not own:
+            return statistics.median(ratios.values()), UNTRIED_SPREAD
+        if len(own) < LEAST_PAIRS:
+            return statistics.median(own), PRIOR_SPREAD
+        middle = statistics.median(own)
+        return middle, statistics.median(abs(ratio - middle) for ratio in own) * 1.48 + 0.01
+
+    def _log_ratios(self, device_class: str, other: str) -> dict[int, float]:
+        here, there = self._known[device_class], self._known[other]
+        both = [trial for trial in here.keys() & there.keys() if here[trial] > 0 and there[trial] > 0]
+        return {trial: math.log(here[trial] / there[trial]) for trial in both}
 
 
 def _may_be_best(least: Array, most: Array, wrong: Array) -> NDArray[np.bool_]:

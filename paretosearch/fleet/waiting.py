@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 
 from paretosearch.device import Device
 from paretosearch.fleet.work import Ticket
+from paretosearch.outcome import Outcome
 
 #: A training that was lost is tried again after so many others: what has killed it may be over by then.
 LATER_ATTEMPTS = 8
@@ -35,10 +36,14 @@ class WaitingList:
         """Add one that goes on as soon as it is its turn."""
         self._tickets.append(ticket)
 
-    def put_lost(self, ticket: Ticket, lost_on: Device | None) -> None:
-        """Add one that the infrastructure has failed, on a Device that is not to have it again; None if all may."""
-        uuid = lost_on.uuid if lost_on is not None else None
-        self._tickets.append(replace(ticket, lost_on=uuid, not_before=self._ended + LATER_ATTEMPTS))
+    def put_again(self, ticket: Ticket, device: Device, outcome: Outcome, devices: Iterable[Device]) -> None:
+        """Add one that was stopped on a Device, or lost: that later, and on another of the Devices if one suits."""
+        if outcome.failure != "infrastructure":
+            self.put(replace(ticket, lost_on=None, not_before=0))
+            return
+        others = [other for other in devices if other != device and ticket.suits(other)]
+        not_before = self._ended + LATER_ATTEMPTS
+        self.put(replace(ticket, lost_on=device.uuid if others else None, not_before=not_before))
 
     def count_ended(self) -> None:
         """Note that an Attempt has ended."""
@@ -48,6 +53,15 @@ class WaitingList:
         """Take the first that a Device may train now, whatever else there is to do; None is any Device."""
         elsewhere = self._lost_elsewhere(device)
         return self._taken(next((ticket for ticket in elsewhere if ticket.not_before <= self._ended), None))
+
+    def stranded(self, present: Set[str]) -> Sequence[Ticket]:
+        """Take out those that no class can have that is still there; none if no class is, as the launch ends then."""
+        found = [
+            ticket for ticket in self._tickets if present and not (ticket.classes is None or ticket.classes & present)
+        ]
+        for ticket in found:
+            self._tickets.remove(ticket)
+        return found
 
     def count_unsuited(self, device: Device) -> int:
         """Count those that wait for a Device of another class."""

@@ -10,7 +10,7 @@ from paretosearch.device import Device
 from paretosearch.fleet.base import Assignment
 from paretosearch.outcome import EpochResult, Outcome, Purpose
 from paretosearch.recipe import Recipe
-from paretosearch.store import Store, is_given_up
+from paretosearch.store import AttemptRecord, Store, is_given_up
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,9 @@ class Work(Protocol):
     def put_off(self, ticket: Ticket) -> None:
         """Note that a training that has been asked for is left to another launch."""
 
+    def orphan(self, ticket: Ticket) -> None:
+        """Take back a training that waits for classes of which no Device is left."""
+
     def leave(self) -> None:
         """Note that nothing more is done in this launch."""
 
@@ -91,7 +94,12 @@ class Work(Protocol):
 
 def worth_another_try(store: Store, study: str, assignment: Assignment, outcome: Outcome) -> bool:
     """Whether a failed Attempt is to be tried again: if the infrastructure is to blame, and has not been too often."""
-    what = assignment.recipe.seed, assignment.purpose
+    what = _what(store.attempt(assignment.attempt))
     of_trial = store.attempts(study, assignment.trial)
-    tries = [a.failure for a in of_trial if a.outcome == "failed" and (a.seed, a.purpose) == what]
+    tries = [a.failure for a in of_trial if a.outcome == "failed" and _what(a) == what]
     return outcome.failure == "infrastructure" and not is_given_up(tries)
+
+
+def _what(attempt: AttemptRecord) -> tuple[int, Purpose, str | None]:
+    """Say what an Attempt was at: a training is the same on every class of device, a replay is of one."""
+    return attempt.seed, attempt.purpose, attempt.device_class if attempt.purpose == "replay" else None

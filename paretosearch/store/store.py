@@ -239,12 +239,17 @@ class Store:
     def believe(self, attempt: int) -> None:
         """Let a complete attempt give its trial's result on its class of device, if no other does.
 
+        What that does to the front is noted with it.
+
         Raises:
             StoreError: If there is no such attempt.
         """
         with self.writing() as session:
             row = self._attempt_row(session, attempt)
+            queries.require_study(session, row.study, lock=True)
             row.counts = row.counts or not queries.has_result(session, row)
+            session.flush()
+            record_change(session, row.study, row.trial, row.device_class)
 
     @staticmethod
     def _attempt_row(session: Session, attempt: int) -> AttemptRow:

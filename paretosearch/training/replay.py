@@ -65,7 +65,7 @@ def replay(
             _pass(training, recorded)
         _end(training, recorded)
     again = carried_over(outcome, completed(outcome.phases, timed))
-    return replace(again, noisy=training.clock.noisy)
+    return replace(again, noisy=training.clock.noisy, drift=None)  # those of there were for there
 
 
 def _pass(training: Training, recorded: PhaseResult) -> None:

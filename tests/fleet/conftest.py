@@ -28,6 +28,7 @@ from paretosearch.space import Space
 from paretosearch.store import Front, Store, StudyRecord, open_store
 from paretosearch.studyfile import Budget
 from paretosearch.testing.fleet import ScriptedFleet, cpu_device
+from tests.fleet.worlds import World, wide_device
 
 SPACE = Space(
     fixed={"dataset": "stripes", "network": "convnet", "seed": 0, "pooling": "native", "schedule": "one_cycle"},
@@ -39,26 +40,24 @@ SPACE = Space(
 )
 
 
-def wide_device(index: int) -> Device:
-    """Name a CPU slot of another class."""
-    return replace(cpu_device(index), cores=(0, 1))
-
-
 @dataclass
 class Notes:
     """A watcher that remembers."""
 
     finished_trials: list[tuple[int, str, bool]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
+    fronts: list[Front] = field(default_factory=list)
 
     def starting(self, workers: int) -> None: ...
     def joined(self, device: Device) -> None: ...
     def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose) -> None: ...
     def epoch(self, device: Device, result: EpochResult) -> None: ...
-    def front(self, front: Front) -> None: ...
 
     def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
         self.finished_trials.append((trial, outcome.status, on_front))
+
+    def front(self, front: Front) -> None:
+        self.fronts.append(front)
 
     def message(self, text: str) -> None:
         self.messages.append(text)
@@ -108,13 +107,14 @@ class Bench:
         search = open_search(self.url, "s", self._space, "random", 8, 7)
         stops = EarlyStops(stopper, self.store) if stopper else None
         budget = Budget(trials=trials, device_hours=hours)
-        classes = Classes(cpu_device().device_class, fleet.devices, formats)
-        replays = Replays("s", self.store, classes, search, SHARE)
+        self.classes = classes = Classes(cpu_device().device_class, fleet.devices, formats)
+        self.replays = replays = Replays("s", self.store, classes, search, SHARE)
         searching = Searching("s", self._space, budget, search, self.store, classes, replays, stops, self.notes.message)
         work: list[Work] = [replays, searching]
         if repeats:
             work.append(Repeats("s", self.store, repeats, classes, all_hours))
-        return Launcher("s", work, self.store, fleet, self.folder, self.notes, classes).run()
+        self.launcher = Launcher("s", work, self.store, fleet, self.folder, self.notes, classes)
+        return self.launcher.run()
 
     def states(self) -> dict[str, int]:
         trials = optuna.load_study(study_name="s", storage=self.url).get_trials(deepcopy=False)
@@ -134,6 +134,13 @@ def bench(space: Space) -> Iterator[Bench]:
     memory = Path("/dev/shm")
     with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Bench(Path(folder), space)
+
+
+@pytest.fixture
+def world(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Let replays take whatever share: a scripted Attempt takes no time, so that shares mean nothing."""
+    monkeypatch.setattr("tests.fleet.conftest.SHARE", 1.0)
+    return World(bench)
 
 
 class Crash(BaseException):
