@@ -131,7 +131,7 @@ class Muon(Method):
     As filters move as far whatever the size of their gradient is, a penalty of prunetrain has more to work against, and
     fewer channels go; in its subgradient form it is a part of the gradient, and changes in strength with it.
 
-    Paper: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; filters and defaults are those of the code of
+    Paper: Jordan et al. 2024, github.com/KellerJordan/Muon; filters and defaults are those of the code of
     airbench (KellerJordan/cifar10-airbench), whose first layer is not trained, and whose rate is 0.24.
 
     Args:
@@ -145,7 +145,7 @@ class Muon(Method):
 
     name = "muon"
     summary = "filters move by orthogonal matrices"
-    paper = "Jordan et al. 2024, https://kellerjordan.github.io/posts/muon"
+    paper = "Jordan et al. 2024, github.com/KellerJordan/Muon"
     slot = Slot.OPTIMIZER
     space = {
         "rate": Real(0.0, 1.0, default=0.0),
