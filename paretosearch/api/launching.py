@@ -176,17 +176,25 @@ def _work(
 ) -> Sequence[Work]:
     """Give the search, with the replays that it needs, and behind it the repeats that the study file wants.
 
-    Search and repeats have each their part of the hours. A training that is dominated on one class of device may be on
-    the front of another, so none ends early where there are several.
+    Search and repeats have each their part of the hours.
     """
     hours, wanted = file.budget.device_hours, file.search.replicates
-    is_mixed = len(classes.present) > 1
-    stops = EarlyStops(Stopper(file.seed, settled_at), store) if file.search.stops and not is_mixed else None
     searched = file if hours is None or not wanted else with_budget(file, device_hours=SEARCH_SHARE * hours)
     replays = Replays(file.name, store, classes, search)
-    searching = Searching(file.name, space, searched.budget, search, store, classes, replays, stops, say)
+    searching = Searching(
+        file.name, space, searched.budget, search, store, classes, replays, _stops(file, store, classes), say
+    )
     repeats = [Repeats(file.name, store, wanted, classes, hours)] if wanted else []
     return [replays, searching, *repeats]
+
+
+def _stops(file: StudyFile, store: Store, classes: Classes) -> EarlyStops | None:
+    """Give who ends trainings early, if the study file wants that and there is one class of device.
+
+    What is dominated on one class may be on the front of another, be it one of an earlier launch.
+    """
+    is_mixed = len(classes.present.union(store.device_classes(file.name))) > 1
+    return EarlyStops(Stopper(file.seed, settled_at), store) if file.search.stops and not is_mixed else None
 
 
 def _data_sets(space: Space, contents: Contents) -> Sequence[Images]:

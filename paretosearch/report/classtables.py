@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from paretosearch.report.booktabs import MOST_ROWS, percent_cell, seconds_cell, simulated_notes, tabular
 from paretosearch.report.classes import labels
@@ -11,7 +11,7 @@ from paretosearch.report.latex import escaped
 from paretosearch.report.look import Look
 from paretosearch.report.reading import evenly
 from paretosearch.report.simulated import mark
-from paretosearch.report.timed import replays_of
+from paretosearch.report.timed import by_place, replays_of
 from paretosearch.store import Point
 
 
@@ -32,9 +32,17 @@ def fronts_tabular(found: Findings, look: Look) -> str:
     heads += [f"{named[of_class.device_class]}\n{look.say('time (s)')}" for of_class in found.classes]
     numbers = [[str(p.trial), percent_cell(p.accuracy, look), *_seconds(found, p.trial, look)] for p in points]
     hints = ["each row is on the front of at least one class of device"]
-    if (replays := replays_of(found.attempts, found.device_seconds)).attempts:
-        hints.append(f"timed again on another class, without training: {replays}")
-    return tabular(found, look, heads, numbers, points, front, [*_notes(found), *simulated_notes(points, look)], hints)
+    hints += _timed(found)
+    notes = [*_notes(found, points), *simulated_notes(points, look)]
+    return tabular(found, look, heads, numbers, points, front, notes, hints)
+
+
+def _timed(found: Findings) -> Iterator[str]:
+    """Say what was timed again, where it had been trained and elsewhere."""
+    for attempts, where in zip(by_place(found.attempts), ("on another class", "where it was trained"), strict=True):
+        replays = replays_of(attempts, found.device_seconds)
+        if replays.attempts:
+            yield f"timed again {where}, without training: {replays}"
 
 
 def _a_point(found: Findings, trial: int) -> Point:
@@ -57,12 +65,12 @@ def _digits(of_class: OnClass) -> int:
     return 2 if of_class.front.points[0].train_seconds < 100 else 1
 
 
-def _notes(found: Findings) -> Iterator[str]:
+def _notes(found: Findings, rows: Sequence[Point]) -> Iterator[str]:
     yield "single trainings, not confirmed" if not found.is_confirmed else "first results, before repeats"
-    points = [of_class.point(trial) for trial in found.members for of_class in found.classes]
+    points = [of_class.point(row.trial) for row in rows for of_class in found.classes]
     if any(point is None for point in points):
         yield "(seconds): dominated on that class; a dash: no result there"
     else:
         yield "(seconds): dominated on that class"
-    if any(point.noisy for of_class in found.classes for point in of_class.front.points):
+    if any(point is not None and point.noisy for point in points):
         yield "* disturbed while it was timed"

@@ -114,11 +114,15 @@ def _classes(found: Findings) -> Iterator[str]:
     """Say where the seconds on each class of device are from, if some are from elsewhere than a training there."""
     yield _PER_CLASS
     yield ""
-    rows = []
+    rows, copied = [], 0
     for of_class in found.classes:
         of, front = origins(found.attempts, of_class.device_class), of_class.front
         rows.append((of_class.device_class, str(of.trained), str(of.timed), str(len(front.points)), _area(front)))
+        copied += of.copied
     yield from _table(("class of device", "trained there", "timed again", "on the front", "hypervolume"), rows)
+    if copied:
+        yield ""
+        yield f"{counted(copied, 'more result')} of another study, which knows how they were measured."
     replays = replays_of(found.attempts, found.device_seconds)
     yield ""
     yield f"Timing again took {replays}."

@@ -43,6 +43,14 @@ def replays_of(attempts: Sequence[AttemptRecord], device_seconds: float) -> Repl
     return Replays(len(done), len({attempt.trial for attempt in done}), spent, spent / (device_seconds or 1.0))
 
 
+def by_place(attempts: Sequence[AttemptRecord]) -> tuple[Sequence[AttemptRecord], Sequence[AttemptRecord]]:
+    """Part the replays of a study: those on another class than their training, and those on the same."""
+    trained = {a.trial: a.device_class for a in attempts if a.purpose == "search" and a.outcome == "complete"}
+    replays = [attempt for attempt in attempts if attempt.purpose == "replay"]
+    elsewhere = [replay for replay in replays if trained.get(replay.trial) != replay.device_class]
+    return elsewhere, [replay for replay in replays if trained.get(replay.trial) == replay.device_class]
+
+
 @dataclass(frozen=True)
 class Origins:
     """Where the seconds of a study's results on a class of device are from.
@@ -50,14 +58,16 @@ class Origins:
     Args:
         trained: Results whose seconds are those of their training.
         timed: Results whose training was timed again.
+        copied: Results of another study, which may be from either.
     """
 
     trained: int
     timed: int
+    copied: int = 0
 
 
 def origins(attempts: Sequence[AttemptRecord], device_class: str) -> Origins:
     """Count where the results of a study on a class of device are from."""
     results = [attempt for attempt in attempts if attempt.counts and attempt.device_class == device_class]
-    timed = sum(attempt.purpose == "replay" for attempt in results)
-    return Origins(len(results) - timed, timed)
+    timed, copied = sum(result.purpose == "replay" for result in results), sum(result.is_copy for result in results)
+    return Origins(len(results) - timed - copied, timed, copied)

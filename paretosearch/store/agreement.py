@@ -35,11 +35,12 @@ def agreement(attempts: Iterable[AttemptRecord]) -> Mapping[str, Agreement]:
         attempts: All of a study.
 
     Returns:
-        What is known of each class of device on which a trial has both.
+        What is known of each class of device on which a trial has both. Of results of other studies nobody knows here
+        how they were measured.
     """
     seconds: dict[str, dict[tuple[str, int], float]] = {"search": {}, "replay": {}}
     for attempt in attempts:
-        if attempt.outcome == "complete" and attempt.purpose in seconds and not attempt.noisy:
+        if attempt.outcome == "complete" and attempt.purpose in seconds and not (attempt.noisy or attempt.is_copy):
             assert attempt.train_seconds is not None
             seconds[attempt.purpose][attempt.device_class, attempt.trial] = attempt.train_seconds
     pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)

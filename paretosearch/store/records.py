@@ -99,6 +99,11 @@ class AttemptRecord:
     noisy: bool
     drift: float | None = None
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether it is a result of another study, which cost this one nothing; it may have been a replay there."""
+        return self.purpose == "search" and self.outcome == "complete" and self.device_seconds == 0.0
+
 
 @dataclass(frozen=True)
 class FrontChange:

@@ -1,6 +1,7 @@
 """A study with results on several classes of device says so, and each can be named by a part."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -101,6 +102,8 @@ def test_status_has_a_line_a_class_and_what_replays_took(mixed: Store, study: st
 def test_results_know_whether_they_were_trained_or_timed(mixed: Store, study: str) -> None:
     attempts = mixed.attempts(study)
     assert origins(attempts, ONE) == origins(attempts, TWO) == Origins(28, 28)
+    copies = [replace(attempt, purpose="search", device_seconds=0.0) for attempt in attempts]
+    assert origins(copies, ONE) == Origins(0, 0, 56)
 
 
 def test_a_class_is_found_by_a_part_of_its_name(mixed: Store, study: str) -> None:

@@ -55,6 +55,16 @@ def third(found: Findings, left_out: int) -> OnClass:
     return OnClass("cuda:A", front_of([p for p in points if p.trial != left_out]), [])
 
 
+def quiet(found: Findings) -> Findings:
+    """Take all marks of disturbed results away."""
+    first, *others = [
+        replace(of_class, front=front_of([replace(p, noisy=False) for p in (*front.points, *front.dominated)]))
+        for of_class in found.classes
+        for front in [of_class.front]
+    ]
+    return replace(found, front=first.front, others=others)
+
+
 def test_findings_have_every_front_and_those_of_one_class_have_one(mixed: Store, study: str, found: Findings) -> None:
     assert [of_class.device_class for of_class in found.classes] == [ONE, TWO]
     assert [of_class.front for of_class in found.classes] == [mixed.front(study, name) for name in (ONE, TWO)]
@@ -149,6 +159,24 @@ def test_the_table_has_the_seconds_of_each_class_in_brackets_where_dominated(fou
             assert ("*" in cell) == point.noisy
     assert r"\shortstack[r]{2 CPU cores\vphantom{y}\\time (s)}" in text
     assert "% timed again on another class, without training: 56 trials, 28 s, " in text
+
+
+def test_the_table_explains_the_mark_of_a_disturbed_result_that_is_dominated_on_its_class(found: Findings) -> None:
+    one, two = found.classes
+    trial = next(p.trial for p in one.front.points if p.trial not in trials(two.front.points))
+    assert "disturbed while" not in fronts_tabular(quiet(found), PAPER)
+    dominated = tuple(replace(point, noisy=point.trial == trial) for point in two.front.dominated)
+    marked = [replace(two, front=replace(two.front, dominated=dominated))]
+    text = fronts_tabular(replace(quiet(found), others=marked), PAPER)
+    assert "* disturbed while it was timed" in text
+
+
+def test_the_table_says_what_was_timed_again_where_it_had_been_trained(found: Findings) -> None:
+    trained = {a.trial: a.device_class for a in found.attempts if a.purpose == "search" and a.outcome == "complete"}
+    home = [replace(a, device_class=trained[a.trial]) if a.purpose == "replay" else a for a in found.attempts]
+    text = fronts_tabular(replace(found, attempts=home), PAPER)
+    assert "% timed again where it was trained, without training: 56 trials, 28 s, " in text
+    assert "on another class" not in text
 
 
 @pytest.fixture(scope="module")

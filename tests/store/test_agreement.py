@@ -9,7 +9,7 @@ from paretosearch.store.agreement import Agreement, agreement
 
 
 def attempt(purpose: str, trial: int, train_seconds: float, device_class: str = "a", **changes: Any) -> Any:
-    plain = {"outcome": "complete", "noisy": False, **changes}
+    plain = {"outcome": "complete", "noisy": False, "is_copy": False, **changes}
     return SimpleNamespace(
         purpose=purpose, trial=trial, train_seconds=train_seconds, device_class=device_class, **plain
     )
@@ -39,3 +39,7 @@ def test_replays_are_compared_with_the_trainings_of_their_class() -> None:
 )
 def test_what_was_disturbed_or_failed_or_is_of_another_trial_says_nothing(other: Any) -> None:
     assert agreement([attempt("search", 0, 10.0), other]) == {}
+
+
+def test_a_result_of_another_study_says_nothing_as_it_may_have_been_a_replay() -> None:
+    assert agreement([attempt("search", 0, 10.0, is_copy=True), attempt("replay", 0, 5.0)]) == {}

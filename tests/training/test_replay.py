@@ -111,6 +111,16 @@ def test_seconds_are_those_of_here_and_the_rest_is_kept(changed: Outcome, monkey
     assert Outcome.from_json(again.to_json()) == again
 
 
+def test_whether_the_training_was_disturbed_is_not_said_of_its_replay(
+    changed: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timing(monkeypatch, {0: 1})
+    for disturbed in (False, True):
+        monkeypatch.setattr(Clock, "noisy", disturbed)
+        again = replay(CHANGING, IMAGES, CPU, replace(changed, noisy=not disturbed, drift=0.3))
+        assert (again.noisy, again.drift) == (disturbed, None)
+
+
 def test_a_replayed_curve_ends_with_the_training_and_never_goes_back(changed: Outcome) -> None:
     slow = tuple(replace(epoch, train_seconds=100 * epoch.train_seconds) for epoch in changed.epochs)
     assert changed.train_seconds is not None

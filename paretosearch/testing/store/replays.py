@@ -59,6 +59,16 @@ class ReplaySuite:
         store.believe(other)
         assert [p.attempt for p in store.completed(study)] == [timed, other]
 
+    def test_what_is_believed_is_noted_on_its_front_at_once(self, store: Store) -> None:
+        study = new_study(store)
+        attempt = store.start_attempt(study, 0, CPU, recipe())
+        store.finish_attempt(attempt, complete(20.0), believed=False)
+        for _ in range(2):
+            store.believe(attempt)
+        assert [(e.trial, e.kind, e.device_class) for e in store.front_events(study)] == [
+            (0, "entered", CPU.device_class)
+        ]
+
     def test_only_an_attempt_with_a_result_can_be_believed(self, store: Store) -> None:
         study = new_study(store)
         with pytest.raises(StoreError, match="no attempt 12345"):
