@@ -136,11 +136,14 @@ class Muon(Method):
 
     Args:
         rate: Peak learning rate of the filters, whatever that of the others is; 0 is off. As filters have about the
-            size of an orthogonal matrix, it is the share of themselves by which they change in a step.
+            size of an orthogonal matrix, it is the share of themselves by which they change in a step. Of convnet on
+            10 000 images of Fashion-MNIST in 6 epochs of one_cycle, rate 0.2, 0.1 had 86.7 % and 0.2 had 86.3 %, where
+            SGD alone had 85.6 % (means of 3 seeds, which differ by up to 1.2).
         momentum: Share of the momentum that stays from step to step, by Nesterov's rule.
         newton_schulz: Steps towards an orthogonal matrix.
         renormalise: Whether filters are scaled to the size of an orthogonal matrix before every step, as airbench does,
-            instead of decayed; for networks in which batch norm follows every convolution, and undoes it.
+            instead of decayed; for networks in which batch norm follows every convolution, and undoes it. It made no
+            difference to the accuracy of that training.
     """
 
     name = "muon"

@@ -109,7 +109,9 @@ class ScheduleFree(Method):
     Args:
         beta: Share of ``x`` where gradients are taken; 0 is off. The paper has 0.9.
         rate: Learning rate, as a factor on the peak of the Recipe, which is meant for momentum: without, ten times as
-            much moves the weights as far as 0.9 does.
+            much moves the weights as far as 0.9 does. Of convnet on 10 000 images of Fashion-MNIST in 6 epochs, peak
+            0.2, 10 had 85.6 % (2 seeds) and 5 had 84.3 % (3 seeds), where one_cycle had 85.6 % (3 seeds), but 56 %
+            after the first epoch, and schedule_free 76 %.
         warmup: Share of the training's steps in which the rate rises linearly.
     """
 
