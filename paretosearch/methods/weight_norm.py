@@ -40,7 +40,7 @@ class WeightNorm(Method):
     summary = "filters as length times direction, without batch norm"
     paper = "Salimans & Kingma 2016, arXiv:1602.07868"
     slot = Slot.NORMALISATION
-    space = {"form": Choice(("off", "plain", "mean_only"), default="off")}
+    space = {"form": Choice(("off", "mean_only", "plain"), default="off")}
     switch = "form"
     off = "off"
 

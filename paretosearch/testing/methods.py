@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from paretosearch import nets
 from paretosearch.axis import Axis, Choice, Text, Value
 from paretosearch.errors import RecipeError
-from paretosearch.method import NAMED_SLOTS, Method
+from paretosearch.method import NAMED_SLOTS, Method, Slot
 from paretosearch.recipe import Recipe
 from paretosearch.run import Loss, Run, Step, StepCost
 from paretosearch.training.surgery import Surgeon
@@ -29,6 +29,12 @@ NETWORKS = {"convnet": 16, "resnet8": 16, "vgg11": 16, "resnet18": 16, "torchvis
 
 #: Methods that find nothing to do in a network, and refuse it.
 NOTHING_TO_DO = {("ghost_norm", "torchvision:squeezenet1_1")}  # no batch norm
+
+#: Values that turn a Method on, where the first that its axis has is too much for deep networks.
+MODERATE: dict[str, Value] = {"standardization_loss": 1e-4}
+
+#: Learning rate, and the one for networks whose batch norm a Method has taken away, which bear no more.
+RATE, BARE_RATE = 0.05, 0.002
 
 
 class TinyTraining:
@@ -50,20 +56,19 @@ class TinyTraining:
             images, labels = method.edit_data(images, labels)
             model = method.edit_model(model)
         self.batch = images[:BATCH].float() / 255, labels[:BATCH]
+        rate = BARE_RATE if _is_bare(model, methods) else RATE
         self.loss: Loss = F.cross_entropy
         self.step: Step = self._ordinary_step
         optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, nesterov=True)
         for method in methods:
             self.loss, self.step = method.edit_loss(self.loss), method.edit_step(self.step)
             optimizer = method.wrap_optimizer(optimizer)
-        recipe = Recipe("random", network, width=width, epochs=4, batch_size=BATCH, learning_rate=0.05)
+        recipe = Recipe("random", network, width=width, epochs=4, batch_size=BATCH, learning_rate=rate)
         generator = torch.Generator().manual_seed(0)
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
         cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
         asked = {"logits": model, "gradients": self._gradients}
-        self.run = Run(
-            recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=0.05, **asked
-        )
+        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=rate, **asked)
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
@@ -151,6 +156,8 @@ def turned_on(method: type[Method]) -> Method:
     """Make a Method that does something: its switch is not at off, the rest is at the defaults."""
     if method.switch is None:
         return method()
+    if method.name in MODERATE:
+        return method(**{method.switch: MODERATE[method.name]})
     axis = method.space[method.switch]
     other = next(value for value in _inside(axis) if value != method.off)
     return method(**{method.switch: other})
@@ -216,6 +223,12 @@ def check_pair(first: type[Method], second: type[Method]) -> None:
     assert _same_weights(resumed.epoch(), unbroken.epoch())
     assert torch.equal(resumed.logits(), unbroken.logits())
     assert unbroken.logits().isfinite().all()
+
+
+def _is_bare(model: nn.Module, methods: Sequence[Method]) -> bool:
+    """Whether a Method that takes the place of batch norm has left none."""
+    taken = any(method.slot is Slot.NORMALISATION for method in methods)
+    return taken and not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
 
 
 def _images(size: int) -> tuple[Tensor, Tensor]:
