@@ -68,7 +68,9 @@ class TinyTraining:
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
         cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
         asked = {"logits": model, "gradients": self._gradients}
-        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=rate, **asked)
+        self.run = Run(
+            recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=rate, **asked
+        )
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
