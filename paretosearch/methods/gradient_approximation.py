@@ -106,7 +106,7 @@ class GradientApproximation(Method):
 
     def quiet_until(self, run: Run) -> int:
         """Say that it asks for no change of shape."""
-        return run.recipe.epochs
+        return run.recipe.total_epochs
 
     def edit_step(self, step: Step) -> Step:
         """Tell the convolutions what the step is."""

@@ -127,13 +127,13 @@ class GradientPruning(Method):
 
     def _begins(self, recipe: Recipe) -> int:
         """Give the first epoch that is pruned: what begins within an epoch begins at its nearer end."""
-        return max(0, math.ceil(self.start * recipe.epochs - 0.5))
+        return max(0, math.ceil(self.start * recipe.total_epochs - 0.5))
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that ends before pruning begins."""
-        if self._begins(recipe) >= recipe.epochs:
+        if self._begins(recipe) >= recipe.total_epochs:
             raise RecipeError(
-                f"gradient_pruning.start = {self.start:g} is later than all of a training of {recipe.epochs} epochs; "
+                f"gradient_pruning.start = {self.start:g} is later than all of a training of {recipe.total_epochs} epochs; "
                 f"lower it, or turn pruning off with gradient_pruning.sparsity = 0"
             )
 
@@ -166,7 +166,7 @@ class GradientPruning(Method):
     def quiet_until(self, run: Run) -> int:
         """Say when its steps become others; it asks for no change of shape."""
         begins = self._begins(run.recipe)
-        return begins if run.epoch < begins else run.recipe.epochs
+        return begins if run.epoch < begins else run.recipe.total_epochs
 
     # Not in on_epoch_start: another Method may insert layers there behind this one, or time steps that must leave no
     # trace in the counts; and no copy that is made of the network between epochs may have the hooks.

@@ -183,7 +183,7 @@ class ISGD(Method):
 
     def quiet_until(self, run: Run) -> int:
         """Say that it never changes the shape: what it gives between epochs is a note."""
-        return run.recipe.epochs
+        return run.recipe.total_epochs
 
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
         """Tell on how many batches there were more steps, and how many these were."""

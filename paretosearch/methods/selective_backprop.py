@@ -59,7 +59,7 @@ class SelectiveBackprop(Method):
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a time in which there is no middle of an epoch."""
-        if not any(self._includes(epoch, recipe.epochs) for epoch in range(recipe.epochs)):
+        if not any(self._includes(epoch, recipe.total_epochs) for epoch in range(recipe.total_epochs)):
             raise RecipeError(
                 f"selective_backprop.start = {self.start:g} and until = {self.until:g} have no epoch between them in a "
                 f"training of epochs = {recipe.epochs}; move them apart, or set selective_backprop.keep = 1"
@@ -90,7 +90,7 @@ class SelectiveBackprop(Method):
 
     def pattern(self, run: Run) -> str:
         """Say in which epochs it is on."""
-        on = self.keep != self.off and self._includes(run.epoch, run.recipe.epochs)
+        on = self.keep != self.off and self._includes(run.epoch, run.recipe.total_epochs)
         return "on the hardest images" if on else ""
 
     def variant(self, run: Run) -> str:

@@ -79,7 +79,7 @@ class WeightNorm(Method):
 
     def quiet_until(self, run: Run) -> int:
         """Say that it never changes the shape."""
-        return run.recipe.epochs
+        return run.recipe.total_epochs
 
 
 def without_decay(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> None:

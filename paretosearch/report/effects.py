@@ -134,7 +134,7 @@ def _curves(lengths: Sequence[Replicates]) -> dict[int, list[Point]]:
     by_seed: dict[int, list[Point]] = {}
     for point in sorted((p for group in lengths for p in group.points), key=lambda point: point.train_seconds):
         by_seed.setdefault(point.recipe.seed, []).append(point)
-    return {seed: points for seed, points in by_seed.items() if len({p.recipe.epochs for p in points}) > 1}
+    return {seed: points for seed, points in by_seed.items() if len({p.recipe.total_epochs for p in points}) > 1}
 
 
 def _at(curve: Sequence[Point], seconds: float) -> float:

@@ -69,7 +69,7 @@ def projected_saving(recipe: Recipe, noticed: Sequence[SurgeryResult]) -> float 
         in which nothing was pruned counting as without saving; None where nobody counted.
     """
     shares = [surgery.figures[_FIGURE] for surgery in noticed if surgery.kind == _TELLS and _FIGURE in surgery.figures]
-    return min(1.0, sum(shares) / recipe.epochs) if shares else None
+    return min(1.0, sum(shares) / recipe.total_epochs) if shares else None
 
 
 def simulated_lines(points: Sequence[Point], noticed: Noticed = NOTHING) -> Iterator[str]:
