@@ -133,8 +133,8 @@ class GradientPruning(Method):
         """Refuse a training that ends before pruning begins."""
         if self._begins(recipe) >= recipe.total_epochs:
             raise RecipeError(
-                f"gradient_pruning.start = {self.start:g} is later than all of a training of {recipe.total_epochs} epochs; "
-                f"lower it, or turn pruning off with gradient_pruning.sparsity = 0"
+                f"gradient_pruning.start = {self.start:g} is later than all of a training of {recipe.total_epochs} "
+                f"epochs; lower it, or turn pruning off with gradient_pruning.sparsity = 0"
             )
 
     def settled_at(self, recipe: Recipe) -> int:
