@@ -36,8 +36,8 @@ THESIS = r"""\documentclass[11pt,a4paper]{article}
 \pagestyle{empty}
 \begin{document}
 \begin{center}
-\input{front/front}\captionof{figure}{Training time against accuracy on Fashion-MNIST.}\bigskip
-\captionof{table}{The members of the front.}\input{front/front_table}\bigskip
+\input{front/front}\captionof{figure}{Training time against accuracy on Fashion-MNIST.}\par\bigskip
+\captionof{table}{The members of the front.}\par\smallskip\input{front/front_table}\par\bigskip
 \input{front/hypervolume}\captionof{figure}{How the hypervolume of the front grew.}
 \end{center}
 \end{document}
