@@ -34,6 +34,9 @@ class WeightNorm(Method):
 
     Args:
         form: ``plain``, or ``mean_only``, which takes the mean of the batch away from every channel; ``off`` is off.
+            Both bear less learning rate than batch norm, and ``plain`` the least: of resnet8 on 2560 images of
+            Fashion-MNIST in 4 epochs, batch norm had 71 % at a rate of 0.1 and 53 % at 0.02, ``mean_only`` 71 % at 0.05
+            and 63 % at 0.02, ``plain`` 21 %, 49 % and 60 % at 0.1, 0.05 and 0.02 (one seed).
     """
 
     name = "weight_norm"
