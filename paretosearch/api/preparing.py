@@ -17,6 +17,10 @@ from paretosearch.space import Activation, Space
 from paretosearch.training import build_model
 from paretosearch.training.surgery import Surgeon
 
+#: Methods that others may need to act at all. To try all Methods with all others would take a number of Recipes that
+#: doubles with each of them.
+ACTED_WITH = ("net2net", "prunetrain")
+
 
 def gather(space: Space, console: Console) -> Sequence[data.ImageSet]:
     """Get and decode the data sets.
@@ -69,11 +73,14 @@ def _possible_methods(space: Space) -> list[Method]:
 
 
 def _corners(space: Space, activation: Activation) -> Iterator[dict[str, Value]]:
-    """Give the genomes at the ends of all axes that a Method may look at, and in which it is on."""
+    """Give the genomes at the ends of all axes that a Method may look at, and in which it is on; the rest is off."""
     own = [f"{activation.method}.{name}" for name in activation.parameters]
-    others = [other.key for other in space.activations if other.canonical is not None]
+    others = [other.key for other in space.activations if other.method in ACTED_WITH]
     keys = dict.fromkeys([activation.key, "epochs", "batch_size", *others, *own])
-    return (genome for genome in space.corners(keys) if activation.is_active({**space.fixed, **genome}))
+    off = {a.key: a.value for a in space.activations if not a.on and a.key not in keys and a.key in space.axes}
+    quiet = {key: value for key, value in off.items() if space.axes[key].contains(value)}
+    genomes = ({**genome, **quiet} for genome in space.corners(keys))
+    return (genome for genome in genomes if activation.is_active({**space.fixed, **genome}))
 
 
 def _possible(space: Space, activation: Activation, genomes: list[dict[str, Value]]) -> Method:
