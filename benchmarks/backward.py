@@ -27,8 +27,9 @@ from paretosearch import data
 from paretosearch.axis import Value
 from paretosearch.data import ImageSet
 from paretosearch.device import cpu_name
+from paretosearch.geometry import Geometry
 from paretosearch.training import Training
-from paretosearch.weight_gradients import Geometry, Rule, convolve, none, of_channels, of_samples
+from paretosearch.weight_gradients import Rule, convolve, none, of_channels, of_samples
 
 LAYERS, CHANNELS, EDGE, BATCH = 3, 256, 14, 8
 ROUNDS = 7

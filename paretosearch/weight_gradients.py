@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from paretosearch.geometry import Geometry
+
 # Shapes: x (N, C, H, W), weight (O, C / groups, kh, kw), y and its gradient (N, O, H', W').
-
-
-class Geometry(NamedTuple):
-    """How a convolution slides: each pair is vertical, horizontal."""
-
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
-
-    @classmethod
-    def of(cls, conv: nn.Conv2d) -> Geometry:
-        """Read it off a convolution whose padding is of zeros and given in numbers."""
-        return cls(_pair(conv.stride), _pair(conv.padding), _pair(conv.dilation), conv.groups)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])
-
 
 #: Makes the gradient of a weight from that of y, x and the weight; None leaves the weight without one.
 Rule = Callable[[Tensor, Tensor, Tensor, Geometry], Tensor | None]

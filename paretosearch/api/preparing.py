@@ -12,14 +12,11 @@ from paretosearch import data, methods
 from paretosearch.axis import Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import Method
+from paretosearch.methods.dynamic_batch import SHAPING
 from paretosearch.report.decoding import decoding_bar
 from paretosearch.space import Activation, Space
 from paretosearch.training import build_model
 from paretosearch.training.surgery import Surgeon
-
-#: Methods that others may need to act at all. To try all Methods with all others would take a number of Recipes that
-#: doubles with each of them.
-ACTED_WITH = ("net2net", "prunetrain")
 
 
 def gather(space: Space, console: Console) -> Sequence[data.ImageSet]:
@@ -73,9 +70,12 @@ def _possible_methods(space: Space) -> list[Method]:
 
 
 def _corners(space: Space, activation: Activation) -> Iterator[dict[str, Value]]:
-    """Give the genomes at the ends of all axes that a Method may look at, and in which it is on; the rest is off."""
+    """Give the genomes at the ends of all axes that a Method may look at, and in which it is on; the rest is off.
+
+    Of other Methods it looks at those that change shapes: with all of them the number of genomes would double with each.
+    """
     own = [f"{activation.method}.{name}" for name in activation.parameters]
-    others = [other.key for other in space.activations if other.method in ACTED_WITH]
+    others = [other.key for other in space.activations if other.method in SHAPING]
     keys = dict.fromkeys([activation.key, "epochs", "batch_size", *others, *own])
     off = {a.key: a.value for a in space.activations if not a.on and a.key not in keys and a.key in space.axes}
     quiet = {key: value for key, value in off.items() if space.axes[key].contains(value)}

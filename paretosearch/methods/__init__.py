@@ -160,8 +160,6 @@ def _canonical(method: type[Method], recipe: Recipe) -> Mapping[str, Value] | No
 
 def _gives_way(method: type[Method], recipe: Recipe) -> bool:
     """Whether a Recipe that a search made has a Method before this one that it does not go with."""
-    before = {m.name: m for m in CATALOGUE[: CATALOGUE.index(method)] if m.name in recipe.methods}
-    same_slot = any(m.slot is method.slot for m in before.values() if m.slot is not None)
-    return same_slot or any(
-        name in before or name == method.name for name in compatibility.opponents(method.name, recipe)
-    )
+    before = [m for m in CATALOGUE[: CATALOGUE.index(method)] if m.name in recipe.methods]
+    same_slot = any(m.slot is method.slot for m in before if m.slot is not None)
+    return same_slot or compatibility.gives_way(method.name, recipe, [m.name for m in before])

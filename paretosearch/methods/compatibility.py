@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from paretosearch.errors import RecipeError
@@ -123,16 +123,10 @@ def check(recipe: Recipe, active: Collection[str]) -> None:
             raise RecipeError(f"{conflict.method} does not go with {other}: {conflict.why}")
 
 
-def opponents(method: str, recipe: Recipe) -> Iterator[str]:
-    """Name the Methods that one does not go with; with a field of the Recipe it is its own opponent."""
-    for conflict in CONFLICTS:
-        if conflict.method == method and conflict.field:
-            if getattr(recipe, conflict.field) in conflict.others:
-                yield method
-        elif conflict.method == method:
-            yield from conflict.others
-        elif method in conflict.others and not conflict.field:
-            yield conflict.method
+def gives_way(method: str, recipe: Recipe, before: Collection[str]) -> bool:
+    """Whether a Method does not go with a Recipe, or with one of those Methods in it that stand before it."""
+    there = {method, *before}
+    return any(method in (c.method, *c.others) and c.found(recipe, there) is not None for c in CONFLICTS)
 
 
 def forbidden(first: str, second: str) -> bool:

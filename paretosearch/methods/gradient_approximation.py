@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from paretosearch import weight_gradients
 from paretosearch.axis import Choice, Real, Value
 from paretosearch.errors import RecipeError
+from paretosearch.geometry import Geometry
 from paretosearch.method import Method, Slot
 from paretosearch.recipe import Recipe
 from paretosearch.run import Run, Step
 from paretosearch.surgery import Surgery
-from paretosearch.weight_gradients import Geometry, Rule, convolve
+from paretosearch.weight_gradients import Rule, convolve
 from paretosearch.weightnorm import WeightNormConv2d
 
 #: Where nn.Conv2d does its work, which is replaced during an epoch.

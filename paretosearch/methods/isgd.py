@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from paretosearch.axis import Int, Real, Value
 from paretosearch.buffers import untouched
 from paretosearch.method import Method, Slot
+from paretosearch.randomness import drawing_again, random_state, set_random_state
 from paretosearch.run import Run, Step
 from paretosearch.surgery import Surgery
 
@@ -229,27 +229,3 @@ def descend(
 def _all_finite(gradients: Iterable[Tensor | None]) -> bool:
     norms = torch._foreach_norm([gradient for gradient in gradients if gradient is not None])
     return bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
-
-
-def random_state(device: torch.device) -> list[Tensor]:
-    """Give the state of the random numbers of the CPU and of a device, without waiting for it."""
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def set_random_state(states: Sequence[Tensor], device: torch.device) -> None:
-    """Take back what `random_state` gave."""
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
-
-
-@contextmanager
-def drawing_again(states: Sequence[Tensor], device: torch.device) -> Iterator[None]:
-    """Draw what was drawn from given states on; afterwards numbers go on where they are now."""
-    now = random_state(device)
-    set_random_state(states, device)
-    try:
-        yield
-    finally:
-        set_random_state(now, device)

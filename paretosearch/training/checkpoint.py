@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from paretosearch.errors import RecipeError
 from paretosearch.outcome import EpochResult, SurgeryResult
+from paretosearch.randomness import random_state, set_random_state
 from paretosearch.recipe import Recipe
 from paretosearch.training.meters import Effort
 
@@ -35,7 +34,7 @@ def taken(training: Training) -> Checkpoint:
         "precision": training.precision.state_dict(),
         "clock": training.clock.state_dict(),
         "counters": {name: getattr(run, name) for name in ("epoch", "step", "batch_size", "learning_rate")},
-        "random": {"order": run.generator.get_state(), "global": _global_random(run.device)},
+        "random": {"order": run.generator.get_state(), "global": random_state(run.device)},
         "effort": asdict(training.effort),
         "peak_memory_bytes": training.memory.sample(),
         "energy_joules": training.spent_joules(),
@@ -74,15 +73,4 @@ def restore(training: Training, checkpoint: Checkpoint) -> None:
     training.results = [EpochResult(**result) for result in checkpoint["epochs"]]
     training.shape.take_back([SurgeryResult(**result) for result in checkpoint["surgeries"]])
     run.generator.set_state(checkpoint["random"]["order"])
-    _set_global_random(run.device, checkpoint["random"]["global"])
-
-
-def _global_random(device: torch.device) -> list[torch.Tensor]:
-    states = [torch.get_rng_state()]
-    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
-
-
-def _set_global_random(device: torch.device, states: list[torch.Tensor]) -> None:
-    torch.set_rng_state(states[0])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states[1], device)
+    set_random_state(checkpoint["random"]["global"], run.device)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from paretosearch import methods, weight_gradients
 from paretosearch.errors import RecipeError
+from paretosearch.geometry import Geometry
 from paretosearch.methods.gradient_approximation import GradientApproximation, behind_first, inner
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.recipe import Recipe
@@ -21,7 +22,7 @@ from paretosearch.run import Run
 from paretosearch.testing.images import image_set
 from paretosearch.testing.methods import TinyTraining
 from paretosearch.training import Training, train
-from paretosearch.weight_gradients import Geometry, Rule, convolve
+from paretosearch.weight_gradients import Rule, convolve
 
 GEOMETRIES = [
     Geometry((1, 1), (1, 1), (1, 1), 1),

@@ -13,8 +13,9 @@ import torch
 
 from paretosearch import measurements
 from paretosearch.device import cpu_name
+from paretosearch.geometry import Geometry
 from paretosearch.training.fixedpoint import kernel
-from paretosearch.training.fixedpoint.convolution import BackEnd, Fast, Geometry, convolve
+from paretosearch.training.fixedpoint.convolution import BackEnd, Fast, convolve
 from paretosearch.training.fixedpoint.integers import Integers
 
 #: Images, channels and edge of what is timed: the three stages of a small residual network.

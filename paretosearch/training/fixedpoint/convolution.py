@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import reduce
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from paretosearch.geometry import Geometry
 from paretosearch.training.fixedpoint.rounding import Fixed, dense, to_nearest
 
 # Shapes: x (N, C, H, W), weight (O, C / groups, kh, kw), y and its gradient (N, O, H', W').
@@ -18,15 +19,6 @@ WORD_LENGTH = 16
 #: Places of a map, over all images, whose products go into one sum of a weight's gradient in fp32; with more, as one
 #: sum of 100 000 has them, the error of the sum grows to several 1e-6 of the result.
 PLACES_OF_A_SUM = 24_576
-
-
-class Geometry(NamedTuple):
-    """How a convolution slides: each pair is vertical, horizontal."""
-
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
 
 
 class BackEnd(Protocol):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from paretosearch.geometry import Geometry
 from paretosearch.training.fixedpoint import kernel
-from paretosearch.training.fixedpoint.convolution import Fast, Geometry, Rounded
+from paretosearch.training.fixedpoint.convolution import Fast, Rounded
 
 
 class Integers(Fast):

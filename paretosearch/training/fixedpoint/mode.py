@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from paretosearch.errors import RecipeError
-from paretosearch.training.fixedpoint.convolution import BackEnd, Geometry, convolve
+from paretosearch.geometry import Geometry, pair
+from paretosearch.training.fixedpoint.convolution import BackEnd, convolve
 
 
 class FixedPointMode(TorchFunctionMode):
@@ -54,15 +55,11 @@ class FixedPointMode(TorchFunctionMode):
         self._first = weight if self._first is None else self._first
         if weight is self._first:
             return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
-        dilation = _pair(dilation)
-        padding = _zeros(padding, weight, dilation) if isinstance(padding, str) else _pair(padding)
-        geometry = Geometry(_pair(stride), padding, dilation, groups)
+        dilation = pair(dilation)
+        padding = _zeros(padding, weight, dilation) if isinstance(padding, str) else pair(padding)
+        geometry = Geometry(pair(stride), padding, dilation, groups)
         y = convolve(input, weight, geometry, self._headroom, self._back_end)
         return y if bias is None else y + bias.reshape(-1, 1, 1)
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
 def _zeros(padding: str, weight: Tensor, dilation: tuple[int, int]) -> tuple[int, int]:

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paretosearch.errors import RecipeError
-from paretosearch.training.fixedpoint.convolution import Exact, Fast, Geometry, Rounded, convolve
+from paretosearch.geometry import Geometry
+from paretosearch.training.fixedpoint.convolution import Exact, Fast, Rounded, convolve
 from paretosearch.training.fixedpoint.mode import FixedPointMode
 
 #: Relative error of sums in fp32 that the fast back end may have.

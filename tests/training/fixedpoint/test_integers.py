@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from paretosearch.geometry import Geometry
 from paretosearch.training.fixedpoint import kernel
-from paretosearch.training.fixedpoint.convolution import Exact, Fast, Geometry, convolve
+from paretosearch.training.fixedpoint.convolution import Exact, Fast, convolve
 from paretosearch.training.fixedpoint.integers import Integers
 
 PLAIN = Geometry((1, 1), (1, 1), (1, 1), 1)
