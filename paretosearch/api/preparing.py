@@ -72,7 +72,7 @@ def _possible_methods(space: Space) -> list[Method]:
 def _corners(space: Space, activation: Activation) -> Iterator[dict[str, Value]]:
     """Give the genomes at the ends of all axes that a Method may look at, and in which it is on; the rest is off.
 
-    Of other Methods it looks at those that change shapes: with all of them the number of genomes would double with each.
+    Of other Methods it looks at those that change shapes: with all of them, the genomes would double with each.
     """
     own = [f"{activation.method}.{name}" for name in activation.parameters]
     others = [other.key for other in space.activations if other.method in SHAPING]
