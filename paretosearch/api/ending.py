@@ -21,7 +21,8 @@ def spent(file: StudyFile, space: Space, trials: int, done: bool = False) -> str
         trials: How many Trials it has.
         done: Whether its sampler has nothing more to ask for.
     """
-    if file.search.sampler in PLANS and trials == len(PLANS[file.search.sampler](space)):
+    plan = PLANS.get(file.search.sampler)
+    if plan is not None and trials == len(plan(space, file.first_in(space))):
         return f"study {file.name!r} has trained every recipe of its plan, {counted(trials, 'trial')}"
     if done:
         return f"study {file.name!r} has asked for every recipe of its space, {counted(trials, 'trial')}"

@@ -204,6 +204,5 @@ def _data_sets(space: Space, contents: Contents) -> Sequence[Images]:
 
 def _planned(file: StudyFile, space: Space, search: Search) -> StudyFile:
     """Ask for every Recipe of the plan; gives the study with an end behind the last one."""
-    genomes = PLANS[file.search.sampler](space)
-    own = search.plan(genomes)
+    own = search.plan(PLANS[file.search.sampler](space, file.first_in(space)))
     return with_budget(file, trials=min(file.budget.trials or own, own))

@@ -106,6 +106,10 @@ class StudyFile:
     text: str
     path: Path
 
+    def first_in(self, space: Space) -> list[Genome]:
+        """Give the genomes of `first` that are in a space, which may be smaller than the file's."""
+        return [genome for genome in self.first.values() if space.has(genome)]
+
 
 def with_budget(study: StudyFile, trials: int | None = None, device_hours: float | None = None) -> StudyFile:
     """Change limits of a study's budget.
