@@ -12,7 +12,7 @@ from paretosearch.errors import RecipeError, UsageError, suggest
 from paretosearch.fleet import spool
 from paretosearch.fleet.locks import LAUNCHER, seems_held
 from paretosearch.recipe import Recipe
-from paretosearch.report.classes import meant
+from paretosearch.report.classes import meant, seen_by
 from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.progress import NOTE
 from paretosearch.store import AttemptRecord, Store, open_store, redacted
@@ -103,17 +103,23 @@ def checked_class(store: Store, study: str, device_class: str | None) -> str | N
     return found[0]
 
 
-def require_results(store: Store, study: str) -> None:
-    """Refuse a study without any result, in the same words whatever is wanted of it.
+def require_results(store: Store, study: str, device_class: str | None = None) -> None:
+    """Refuse a study without any result on a class of device, its own if None, in the same words whatever is wanted.
 
     Raises:
-        UsageError: If no trial is complete.
+        UsageError: If no trial is complete there.
     """
-    if not store.completed(study):
-        raise UsageError(
-            f"study {study!r} has no complete trial yet; the launch command that began it continues it, "
-            f"and paretosearch status {study} says how far it is"
-        )
+    if store.completed(study, device_class):
+        return
+    elsewhere = [name for name in store.device_classes(study) if store.completed(study, name)]
+    if elsewhere:
+        options = " or ".join(seen_by(name, store.device_classes(study)) for name in elsewhere)
+        where = device_class or "its own class of device"
+        raise UsageError(f"study {study!r} has no complete trial on {where} yet; {options} has some")
+    raise UsageError(
+        f"study {study!r} has no complete trial yet; the launch command that began it continues it, "
+        f"and paretosearch status {study} says how far it is"
+    )
 
 
 def axes_of(store: Store, study: str) -> Sequence[str]:

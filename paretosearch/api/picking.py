@@ -66,7 +66,7 @@ def pick(
     store, name = open_study(study, storage)
     with closing(store):
         chosen = checked_class(store, name, device_class)
-        require_results(store, name)
+        require_results(store, name, chosen)
         front, estimates = store.front(name, chosen), store.estimates(name, chosen)
         try:
             choice = choose(front, estimates, Bounds(seconds, accuracy))

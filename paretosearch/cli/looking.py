@@ -72,7 +72,7 @@ def front(
         raise UsageError("--confirmed and --anytime are two fronts; choose one")
     if csv and (confirmed or anytime):
         raise UsageError("--csv is of the plain front; take --json, or look at the files of export")
-    require_results(store, name)
+    require_results(store, name, chosen)
     if anytime:
         stages = anytime_front(found, store.curves(name, chosen))
         print_json(anytime_json(stages)) if as_json else Console().print(anytime_table(stages, axes), below)
@@ -122,12 +122,13 @@ def export(
     from paretosearch.report.look import Look
 
     store, name = open_study(study, storage)
-    require_results(store, name)
-    files = write(store, name, out, checked_class(store, name, device_class), Look(style, lang))
+    chosen = checked_class(store, name, device_class)
+    require_results(store, name, chosen)
+    files = write(store, name, out, chosen, Look(style, lang))
     if as_json:
         print_json([str(path) for path in files])
         return
-    for line in written_lines(files, out, standing(store.estimates(name, device_class))):
+    for line in written_lines(files, out, standing(store.estimates(name, chosen))):
         print(line)
 
 

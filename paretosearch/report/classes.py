@@ -88,6 +88,11 @@ def shortest(device_class: str, classes: Sequence[str]) -> str:
     return next((word for word in words if meant(word, classes) == [device_class]), device_class)
 
 
+def seen_by(device_class: str, classes: Sequence[str]) -> str:
+    """Give the option that shows a class of device."""
+    return f"--device-class {shlex.quote(shortest(device_class, classes))}"
+
+
 def classes_lines(fronts: Mapping[str, Front], shown: str) -> RenderableType:
     """Say, below the front of a class of device, what there is on others, and how to see it.
 
@@ -107,7 +112,7 @@ def classes_lines(fronts: Mapping[str, Front], shown: str) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("seen by", no_wrap=True)
     for name, front in fronts.items():
-        seen = "above" if name == shown else f"--device-class {shlex.quote(shortest(name, list(fronts)))}"
+        seen = "above" if name == shown else seen_by(name, list(fronts))
         table.add_row(Text(named[name]), *worth(front), Text(seen))
     return Group(Text(), table)
 

@@ -34,10 +34,10 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Front:
     return lambda *options: run(home, url, *options)
 
 
-def run(home: Path, url: str, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "paretosearch", "front", "--storage", url, *options]
+def run(home: Path, url: str, *options: str, command: str = "front") -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "paretosearch", command, "--storage", url, *options]
     env = {**environment(home), "COLUMNS": "80"}
-    return subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(line, cwd=home, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_a_front_names_the_others_and_a_part_of_a_name_shows_one(front: Front) -> None:
@@ -59,3 +59,20 @@ def test_what_may_be_several_classes_is_a_wrong_option(front: Front) -> None:
     ended = front("--device-class", "CPU")
     assert ended.returncode == 2
     assert "'CPU' may be any of cpu:Some CPUx2, cpu:Some CPUx4; name more of the one you mean" in ended.stderr
+
+
+def test_results_on_another_class_alone_are_shown_and_picked_there_and_pointed_at_elsewhere(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/study.db"
+    with closing(open_store(url)) as store:
+        store.add_study(replace(study_record("elsewhere"), space={"declared": Space({}, {}).to_plain()}))
+        for device in (CPU, WIDE):
+            store.add_device(device)
+        store.start_attempt("elsewhere", 1, CPU, recipe())
+        attempt = store.start_attempt("elsewhere", 0, WIDE, recipe())
+        store.finish_attempt(attempt, complete(6.0, 0.9))
+        store.record_front("elsewhere", 0, WIDE.device_class)
+    for command, bound in (("front", ()), ("pick", ("--accuracy", "80%"))):
+        refused = run(tmp_path, url, *bound, command=command)
+        assert (refused.returncode, "--device-class x4 has some" in refused.stderr) == (2, True), refused.stderr
+        shown = run(tmp_path, url, *bound, "--device-class", "x4", command=command)
+        assert (shown.returncode, "6.0" in shown.stdout) == (0, True), shown.stderr
