@@ -18,7 +18,7 @@ from tempfile import gettempdir
 
 from paretosearch import launch
 from paretosearch.report.effectplots import effects_figure
-from paretosearch.report.effects import Effect, effects
+from paretosearch.report.effects import Effect, by_worth, effects
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.replicates import Spread, every_recipe
 from paretosearch.report.style import save
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     launched = launch(chosen.study, gpus=chosen.gpus, cpu=chosen.cpu, storage=url)
     with closing(open_store(url, create=False)) as store:
         found = findings(store, launched.study)
-    changes = effects(every_recipe(found.front), found.axes)
+    changes = by_worth(effects(every_recipe(found.front), found.axes))
     kind = "cpu" if found.device_class.startswith("cpu:") else "gpu"
     chosen.out.mkdir(parents=True, exist_ok=True)
     table = chosen.out / f"methods-{kind}.md"

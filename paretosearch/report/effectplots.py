@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -24,6 +26,12 @@ _SAID: dict[Verdict, str] = {
     "costs": "worse than its seconds",
     "unclear": "no difference to be seen",
 }
+
+#: Share of the changes that a panel shows with their intervals whatever the others do.
+USUAL = 0.75
+
+#: How many times as far from zero as those may the others lie and still be in the panel.
+FAR = 2.5
 
 
 @styled
@@ -60,10 +68,40 @@ def effects_figure(effects: Sequence[Effect], look: Look = PAPER) -> Figure:
 
 def _panel(panel: Axes, effects: Sequence[Effect], spreads: Sequence[Spread | None], title: str) -> None:
     panel.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    reach = _reach([spread for spread in spreads if spread is not None])
     for place, (effect, spread) in enumerate(zip(effects, spreads, strict=True)):
-        if spread is not None:
-            half = None if spread.half_width is None else 100 * spread.half_width
-            panel.errorbar(100 * spread.mean, place, xerr=half, color=INK, linewidth=1, capsize=2, zorder=3)
-            panel.plot(100 * spread.mean, place, **_MARKS[effect.verdict], linestyle="none", markersize=5, zorder=4)  # type: ignore[arg-type]
+        if spread is None:
+            continue
+        mean, half = 100 * spread.mean, None if spread.half_width is None else 100 * spread.half_width
+        if abs(mean) > reach:
+            _beyond(panel, place, mean, reach)
+            continue
+        panel.errorbar(mean, place, xerr=half, color=INK, linewidth=1, capsize=2, zorder=3)
+        panel.plot(mean, place, **_MARKS[effect.verdict], linestyle="none", markersize=5, zorder=4)  # type: ignore[arg-type]
+    _limit(panel, reach)
     panel.grid(visible=False, axis="y")
     panel.set_xlabel(title)
+
+
+def _reach(spreads: Sequence[Spread]) -> float:
+    """Give how far from zero a panel has to reach, in percent, if a few changes may lie beyond it.
+
+    One network that learns nothing would make every other change look like none.
+    """
+    ends = [100 * (abs(spread.mean) + (spread.half_width or 0.0)) for spread in spreads]
+    usual = float(np.quantile(ends, USUAL)) if ends else 0.0
+    return math.inf if max(ends, default=0.0) <= FAR * usual else FAR * usual
+
+
+def _limit(panel: Axes, reach: float) -> None:
+    """Cut a panel off where it reaches further than it has to."""
+    low, high = panel.get_xlim()
+    panel.set_xlim(max(low, -1.05 * reach), min(high, 1.05 * reach))
+
+
+def _beyond(panel: Axes, place: int, mean: float, reach: float) -> None:
+    """Write a value at the edge behind which it lies."""
+    left, number = mean < 0, f"{mean:+.0f}".replace("-", "−")
+    text = f"← {number}" if left else f"{number} →"
+    edge = {"xy": (math.copysign(reach, mean), place), "xytext": (0, 0), "textcoords": "offset points"}
+    panel.annotate(text, **edge, ha="left" if left else "right", va="center", fontsize="small", color=INK)  # type: ignore[arg-type]

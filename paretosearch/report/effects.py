@@ -80,6 +80,11 @@ def effects(groups: Sequence[Replicates], axes: Collection[str]) -> tuple[Effect
     return tuple(effect for effect in found if effect is not None)
 
 
+def by_worth(found: Sequence[Effect]) -> tuple[Effect, ...]:
+    """Order changes by the accuracy that they have beyond their seconds, the best first; those without are the last."""
+    return tuple(sorted(found, key=lambda effect: math.inf if effect.worth is None else -effect.worth.mean))
+
+
 def effects_rows(found: Sequence[Effect]) -> Iterator[dict[str, Any]]:
     """Make the rows of a table."""
     for effect in found:

@@ -18,7 +18,7 @@ from paretosearch.report.classplots import fronts_figure
 from paretosearch.report.classtables import fronts_tabular
 from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.effectplots import effects_figure
-from paretosearch.report.effects import SAMPLER, Effect, effects, effects_rows
+from paretosearch.report.effects import SAMPLER, Effect, by_worth, effects, effects_rows
 from paretosearch.report.findings import Findings, findings
 from paretosearch.report.growthplots import hypervolume_figure
 from paretosearch.report.html import page
@@ -119,8 +119,8 @@ def _figures_of_repeats(found: Findings, look: Look) -> Iterator[tuple[str, Figu
 
 
 def _effects(found: Findings) -> Sequence[Effect]:
-    """Give what each change does, of a study that is made of changes."""
-    return effects(every_recipe(found.front), found.axes) if found.record.sampler == SAMPLER else ()
+    """Give what each change does, of a study that is made of changes, the best first."""
+    return by_worth(effects(every_recipe(found.front), found.axes)) if found.record.sampler == SAMPLER else ()
 
 
 def _note(found: Findings, look: Look) -> str:

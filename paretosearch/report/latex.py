@@ -39,6 +39,8 @@ _SAID = {
     "–": r"\textendash{}",
     "—": r"\textemdash{}",
     "…": r"\dots{}",
+    "←": r"$\leftarrow$",
+    "→": r"$\rightarrow$",
 }
 #: What pdfLaTeX's usual fonts have of Unicode: Latin-1's letters, and most of those of Europe's other languages.
 _LETTERS = re.compile("[ -~¡-ĥĨ-ķĹ-ľŁ-ňŊ-ťŨ-žȘ-ț]")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from paretosearch.recipe import Recipe
 from paretosearch.report.effectplots import effects_figure
-from paretosearch.report.effects import Effect, effects, effects_rows
+from paretosearch.report.effects import Effect, by_worth, effects, effects_rows
 from paretosearch.report.look import Look
 from paretosearch.report.replicates import Replicates, Spread
 from paretosearch.store import Point
@@ -137,3 +137,23 @@ def test_a_row_has_percents_and_points() -> None:
     assert row["accuracy_change_points"] == pytest.approx(10.0)
     assert row["points_at_equal_seconds_half_width_95"] == pytest.approx(2.0)
     assert row["verdict"] == "pays"
+
+
+def _effect(worth: float | None, half: float = 0.01) -> Effect:
+    spread = Spread(0.1, 0.02)
+    return Effect(SMOOTH, ("label_smoothing.alpha",), 3, spread, spread, None if worth is None else Spread(worth, half))
+
+
+def test_what_is_worth_most_comes_first_and_what_is_not_judged_last() -> None:
+    found = [_effect(None), _effect(-0.1), _effect(0.2), _effect(0.0)]
+    assert by_worth(found) == (found[2], found[3], found[1], found[0])
+
+
+def test_a_change_that_lies_far_from_the_others_is_written_at_the_edge_and_leaves_them_their_room() -> None:
+    near = [_effect(0.01 * number) for number in range(-3, 4)]
+    *_, panel = effects_figure([*near, _effect(-0.6)]).axes
+    assert [text.get_text() for text in panel.texts] == ["← −60"]
+    assert -20 < panel.get_xlim()[0] < -4
+    *_, panel = effects_figure([*near, _effect(-0.06)]).axes
+    assert [text.get_text() for text in panel.texts] == []
+    assert panel.get_xlim()[0] < -7
