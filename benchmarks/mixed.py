@@ -3,8 +3,8 @@
     python -m benchmarks.mixed --out benchmarks/results [--trials 24] [--cpu 1x1,1x2] [--work FOLDER]
 
 The search trains each trial once, on whichever class is free, and times it again on the other. Then every trial is
-trained anew on each class, so that nothing is compared with itself, and the fronts are compared. What was done is kept in
-the working folder, and the same command goes on.
+trained anew on each class, so that nothing is compared with itself, and the fronts are compared. What was done is kept
+in the working folder, and the same command goes on.
 """
 
 from __future__ import annotations

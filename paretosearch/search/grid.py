@@ -10,12 +10,12 @@ from paretosearch.errors import RecipeError
 from paretosearch.space import Genome, Space
 
 
-def grid(space: Space, named: Iterable[Genome] = ()) -> tuple[Genome, ...]:
+def grid(space: Space, _named: Iterable[Genome] = ()) -> tuple[Genome, ...]:
     """Give a genome for every Recipe of a space, each Recipe once with each seed.
 
     Args:
         space: One whose axes can all be listed.
-        named: Genomes of the space that the study file names, which are in it anyway.
+        _named: Genomes of the space that the study file names, which are in it anyway.
 
     Returns:
         Genomes in the order in which to train them. The seed changes last: trainings of one Recipe are then spread over
@@ -31,8 +31,8 @@ def star(space: Space, named: Iterable[Genome] = ()) -> tuple[Genome, ...]:
 
     Args:
         space: One whose axes can all be listed.
-        named: Genomes of the space that the study file names, which may differ from the plain one in more than one axis:
-            what needs another learning rate is one change with it.
+        named: Genomes of the space that the study file names, which may differ from the plain one in more than one
+            axis: what needs another learning rate is one change with it.
 
     Returns:
         Genomes in the order in which to train them; the seed changes last, as in a `grid`.
