@@ -19,7 +19,7 @@ from paretosearch.surgery import Surgery
 class LotteryTicket(Method):
     """Train, leave out the smallest weights of all layers together, set the others back, and train these alone.
 
-    It is a reference, and saves no time on a GPU or a CPU: what is left out are single weights, which are zeros that
+    It is a reference, and saves no time on a GPU or a CPU: what is left out are single weights, that is, zeros that
     every step computes with. Its cost are two trainings, and both are within the epochs of the Recipe: of ``E`` epochs
     the first ``(E + rewind) / 2`` find the ticket, rounded down, and the others train it. To compare it with a plain
     training of ``n`` epochs, give it ``2 n - rewind``.
@@ -31,7 +31,7 @@ class LotteryTicket(Method):
     Methods that act at a share of the training mean that of both.
 
     Paper: Frankle & Carbin 2019, arXiv:1803.03635; going back to an early epoch, and not to the start, is Frankle et
-    al. 2019, arXiv:1903.01611. There are several rounds of a fifth of the weights each, here is one.
+    al. 2019, arXiv:1903.01611. The paper takes a fifth of the weights in each of several rounds; here is one round.
 
     Args:
         pruned: Share of the weights that is left out; 0 is off.
