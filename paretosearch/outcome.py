@@ -32,7 +32,7 @@ STATUSES: tuple[Status, ...] = ("complete", "failed", "stopped", "dominated")
 Purpose = Literal["search", "confirm", "replay"]
 
 #: Kinds of `SurgeryResult` that are a note of a Method about its epoch, for which nothing was done.
-NOTES = ("gradient_pruning", "isgd")
+NOTES = ("early_bird", "gradient_pruning", "isgd", "lottery_ticket")
 
 #: Characters of a message, which is one line, and of the traceback or log beside it, which ends in what matters.
 MOST_MESSAGE, MOST_DETAIL = 1000, 20_000

@@ -88,6 +88,8 @@ class Run:
         epoch: Epochs done.
         epoch_step: Optimizer steps done in this epoch.
         step: Optimizer steps done in all epochs.
+        cycle: Epochs done when the schedule of the learning rate begins, which may be before its first step, and epochs
+            that it takes; None is the whole training. A Method that trains twice sets it before every epoch.
         learning_rate: Learning rate of the coming step: the schedule sets it anew on every batch, others may scale it.
         rate: The same on the device, a scalar, from then on: what happens in a step must read this one.
         loss: Loss of the step in progress without the terms of Methods, detached, a scalar; from `add_loss` on.
@@ -112,6 +114,7 @@ class Run:
     epoch: int = 0
     epoch_step: int = 0
     step: int = 0
+    cycle: tuple[int, int] | None = None
     learning_rate: float = 0.0
     loss: Tensor | None = None
     stepped: Tensor | None = None
@@ -126,15 +129,18 @@ class Run:
     @property
     def progress(self) -> float:
         """Share of the training that is done, in [0, 1]."""
-        return self._share(self.epoch_step)
+        return self._share(self.epoch_step, 0, self.recipe.total_epochs)
 
     @property
     def mid_step_progress(self) -> float:
-        """Share that is done halfway through the coming step, so that a schedule wastes no step on a rate of zero."""
-        return self._share(self.epoch_step + 0.5)
+        """Share of its `cycle` that a schedule has behind it halfway through the coming step.
 
-    def _share(self, epoch_step: float) -> float:
-        return (self.epoch * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * self.recipe.total_epochs)
+        At the middle, so that no step is wasted on a rate of zero.
+        """
+        return self._share(self.epoch_step + 0.5, *(self.cycle or (0, self.recipe.total_epochs)))
+
+    def _share(self, epoch_step: float, begins: int, epochs: int) -> float:
+        return ((self.epoch - begins) * self.steps_per_epoch + epoch_step) / (self.steps_per_epoch * epochs)
 
 
 #: One optimizer step on a batch of images (N, C, H, W) and labels (N,); gives the detached loss, a scalar.

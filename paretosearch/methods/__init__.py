@@ -12,6 +12,7 @@ from paretosearch.methods import compatibility
 from paretosearch.methods.avg import AveragePooling
 from paretosearch.methods.constant import Constant
 from paretosearch.methods.dynamic_batch import DynamicBatch
+from paretosearch.methods.early_bird import EarlyBird
 from paretosearch.methods.ema import EMA
 from paretosearch.methods.ghost_norm import GhostNorm
 from paretosearch.methods.gradient_approximation import GradientApproximation
@@ -19,6 +20,7 @@ from paretosearch.methods.gradient_clipping import GradientClipping
 from paretosearch.methods.gradient_pruning import GradientPruning
 from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.label_smoothing import LabelSmoothing
+from paretosearch.methods.lottery_ticket import LotteryTicket
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.muon import Muon
 from paretosearch.methods.native import NativePooling
@@ -55,6 +57,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     Constant,
     SelectiveBackprop,
     ISGD,
+    LotteryTicket,
     SWA,
     EMA,
     Muon,
@@ -64,6 +67,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     GradientPruning,
     Net2Net,
     PruneTrain,
+    EarlyBird,
     GradientClipping,
     DynamicBatch,
     GhostNorm,

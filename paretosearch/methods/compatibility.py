@@ -98,6 +98,37 @@ CONFLICTS: tuple[Conflict, ...] = (
         field="number_format",
     ),
     Conflict(
+        "early_bird",
+        ("prunetrain",),
+        "each chooses the channels to cut, and presses towards zero what the other one judges by; turn one of them off",
+    ),
+    Conflict(
+        "early_bird",
+        ("weight_norm", "standardization_loss"),
+        "it judges channels by the scales of batch norm, which the other one takes away; turn one of them off",
+    ),
+    Conflict(
+        "lottery_ticket",
+        ("net2net", "prunetrain", "early_bird"),
+        "the weights that it goes back to would be those of a network of another shape; turn one of them off",
+    ),
+    Conflict(
+        "lottery_ticket",
+        ("swa", "ema", "schedule_free"),
+        "the average would be of the weights of both trainings, and keep what is left out; turn one of them off",
+    ),
+    Conflict(
+        "lottery_ticket",
+        ("isgd",),
+        "early losses of the second training would be out of the control of the first, and steps that are not the "
+        "optimizer's would bring back what the ticket leaves out; turn one of them off",
+    ),
+    Conflict(
+        "lottery_ticket",
+        ("weight_norm",),
+        "a filter of which no weight is left has no direction; turn one of them off",
+    ),
+    Conflict(
         "standardization_loss",
         ("default", "max-autotune"),
         "it listens to the convolutions in some passes and not in others, which compiled code does not tell apart; set "

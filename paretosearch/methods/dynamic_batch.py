@@ -22,7 +22,7 @@ WORTH_IT = 1.05
 QUANTUM = 32
 
 #: Methods that change the shape of the network.
-SHAPING = {"net2net", "prunetrain"}
+SHAPING = {"early_bird", "net2net", "prunetrain"}
 
 #: Trying another size takes as long as some twenty steps, so with fewer than this to come it cannot pay.
 LEAST_STEPS = 400

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from paretosearch.outcome import NOTES, Outcome, SurgeryResult
 from paretosearch.recipe import Recipe
+from paretosearch.report.words import counted
 
 #: What readers call a change of shape, one and several.
 _NAMES = {
@@ -58,13 +59,13 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
     Returns:
         A line such as ``459 channels, 4 prunings to 411, 1 widening to 630: 62.0 to 104 MFLOPs an image``, in the order
         in which it happened; others for a batch size that followed, and if something should have been pruned and
-        nothing was. Nothing of this for a network that never could change. Last, how often isgd found a batch whose
-        loss was out of control.
+        nothing was. Nothing of this for a network that never could change. Then how often isgd found a batch whose
+        loss was out of control. Last, what became of tickets.
     """
     changes: list[str] = []
     if any(surgery.kind not in NOTES for surgery in outcome.surgeries):
         changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
-    return [*changes, *_further_steps(outcome)]
+    return [*changes, *_further_steps(outcome), *_channel_tickets(recipe, outcome), *_weight_tickets(outcome)]
 
 
 def _changes(outcome: Outcome) -> str:
@@ -97,13 +98,38 @@ def _further_steps(outcome: Outcome) -> list[str]:
     return [f"isgd found the loss of {triggered} batches out of control, and made {steps} more steps on them"]
 
 
+def _channel_tickets(recipe: Recipe, outcome: Outcome) -> list[str]:
+    """Say whether early_bird has drawn its ticket, if it has cut nothing."""
+    noted = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "early_bird"]
+    drawn = [surgery for surgery in outcome.surgeries if surgery.kind == "prune"]
+    if "early_bird" not in recipe.methods or any(_changed(surgery) for surgery in drawn):
+        return []
+    if drawn:
+        by = recipe.channel_multiple
+        return [f"early_bird drew a ticket and cut nothing: it leaves out too few channels in one place to cut by {by}"]
+    differed = [figures["distance"] for figures in noted if "distance" in figures]
+    last = f": its last mask differed from others in {100 * differed[-1]:.0f} % of the channels" if differed else ""
+    return [f"early_bird found no ticket in {counted(len(noted), 'mask')}, and cut nothing{last}"]
+
+
+def _weight_tickets(outcome: Outcome) -> list[str]:
+    noted = [surgery for surgery in outcome.surgeries if surgery.kind == "lottery_ticket"]
+    return [
+        f"lottery_ticket left {ticket.figures['left']:.0f} of {ticket.figures['weights']:.0f} weights after epoch "
+        f"{ticket.epoch}, and set them back to epoch {ticket.figures['epoch']:.0f}; zeros among weights save no time"
+        for ticket in noted
+    ]
+
+
 def _changed(surgery: SurgeryResult) -> bool:
     return surgery.kind in _NAMES and (surgery.kind != "prune" or surgery.channels_before != surgery.channels_after)
 
 
 def _idle_pruning(recipe: Recipe, surgeries: tuple[SurgeryResult, ...]) -> list[str]:
     prunings = [surgery for surgery in surgeries if surgery.kind == "prune"]
-    if not prunings or any(_changed(surgery) for surgery in surgeries if surgery.kind in _SMALLER):
+    if "prunetrain" not in recipe.methods or not prunings:
+        return []
+    if any(_changed(surgery) for surgery in surgeries if surgery.kind in _SMALLER):
         return []
     last = prunings[-1].figures
     if last["dead"]:

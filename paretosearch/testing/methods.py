@@ -28,10 +28,16 @@ NETWORKS = {"convnet": 16, "resnet8": 16, "vgg11": 16, "resnet18": 16, "torchvis
 
 
 #: Methods that find nothing to do in a network, and refuse it.
-NOTHING_TO_DO = {("ghost_norm", "torchvision:squeezenet1_1")}  # no batch norm
+NOTHING_TO_DO = {  # no batch norm
+    ("early_bird", "torchvision:squeezenet1_1"),
+    ("ghost_norm", "torchvision:squeezenet1_1"),
+}
 
 #: Values that turn a Method on, where the first that its axis has is too much for deep networks.
 MODERATE: dict[str, Value] = {"standardization_loss": 1e-4}
+
+#: Parameters beside the switch without which a training of a few epochs is too short for a Method.
+QUICK: dict[str, dict[str, Value]] = {"early_bird": {"masks": 2, "until": 1.0}}
 
 #: Learning rate, and the one for networks whose batch norm a Method has taken away, which bear no more.
 RATE, BARE_RATE = 0.05, 0.002
@@ -154,14 +160,14 @@ def _step_cost(batch_size: int) -> StepCost:
 
 
 def turned_on(method: type[Method]) -> Method:
-    """Make a Method that does something: its switch is not at off, the rest is at the defaults."""
+    """Make a Method that does something: its switch is not at off, the rest is at the defaults or as in `QUICK`."""
     if method.switch is None:
         return method()
     if method.name in MODERATE:
         return method(**{method.switch: MODERATE[method.name]})
     axis = method.space[method.switch]
     other = next(value for value in _inside(axis) if value != method.off)
-    return method(**{method.switch: other})
+    return method(**{method.switch: other, **QUICK.get(method.name, {})})
 
 
 def check_description(method: type[Method]) -> None:

@@ -209,6 +209,8 @@ def test_every_canonical_recipe_can_be_trained():
         ({"prunetrain": {"penalty_ratio": 0.2, "until": 0.6}}, 7),
         ({"prunetrain": {"penalty_ratio": 0.2}}, 10),  # it presses to the end
         ({"swa": {"start": 0.8}, "net2net": {"schedule": "widen@0.3"}}, 9),
+        ({"early_bird": {"pruned": 0.3}}, 6),  # the first epoch after the last that a ticket can be drawn behind
+        ({"lottery_ticket": {"pruned": 0.5, "rewind": 2}}, 7),  # the first of the second training
     ],
 )
 def test_a_recipe_is_settled_when_every_change_that_it_plans_is_made(

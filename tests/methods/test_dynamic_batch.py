@@ -186,7 +186,7 @@ def test_what_cannot_be_measured_is_not_taken() -> None:
         (
             {},
             "dynamic_batch.largest = 256 acts when the network changes its shape; "
-            "turn one of net2net, prunetrain on, or set it to 0",
+            "turn one of early_bird, net2net, prunetrain on, or set it to 0",
         ),
     ],
 )

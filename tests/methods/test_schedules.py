@@ -13,13 +13,13 @@ def no_cost(_):
     raise AssertionError("no schedule asks what a step costs")
 
 
-def rates(method, epochs=4, steps=25, **fields):
+def rates(method, epochs=4, steps=25, cycle=None, **fields):
     """Learning rate of every step of a training."""
     recipe = Recipe("random", "convnet", epochs=epochs, **fields)
     model = nn.Linear(1, 1)
     optimizer, surgeon = torch.optim.SGD(model.parameters(), 0.0), Surgeon(model, torch.zeros(2, 1))
     sizes = recipe.batch_size, steps
-    run = Run(recipe, torch.device("cpu"), model, optimizer, torch.Generator(), surgeon, no_cost, *sizes)
+    run = Run(recipe, torch.device("cpu"), model, optimizer, torch.Generator(), surgeon, no_cost, *sizes, cycle=cycle)
     seen = []
     for _ in range(epochs * steps):
         x, y = torch.zeros(2, 1), torch.zeros(2)
@@ -83,3 +83,9 @@ def test_constant_warms_up_over_its_share_of_the_steps():
     seen = rates(Constant(warmup=0.1), learning_rate=1.0)
     assert seen[:10] == pytest.approx([(i + 0.5) / 10 for i in range(10)])
     assert seen[10:] == pytest.approx([1.0] * 90)
+
+
+@pytest.mark.parametrize("method", [OneCycle(), Constant()], ids=lambda method: method.name)
+def test_a_schedule_may_begin_before_its_first_step_and_end_before_the_training(method):
+    plain, begun = rates(method, epochs=4), rates(method, epochs=8, cycle=(-1, 4))
+    assert begun[: 3 * 25] == pytest.approx(plain[25:])

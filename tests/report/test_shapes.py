@@ -76,3 +76,28 @@ def test_pruning_that_cuts_nothing_is_said_with_the_reason(dead: int, why: str) 
         "the network kept its shape",
         f"prunetrain cut nothing ({why}); train longer, at a higher rate, or raise prunetrain.penalty_ratio",
     ]
+
+
+def test_a_ticket_that_was_not_drawn_is_told_with_how_far_it_was() -> None:
+    recipe = replace(RECIPE, methods={"early_bird": {"pruned": 0.3}})
+    first = SurgeryResult(1, "early_bird", 459, 459, 0.0, {"masks": 1})
+    second = SurgeryResult(2, "early_bird", 459, 459, 0.0, {"masks": 2, "distance": 0.184})
+    said = "early_bird found no ticket in 2 masks, and cut nothing: its last mask differed from others in 18 % of the"
+    assert shape_lines(recipe, outcome(first, second)) == [f"{said} channels"]
+    assert shape_lines(recipe, outcome(first)) == ["early_bird found no ticket in 1 mask, and cut nothing"]
+    drawn = SurgeryResult(3, "prune", 459, 411, 0.1, {"masks": 3, "distance": 0.05})
+    assert shape_lines(recipe, outcome(first, second, drawn)) == [
+        "459 channels, 1 pruning to 411: 62 to 54.8 MFLOPs an image"
+    ]
+    assert shape_lines(recipe, outcome(first, replace(drawn, channels_after=459)))[1:] == [
+        "early_bird drew a ticket and cut nothing: it leaves out too few channels in one place to cut by 8"
+    ]
+
+
+def test_a_ticket_of_single_weights_is_told_with_what_it_saves() -> None:
+    note = SurgeryResult(6, "lottery_ticket", 459, 459, 0.1, {"weights": 1000, "left": 200, "epoch": 1})
+    assert change_of([note]) == ""
+    assert shape_lines(replace(RECIPE, methods={"lottery_ticket": {"pruned": 0.8}}), outcome(note)) == [
+        "lottery_ticket left 200 of 1000 weights after epoch 6, and set them back to epoch 1; zeros among weights save "
+        "no time"
+    ]

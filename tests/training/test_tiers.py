@@ -81,8 +81,7 @@ SWITCHED = [
 @pytest.mark.parametrize("method", SWITCHED, ids=lambda method: method.name)
 def test_every_method_can_be_recorded(method: type[Method]) -> None:
     on = turned_on(method)
-    assert method.switch is not None
-    recipe = replace(RECIPE, network="resnet8", methods={method.name: {method.switch: getattr(on, method.switch)}})
+    recipe = replace(RECIPE, network="resnet8", methods={method.name: {key: getattr(on, key) for key in method.space}})
     recorder = OpRecorder()
     (recorded, training), (eager, _) = go(recipe, recorder), go(recipe, None)
     assert recorder.recordings > 0
