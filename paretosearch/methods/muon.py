@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from paretosearch.axis import Choice, Real
+from paretosearch.axis import Choice, Real, Value
 from paretosearch.errors import RecipeError
 from paretosearch.method import Method, Slot
+from paretosearch.recipe import Recipe
 from paretosearch.run import Run
 
 # Shapes: B matrices in a batch, O filters of a layer, K weights of a filter.
@@ -129,7 +130,9 @@ class Muon(Method):
     and in fp32 elsewhere, where they take no time that would be noticed.
 
     As filters move as far whatever the size of their gradient is, a penalty of prunetrain has more to work against, and
-    fewer channels go; in its subgradient form it is a part of the gradient, and changes in strength with it.
+    fewer channels go (of the 25 154 parameters of convnet, trained as below but for 12 epochs at ratio 0.25, 17 954 and
+    20 354 were left, 15 554 and 17 954 without muon); in its subgradient form it is a part of the gradient, and changes
+    in strength with it.
 
     Paper: Jordan et al. 2024, github.com/KellerJordan/Muon; filters and defaults are those of the code of
     airbench (KellerJordan/cifar10-airbench), whose first layer is not trained, and whose rate is 0.24.
@@ -138,12 +141,16 @@ class Muon(Method):
         rate: Peak learning rate of the filters, whatever that of the others is; 0 is off. As filters have about the
             size of an orthogonal matrix, it is the share of themselves by which they change in a step. Of convnet on
             10 000 images of Fashion-MNIST in 6 epochs of one_cycle, rate 0.2, 0.1 had 86.7 % and 0.2 had 86.3 %, where
-            SGD alone had 85.6 % (means of 3 seeds, which differ by up to 1.2).
+            SGD alone had 85.6 % (means of 3 seeds, which differ by up to 1.2); of resnet8 in 4 epochs, rate 0.1, 0.1
+            had 87.3 % and SGD alone 81.8 %, and without augmentation 90.0 % and 86.5 % (3 seeds each).
         momentum: Share of the momentum that stays from step to step, by Nesterov's rule.
         newton_schulz: Steps towards an orthogonal matrix.
         renormalise: Whether filters are scaled to the size of an orthogonal matrix before every step, as airbench does,
             instead of decayed; for networks in which batch norm follows every convolution, and undoes it. It made no
-            difference to the accuracy of that training.
+            difference to the accuracy of that training, and no channel of such filters ever gets to zero.
+
+    Raises:
+        RecipeError: If prunetrain is to cut filters that are renormalised.
     """
 
     name = "muon"
@@ -154,7 +161,7 @@ class Muon(Method):
         "rate": Real(0.0, 1.0, default=0.0),
         "momentum": Real(0.0, 0.99, default=0.6),
         "newton_schulz": Choice((3, 5), default=3),
-        "renormalise": Choice((False, True), default=True),
+        "renormalise": Choice((False, True), default=False),
     }
     switch = "rate"
     off = 0.0
@@ -165,6 +172,17 @@ class Muon(Method):
     renormalise: bool
 
     _optimizer: MuonSGD | None = None
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse to keep filters at one size that prunetrain is to bring to zero."""
+        if self.renormalise and _prunes(recipe):
+            raise RecipeError(
+                "muon.renormalise keeps filters at one size, so that prunetrain would never cut one; set it to false"
+            )
+
+    def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
+        """Let filters decay where they are pruned."""
+        return {**recipe.methods[self.name], **({"renormalise": False} if _prunes(recipe) else {})}
 
     def wrap_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         if self.rate == self.off:
@@ -177,6 +195,10 @@ class Muon(Method):
         if self._optimizer is not None:
             self._optimizer.factor = self.rate / run.recipe.peak_learning_rate
         return x, y
+
+
+def _prunes(recipe: Recipe) -> bool:
+    return bool(recipe.methods.get("prunetrain", {}).get("penalty_ratio"))
 
 
 def _parts(group: dict[str, Any], decays: bool) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from paretosearch.errors import RecipeError
 from paretosearch.methods.muon import QUINTIC, Muon, MuonSGD, in_batches, orthogonalised
+from paretosearch.recipe import Recipe
 from paretosearch.testing.methods import TinyTraining
 
 SHAPES = [(16, 144), (144, 16), (32, 32), (8, 9)]
@@ -213,3 +214,12 @@ def test_it_goes_on_when_the_shape_changes(renormalise: bool) -> None:
 def test_a_network_without_such_filters_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"muon needs convolution filters .* set muon\.rate = 0"):
         Muon(rate=0.1).wrap_optimizer(sgd(nn.Linear(3, 2)))
+
+
+def test_filters_of_one_size_are_refused_where_they_are_to_be_pruned_and_decay_in_a_search() -> None:
+    muon = {"rate": 0.1, "renormalise": True}
+    pruned = Recipe("fashion-mnist", "convnet", epochs=8, methods={"muon": muon, "prunetrain": {"penalty_ratio": 0.2}})
+    with pytest.raises(RecipeError, match="prunetrain would never cut"):
+        Muon(**muon).check(pruned)
+    assert Muon(**muon).canonical(pruned)["renormalise"] is False
+    assert Muon(**muon).canonical(Recipe("fashion-mnist", "convnet", methods={"muon": muon})) == muon

@@ -101,3 +101,10 @@ def test_one_at_a_time_has_the_plain_recipe_and_each_that_differs_in_one_axis() 
 def test_one_at_a_time_leaves_out_what_says_nothing_alone() -> None:
     space = _space(prunetrain__penalty_ratio=Choice((0.0, 0.2)), prunetrain__interval=Choice((1, 2)))
     assert [g["prunetrain.interval"] for g in star(space)] == [1] * len(star(space))
+
+
+def test_what_a_study_names_is_one_change_of_several_values_with_every_seed() -> None:
+    space = _space(label_smoothing__alpha=Choice((0.0, 0.1)))
+    named = {**space.corner, "label_smoothing.alpha": 0.1, "epochs": 9}
+    added = [genome for genome in star(space, [named]) if genome not in star(space)]
+    assert added == [{**named, "seed": seed} for seed in (1, 2)]

@@ -83,10 +83,11 @@ def _some(axis: SearchAxis) -> list[Value]:
 
 def test_each_method_has_its_turn_alone() -> None:
     study = load("methods")
-    recipes = [study.space.recipe(genome) for genome in PLANS["one-at-a-time"](study.space)]
+    plan = PLANS["one-at-a-time"](study.space, study.first_in(study.space))
+    recipes = [study.space.recipe(genome) for genome in plan]
     for recipe in recipes:
         assert methods.active(recipe)
-        assert len(recipe.methods.keys() - {recipe.pooling, recipe.schedule}) <= 1
+        assert len(recipe.methods.keys() - {recipe.pooling, recipe.schedule, "muon"}) <= 1
     tried = {name for recipe in recipes for name in recipe.methods}
     chosen = {recipe.pooling for recipe in recipes} | {recipe.schedule for recipe in recipes}
     left_out = {"dynamic_batch", "avg"}  # which acts with others alone, and a pooling like max
