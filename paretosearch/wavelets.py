@@ -25,13 +25,13 @@ def haar(x: Tensor) -> Tensor:
     Returns:
         Bands (N, 4 * C, H / 2, W / 2), those of a channel next to each other: LL, LH, HL, HH.
     """
-    windows = F.pixel_unshuffle(x, 2).unflatten(1, (x.shape[1], 4))
+    windows = torch.unflatten(F.pixel_unshuffle(x, 2), 1, (x.shape[1], 4))
     return torch.einsum("bk,nckhw->ncbhw", HAAR.to(x), windows).flatten(1, 2)
 
 
 def inverse_haar(bands: Tensor) -> Tensor:
     """Give the maps (N, C, H, W) of bands (N, 4 * C, H / 2, W / 2)."""
-    of_channels = bands.unflatten(1, (bands.shape[1] // 4, 4))
+    of_channels = torch.unflatten(bands, 1, (bands.shape[1] // 4, 4))
     return F.pixel_shuffle(torch.einsum("bk,ncbhw->nckhw", HAAR.to(bands), of_channels).flatten(1, 2), 2)
 
 

@@ -34,7 +34,9 @@ def test_the_sum_of_the_taps_stays(before: int, after: int, note_difference: Not
     old = kernels_of(before)
     sums = old.sum((2, 3))
     alone = float((by_the_factor_alone(old, after).sum((2, 3)) - sums).abs().max())
-    difference = note_difference("sum of the taps of a scaled kernel", float((scaled(old, after).sum((2, 3)) - sums).abs().max()))
+    difference = note_difference(
+        "sum of the taps of a scaled kernel", float((scaled(old, after).sum((2, 3)) - sums).abs().max())
+    )
     print(f"{before}->{after}: sums of taps differ by {difference:.1e}, by the factor alone by {alone:.2f}")
     assert difference < 1e-6
     flat = torch.ones(1, 1, before, before, dtype=torch.float64)

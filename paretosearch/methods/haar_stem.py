@@ -39,7 +39,7 @@ def band_sizes(images: Tensor, filters: Tensor, sight: Sight) -> Tensor:
     chosen = images[torch.arange(count) * len(images) // count]
     squares = [
         bands((some.float() / 255 - mean) / std).double().square().mean((2, 3)).sum(0)
-        for some in chosen.split(IMAGES_AT_ONCE)
+        for some in torch.split(chosen, IMAGES_AT_ONCE)
     ]
     return (torch.stack(squares).sum(0) / count).sqrt().clamp_min(LEAST_SIZE).float()
 
@@ -48,10 +48,10 @@ class HaarStem(Method):
     """Let the network read the bands of a Haar wavelet, which are half as high and half as wide as the images.
 
     The network is the one that it is for images of half the edge with so many channels, so that all of its maps have a
-    quarter of the pixels. Nothing is lost but by ``haar_no_hh``: the transform is orthonormal. Each band is divided by
-    its root mean square over some training images, before which the low band is halved and has the range of the images.
-    The measuring is on the clock; the filters are fixed. Images are augmented, resized and looked at in several views as
-    ever: the network begins with the transform. It must not have a stride in its first convolution besides.
+    quarter of the pixels. Nothing is lost but by ``haar_no_hh``: the transform is orthonormal. The low band is halved,
+    and has the range of the images again; then each band is divided by its root mean square over some training images.
+    The measuring is on the clock; the filters are fixed. Images are augmented, resized and looked at in several views
+    as ever: the network begins with the transform. It must not have a stride in its first convolution besides.
 
     How wide a network should be that reads four times the channels is for the recipe to say. That ``haar`` is better
     than ``unshuffle``, its control, is not known; methods-structure, section 9, whose idea the stem is, expects them to

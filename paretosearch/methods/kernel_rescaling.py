@@ -125,4 +125,6 @@ class KernelRescaling(Method):
 
 
 def _without_kernels(network: str) -> str:
-    return f"kernel_rescaling has nothing to scale in {network}: no kernel has an odd edge of {LEAST} or more; {_INSTEAD}"
+    return (
+        f"kernel_rescaling has nothing to scale in {network}: no kernel has an odd edge of {LEAST} or more; {_INSTEAD}"
+    )

@@ -8,7 +8,7 @@ from paretosearch.method import Pool
 
 
 def conv_bn_relu(inputs: int, outputs: int, edge: int = 3) -> nn.Sequential:
-    """Make a convolution with batch norm and ReLU: (N, inputs, H, W) to (N, outputs, H, W); ``edge`` is its kernel's."""
+    """Make a convolution of an odd edge with batch norm and ReLU: (N, inputs, H, W) to (N, outputs, H, W)."""
     conv = nn.Conv2d(inputs, outputs, edge, padding=edge // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 

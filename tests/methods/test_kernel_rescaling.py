@@ -65,7 +65,9 @@ def test_kernels_and_images_are_small_at_first_and_large_in_the_end() -> None:
     after = flops_per_image(training.run.model, (1, 16, 16), CPU)
     assert [epoch.flops_per_image for epoch in outcome.epochs] == [before, before, after, after]
     assert outcome.training_flops == TRAINING_FORWARDS * 2 * 128 * (before + after)
-    assert outcome.parameters == sum(p.numel() for p in nets.build("convnet5", classes=4, channels=1, image_size=16, width=0.5).parameters())
+    assert outcome.parameters == sum(
+        p.numel() for p in nets.build("convnet5", classes=4, channels=1, image_size=16, width=0.5).parameters()
+    )
 
 
 def checkpoints(recipe: Recipe) -> tuple[nn.Module, list[bytes]]:

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from paretosearch.methods.ll import LowBand, LowBandPooling
 from paretosearch.method import Pool
+from paretosearch.methods.ll import LowBand, LowBandPooling
 from paretosearch.wavelets import haar, inverse_haar
 
 

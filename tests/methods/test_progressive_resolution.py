@@ -157,7 +157,11 @@ def test_a_training_goes_on_from_every_size() -> None:
     for state in kept:
         continued = train(RECIPE, IMAGES, CPU, checkpoint=torch.load(io.BytesIO(state), weights_only=True))
         assert all(map(torch.equal, model.state_dict().values(), continued.model.state_dict().values()))
-        assert [phase.pattern for phase in continued.outcome.phases] == ["images of 8 pixels", "images of 12 pixels", ""]
+        assert [phase.pattern for phase in continued.outcome.phases] == [
+            "images of 8 pixels",
+            "images of 12 pixels",
+            "",
+        ]
 
 
 def test_off_is_as_absent() -> None:
@@ -195,7 +199,9 @@ def test_steps_are_recorded_anew_for_each_size_and_never_made_again_at_another(m
     ours, theirs = trained(recipe, recorder=recorder), trained(recipe)
     assert recorder.recordings == 3
     assert not ours.stepper.refusal
-    assert [result.loss for result in ours.results] == pytest.approx([result.loss for result in theirs.results], abs=1e-5)
+    assert [result.loss for result in ours.results] == pytest.approx(
+        [result.loss for result in theirs.results], abs=1e-5
+    )
     for a, b in zip(ours.run.model.parameters(), theirs.run.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
