@@ -29,6 +29,8 @@ class Slot(Enum):
     NORMALISATION = "normalisation"
     BACKWARD = "backward"
     OPTIMIZER = "optimizer"
+    STEM = "stem"
+    RESOLUTION = "resolution"
 
 
 #: Slots whose Method is named by the Recipe's field of the same name.
@@ -185,6 +187,10 @@ class Method:
     def edit_data(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Change the training images (N, C, H, W), uint8, and labels (N,), such as by keeping some of them."""
         return images, labels
+
+    def edit_input(self, channels: int, image_size: int) -> tuple[int, int]:
+        """Change what the network is built for: channels, and edge in pixels, of what it reads."""
+        return channels, image_size
 
     def edit_model(self, model: nn.Module) -> nn.Module:
         """Change the network before it moves to the device."""

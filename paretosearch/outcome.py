@@ -83,7 +83,7 @@ class SurgeryResult:
 
     Args:
         epoch: Epochs done when it happened.
-        kind: ``prune``, ``widen``, ``deepen`` and so on, or one of `NOTES`.
+        kind: ``prune``, ``widen``, ``deepen``, ``rescale`` and so on, or one of `NOTES`.
         channels_before: Channels of all spaces before.
         channels_after: Channels of all spaces after.
         seconds: Seconds it took, on the training clock.

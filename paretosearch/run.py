@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,6 +32,17 @@ class Anatomy(Protocol):
     @property
     def stages(self) -> tuple[str, ...]:
         """Modules behind which layers can be inserted that pass on what they get, one for each size of the maps."""
+
+    @property
+    def total_stride(self) -> int:
+        """Pixels of an image for each one of the smallest maps, those behind global pooling left out."""
+
+    @property
+    def large_kernels(self) -> Mapping[str, int]:
+        """Edge, in the end, of the kernels that may begin smaller, by the name of their convolution."""
+
+    def takes(self, edge: int) -> bool:
+        """Whether the network can work on images of another edge in pixels."""
 
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space."""
@@ -91,6 +102,8 @@ class Run:
         cycle: Epochs done when the schedule of the learning rate begins, which may be before its first step, and epochs
             that it takes; None is the whole training. A Method that trains twice sets it before every epoch.
         learning_rate: Learning rate of the coming step: the schedule sets it anew on every batch, others may scale it.
+        image_size: Edge in pixels of the images that the network is trained on; a Method that resizes them says so here
+            between epochs, and in every epoch anew.
         rate: The same on the device, a scalar, from then on: what happens in a step must read this one.
         loss: Loss of the step in progress without the terms of Methods, detached, a scalar; from `add_loss` on.
         stepped: Whether the optimizer has made the step in progress, 1 or 0, a scalar; for `after_step`.
@@ -116,6 +129,7 @@ class Run:
     step: int = 0
     cycle: tuple[int, int] | None = None
     learning_rate: float = 0.0
+    image_size: int = 0
     loss: Tensor | None = None
     stepped: Tensor | None = None
     rate: Tensor = field(init=False)

@@ -48,7 +48,18 @@ class InsertIdentity:
     generator: torch.Generator
 
 
-Operation = Remap | RemoveBranch | InsertIdentity
+@dataclass(frozen=True)
+class RescaleKernels:
+    """Give kernels of convolutions another edge, by interpolation.
+
+    Args:
+        sizes: New edge of the kernel by the qualified name of its convolution.
+    """
+
+    sizes: Mapping[str, int]
+
+
+Operation = Remap | RemoveBranch | InsertIdentity | RescaleKernels
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,8 @@ class Surgery:
     """A change of shape, described.
 
     Args:
-        kind: ``prune``, ``remove``, ``widen``, ``deepen``; ``batch`` for a batch size that followed the shape, or the
-            name of a Method that only tells its figures.
+        kind: ``prune``, ``remove``, ``widen``, ``deepen``, ``rescale``; ``batch`` for a batch size that followed the
+            shape, or the name of a Method that only tells its figures.
         operations: What to do, in order; none where a Method looked and left everything as it is.
         figures: What the Method noticed on the occasion, for the record.
     """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby, product
+from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from paretosearch import data, methods
 from paretosearch.axis import Value
-from paretosearch.errors import RecipeError
+from paretosearch.errors import RecipeError, StudyFileError
 from paretosearch.method import Method
 from paretosearch.methods.dynamic_batch import SHAPING
 from paretosearch.report.decoding import decoding_bar
@@ -34,6 +36,29 @@ def gather(space: Space, console: Console) -> Sequence[data.ImageSet]:
     """
     sizes = product(space.values_of("dataset"), space.values_of("image_size"))
     return [_load(str(dataset), int(image_size), console) for dataset, image_size in sizes]
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the study file in what is wrong with the Recipes that it makes.
+
+    Raises:
+        StudyFileError: In the place of a RecipeError.
+    """
+    try:
+        yield
+    except RecipeError as error:
+        raise StudyFileError(f"{path}: {error}") from None
+
+
+def check_methods(space: Space) -> None:
+    """Look, before anything slow begins, for Methods that could never act, or do not go together.
+
+    Raises:
+        RecipeError: If there are any.
+    """
+    _possible_methods(space)
+    methods.active(space.recipe(space.corner))
 
 
 def check_networks(space: Space, data_sets: Sequence[data.ImageSet]) -> None:

@@ -18,14 +18,18 @@ from paretosearch.methods.ghost_norm import GhostNorm
 from paretosearch.methods.gradient_approximation import GradientApproximation
 from paretosearch.methods.gradient_clipping import GradientClipping
 from paretosearch.methods.gradient_pruning import GradientPruning
+from paretosearch.methods.haar_stem import HaarStem
 from paretosearch.methods.isgd import ISGD
+from paretosearch.methods.kernel_rescaling import KernelRescaling
 from paretosearch.methods.label_smoothing import LabelSmoothing
+from paretosearch.methods.ll import LowBandPooling
 from paretosearch.methods.lottery_ticket import LotteryTicket
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.muon import Muon
 from paretosearch.methods.native import NativePooling
 from paretosearch.methods.net2net import Net2Net
 from paretosearch.methods.one_cycle import OneCycle
+from paretosearch.methods.progressive_resolution import ProgressiveResolution
 from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.schedule_free import ScheduleFree
@@ -49,8 +53,10 @@ CATALOGUE: tuple[type[Method], ...] = (
     NativePooling,
     MaxPooling,
     AveragePooling,
+    LowBandPooling,
     StochasticPooling,
     S3Pooling,
+    HaarStem,
     Whitening,
     WeightNorm,
     OneCycle,
@@ -65,6 +71,8 @@ CATALOGUE: tuple[type[Method], ...] = (
     LabelSmoothing,
     GradientApproximation,
     GradientPruning,
+    ProgressiveResolution,
+    KernelRescaling,
     Net2Net,
     PruneTrain,
     EarlyBird,

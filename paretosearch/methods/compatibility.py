@@ -92,6 +92,12 @@ CONFLICTS: tuple[Conflict, ...] = (
     ),
     Conflict(
         "weight_norm",
+        ("kernel_rescaling",),
+        "kernels of another size would have another length, by which weights are divided; turn one of them off, or use "
+        "progressive_resolution",
+    ),
+    Conflict(
+        "weight_norm",
         ("bfp16", "bfp8"),
         "its filters are computed from two parameters, and would be no numbers of that format; use another format, or "
         'set weight_norm.form to "off"',

@@ -93,10 +93,10 @@ class ISGD(Method):
     batch's own step, and without a trace in batch norm's running statistics. They end as soon as the loss is below the
     limit. They are no steps of the schedule, their losses do not count, and their seconds are events of the clock.
 
-    The chart begins anew when the network, the batch size or the schedule changes: the rate falls below 0.75 of itself
-    from one step to the next. one_cycle lowers it a little in every step, which is no such change but in the last
-    three; losses then fall during an epoch, the mean is half an epoch old, and fewer batches than chance would have are
-    above the limit. Every step makes the host wait for the device once, and cannot be recorded.
+    The chart begins anew when the network, the size of batch or images, or the schedule changes: the rate falls below
+    0.75 of itself from one step to the next. one_cycle lowers it a little in every step, which is no such change but in
+    the last three; losses then fall during an epoch, the mean is half an epoch old, and fewer batches than chance would
+    have are above the limit. Every step makes the host wait for the device once, and cannot be recorded.
 
     Paper: Wang et al. 2016, arXiv:1603.05544; the objective is that of the United States patent 10572800 on the method,
     which whoever trains for a business should know of. Whether the paper's limit has 3 deviations, at most 5 steps and
@@ -130,7 +130,7 @@ class ISGD(Method):
     def __init__(self, **parameters: Value) -> None:
         super().__init__(**parameters)
         self._chart = ControlChart(0)
-        self._made_for = [0, 0, 0]  # parameters, batch size, steps of an epoch
+        self._made_for = [0, 0, 0, 0]  # parameters, batch size, steps of an epoch, edge of the images
         self._rate = 0.0  # of the last step
         self._triggered = self._steps = 0  # in this epoch
 
@@ -161,7 +161,8 @@ class ISGD(Method):
         """Begin a new chart where losses will be other ones."""
         now = self._made_for
         if not run.epoch_step:  # what these are changes between epochs alone
-            now = [sum(p.numel() for p in run.model.parameters()), run.batch_size, run.steps_per_epoch]
+            parameters = sum(p.numel() for p in run.model.parameters())
+            now = [parameters, run.batch_size, run.steps_per_epoch, run.image_size]
         if now != self._made_for or run.learning_rate < DROPPED * self._rate:
             self._chart = ControlChart(run.steps_per_epoch)
         self._made_for, self._rate = now, run.learning_rate

@@ -71,7 +71,7 @@ class PruneTrain(Method):
         self._channels: ChannelMap | None = None  # those that the penalty was made for
         self._strength: Tensor | None = None  # the paper's lambda
         self._penalty: Tensor | None = None  # at the end of the last epoch
-        self._parameters = 0  # then
+        self._connections = 0  # then
         self._begins = 0  # epochs before which nothing is pruned
         self._rest_until = 0.0
         self._owed = torch.zeros(())  # learning rate of the steps since the last proximal one
@@ -111,7 +111,7 @@ class PruneTrain(Method):
         """Adapt the penalty if the network has grown."""
         if self._channels is not run.anatomy.channels:
             self._learn(run)
-            if self._strength is not None and _parameters(run.model) > self._parameters:
+            if self._strength is not None and _connections(run.model) > self._connections:
                 assert self._penalty is not None
                 self._strength = self._strength * self._penalty / self._lasso.penalty()
                 self._rest_until = run.progress + self.rest
@@ -170,7 +170,7 @@ class PruneTrain(Method):
             yield from self._reconfigure(run)
             if self._channels is not run.anatomy.channels:
                 self._learn(run)
-        self._penalty, self._parameters = self._lasso.penalty(), _parameters(run.model)
+        self._penalty, self._connections = self._lasso.penalty(), _connections(run.model)
 
     def _reconfigure(self, run: Run) -> Iterable[Surgery]:
         zero_dead_groups(run.model, run.anatomy.channels, self.threshold)
@@ -194,12 +194,12 @@ class PruneTrain(Method):
     def state_dict(self) -> dict[str, Any]:
         """Give the coefficient, which must not be found anew, and what tells that the network grew."""
         tensors = {"strength": self._strength, "penalty": self._penalty}
-        return {**tensors, "parameters": self._parameters, "rest_until": self._rest_until}
+        return {**tensors, "parameters": self._connections, "rest_until": self._rest_until}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self._strength, self._penalty = state["strength"], state["penalty"]
-        self._parameters, self._rest_until = state["parameters"], state["rest_until"]
+        self._connections, self._rest_until = state["parameters"], state["rest_until"]
 
 
 def _nothing_to_do(method: PruneTrain, epochs: int, start: float, acts: bool) -> str:
@@ -214,8 +214,9 @@ def _nothing_to_do(method: PruneTrain, epochs: int, start: float, acts: bool) ->
     )
 
 
-def _parameters(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _connections(model: nn.Module) -> int:
+    """Count the weights, those of a kernel as one: they tell a growth from kernels that follow larger images."""
+    return sum(parameter.numel() // math.prod(parameter.shape[2:]) for parameter in model.parameters())
 
 
 def channel_strengths(model: nn.Module, channel_map: ChannelMap) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from paretosearch.axis import Choice, Value
 from paretosearch.errors import RecipeError
 from paretosearch.filters import FixedFilters
-from paretosearch.method import Method
+from paretosearch.method import Method, Slot
 from paretosearch.run import Sight
 
 #: Pixels of the images that the filters are computed from: those of 5000 images of CIFAR, of which airbench takes them.
@@ -87,6 +87,7 @@ class Whitening(Method):
     name = "whitening"
     summary = "fixed filters from the images before the first layer"
     paper = "Jordan 2024, arXiv:2404.00498"
+    slot = Slot.STEM
     space = {"size": Choice((0, 2, 3), default=0)}
     switch = "size"
     off = 0

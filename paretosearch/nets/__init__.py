@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from paretosearch import plugins
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.method import Pool
-from paretosearch.nets.convnet import convnet
+from paretosearch.nets.convnet import LARGE, convnet
 from paretosearch.nets.resnet import cifar_resnet, imagenet_resnet
 from paretosearch.nets.spec import NetSpec
 from paretosearch.nets.torchvision_models import PREFIX, check_torchvision_name, torchvision_model
@@ -25,6 +25,7 @@ Builder = Callable[[NetSpec], nn.Module]
 
 _BUILDERS: dict[str, Builder] = {
     "convnet": convnet,
+    "convnet5": partial(convnet, kernels=LARGE),
     **{f"resnet{depth}": partial(cifar_resnet, depth=depth) for depth in (8, 20, 32, 56)},
     **{f"vgg{depth}": partial(vgg, depth=depth) for depth in (11, 13, 16)},
     **{f"resnet{depth}": partial(imagenet_resnet, depth=depth) for depth in (18, 50)},

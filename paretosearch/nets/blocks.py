@@ -7,9 +7,9 @@ from torch import nn
 from paretosearch.method import Pool
 
 
-def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
-    """Make a 3x3 convolution with batch norm and ReLU: (N, inputs, H, W) to (N, outputs, H, W)."""
-    conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+def conv_bn_relu(inputs: int, outputs: int, edge: int = 3) -> nn.Sequential:
+    """Make a convolution of an odd edge with batch norm and ReLU: (N, inputs, H, W) to (N, outputs, H, W)."""
+    conv = nn.Conv2d(inputs, outputs, edge, padding=edge // 2, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 

@@ -13,17 +13,22 @@ from paretosearch.nets.spec import NetSpec
 CHANNELS = (8, 16, 32, 64)
 
 
-def convnet(spec: NetSpec) -> nn.Module:
+#: Edges of the kernels of a block: those of convnet, and of one that has something for `kernel_rescaling`.
+SMALL, LARGE = (3, 3, 3, 3), (5, 5, 3, 3)
+
+
+def convnet(spec: NetSpec, kernels: tuple[int, ...] = SMALL) -> nn.Module:
     """Make four blocks of one convolution, with a place to pool between them.
 
     Args:
         spec: What the network must fit; the images need 8 pixels.
+        kernels: Edge of the kernel in each block.
     """
     layers: list[nn.Module] = []
     inputs = spec.channels
-    for outputs in map(spec.scaled, CHANNELS):
+    for outputs, edge in zip(map(spec.scaled, CHANNELS), kernels, strict=True):
         if layers:
             layers.append(Pool(native=nn.MaxPool2d(2)))
-        layers.append(conv_bn_relu(inputs, outputs))
+        layers.append(conv_bn_relu(inputs, outputs, edge))
         inputs = outputs
     return he_initialised(nn.Sequential(*layers, classifier(inputs, spec.classes)))

@@ -59,13 +59,14 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
     Returns:
         A line such as ``459 channels, 4 prunings to 411, 1 widening to 630: 62.0 to 104 MFLOPs an image``, in the order
         in which it happened; others for a batch size that followed, and if something should have been pruned and
-        nothing was. Nothing of this for a network that never could change. Then how often isgd found a batch whose
-        loss was out of control. Last, what became of tickets.
+        nothing was. Nothing of this for a network that never could change. Then, when kernels were scaled up, and how
+        often isgd found a batch whose loss was out of control. Last, what became of tickets.
     """
     changes: list[str] = []
-    if any(surgery.kind not in NOTES for surgery in outcome.surgeries):
+    if any(surgery.kind not in (*NOTES, "rescale") for surgery in outcome.surgeries):
         changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
-    return [*changes, *_further_steps(outcome), *_channel_tickets(recipe, outcome), *_weight_tickets(outcome)]
+    tickets = [*_channel_tickets(recipe, outcome), *_weight_tickets(outcome)]
+    return [*changes, *_rescalings(outcome), *_further_steps(outcome), *tickets]
 
 
 def _changes(outcome: Outcome) -> str:
@@ -88,6 +89,15 @@ def _batches(outcome: Outcome) -> list[str]:
     became = f"batches of {sizes[0]} became {sizes[-1]}" if sizes[-1] != sizes[0] else f"batches stayed at {sizes[0]}"
     seconds = sum(surgery.seconds for surgery in tries)
     return [f"{became}; dynamic_batch tried {len(tries)} times, in {seconds:.2f} s"]
+
+
+def _rescalings(outcome: Outcome) -> list[str]:
+    done = [surgery for surgery in outcome.surgeries if surgery.kind == "rescale"]
+    return [
+        f"after epoch {surgery.epoch} the kernels of {surgery.figures['kernels']:.0f} convolutions were scaled up, and "
+        f"the images from {surgery.figures['pixels_before']:.0f} to {surgery.figures['pixels']:.0f} pixels"
+        for surgery in done
+    ]
 
 
 def _further_steps(outcome: Outcome) -> list[str]:

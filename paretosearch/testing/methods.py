@@ -24,14 +24,27 @@ BATCH = 8
 STEPS = 2
 
 #: A small one of each kind of network, with the edge of the images for it.
-NETWORKS = {"convnet": 16, "resnet8": 16, "vgg11": 16, "resnet18": 16, "torchvision:squeezenet1_1": 40}
+NETWORKS = {
+    "convnet": 16,
+    "convnet5": 32,
+    "resnet8": 16,
+    "vgg11": 16,
+    "resnet18": 16,
+    "torchvision:squeezenet1_1": 40,
+}
 
 
 #: Methods that find nothing to do in a network, and refuse it.
-NOTHING_TO_DO = {  # no batch norm
-    ("early_bird", "torchvision:squeezenet1_1"),
-    ("ghost_norm", "torchvision:squeezenet1_1"),
+NOTHING_TO_DO = {
+    ("early_bird", "torchvision:squeezenet1_1"),  # no batch norm
+    ("ghost_norm", "torchvision:squeezenet1_1"),  # nor here
+    ("haar_stem", "torchvision:squeezenet1_1"),  # a stride in the first convolution
+    ("progressive_resolution", "vgg11"),  # a total stride of 16
+    *(("kernel_rescaling", network) for network in NETWORKS if network != "convnet5"),  # 3x3 kernels
 }
+
+#: Networks for Methods that find nothing to do in a convnet, alone or with others.
+SUITED = {"kernel_rescaling": "convnet5", "progressive_resolution": "resnet8"}
 
 #: Values that turn a Method on, where the first that its axis has is too much for deep networks.
 MODERATE: dict[str, Value] = {"standardization_loss": 1e-4}
@@ -57,7 +70,10 @@ class TinyTraining:
         self.methods = methods
         width, size = width or (1.0 if network.startswith("torchvision:") else 0.125), NETWORKS.get(network, 16)
         images, labels = _images(size)
-        model = nets.build(network, classes=CLASSES, channels=1, image_size=size, width=width)
+        channels, edge = 1, size
+        for method in methods:
+            channels, edge = method.edit_input(channels, edge)
+        model = nets.build(network, classes=CLASSES, channels=channels, image_size=edge, width=width)
         for method in methods:
             method.see(Sight((0.0,), (1.0,), flip=True))
             images, labels = method.edit_data(images, labels)
@@ -76,6 +92,7 @@ class TinyTraining:
         cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
         self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=rate)
         self.run.logits, self.run.gradients = model, self._gradients
+        self.run.image_size = size
 
     def epoch(self) -> TinyTraining:
         """Train two steps."""
@@ -170,6 +187,11 @@ def turned_on(method: type[Method]) -> Method:
     return method(**{method.switch: other, **QUICK.get(method.name, {})})
 
 
+def suited_network(*methods: type[Method]) -> str:
+    """Name a network in which all of some Methods find something to do."""
+    return next((SUITED[method.name] for method in methods if method.name in SUITED), "convnet")
+
+
 def check_description(method: type[Method]) -> None:
     """Check that a table and a study file can show the Method, and that something turns it on or off."""
     assert method.name.isidentifier()
@@ -212,9 +234,10 @@ def check_off(method: type[Method]) -> None:
 
 def check_checkpoint(method: type[Method]) -> None:
     """Check that a training continued from any checkpoint ends as one that was never stopped."""
-    unbroken = TinyTraining((turned_on(method),)).epoch()
+    network = suited_network(method)
+    unbroken = TinyTraining((turned_on(method),), network).epoch()
     while unbroken.run.epoch < unbroken.run.recipe.total_epochs:
-        resumed = TinyTraining((turned_on(method),)).resume(unbroken.checkpoint())
+        resumed = TinyTraining((turned_on(method),), network).resume(unbroken.checkpoint())
         assert _same_weights(resumed.epoch(), unbroken.epoch())
         assert torch.equal(resumed.logits(), unbroken.logits())
 
@@ -223,7 +246,7 @@ def check_pair(first: type[Method], second: type[Method]) -> None:
     """Check that a network trains with two Methods at once, in the order of the catalogue, and goes on after a stop."""
 
     def begun() -> TinyTraining:
-        return TinyTraining((turned_on(first), turned_on(second)))
+        return TinyTraining((turned_on(first), turned_on(second)), suited_network(first, second))
 
     unbroken = begun().epoch()
     resumed = begun().resume(unbroken.checkpoint())
@@ -264,7 +287,8 @@ def _refuses(method: type[Method], key: str, value: Value) -> bool:
 
 def _refuses_network(method: type[Method], network: str) -> bool:
     try:
-        TinyTraining((turned_on(method),), network)
+        training = TinyTraining((turned_on(method),), network)
+        training.methods[0].check_anatomy(training.surgeon, network)
     except RecipeError as error:
         return method.name in str(error) and "\n" not in str(error)
     return False

@@ -20,7 +20,10 @@ def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> n
     Raises:
         RecipeError: If the network does not fit the images, or a Method does not fit the network.
     """
-    shape = {"channels": images.channels, "image_size": images.image_size}
+    channels, edge = images.channels, images.image_size
+    for method in active:
+        channels, edge = method.edit_input(channels, edge)
+    shape = {"channels": channels, "image_size": edge}
     model = nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
     return reduce(lambda net, method: method.edit_model(net), active, model)
 

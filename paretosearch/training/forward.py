@@ -34,7 +34,7 @@ class Forward:
     def __init__(self, model: nn.Module, mode: str, fuse: bool) -> None:
         self._model, self._mode, self._fuse = model, mode, fuse
         self._function: Callable[[Tensor], Tensor] = model
-        self._adapted: tuple[int, int] | None = None
+        self._adapted: tuple[int, object] | None = None
         if fuse:
             library()  # may be built now, which is not this training's doing
         self.tier: Tier = "eager"
@@ -44,14 +44,15 @@ class Forward:
         """Whether calls are compiled."""
         return self._mode != "off"
 
-    def adapt(self, changes: int, batch_size: int) -> None:
+    def adapt(self, changes: int, batch_size: int, image_size: int = 0) -> None:
         """Follow a change of shape.
 
         Args:
             changes: How often the network has changed its shape so far.
             batch_size: Images of the coming calls, for which code is compiled.
+            image_size: Their edge in pixels, which code is compiled for as well.
         """
-        shape = changes, batch_size if self.is_compiled else 0
+        shape = changes, (batch_size, image_size) if self.is_compiled else 0
         if shape == self._adapted:
             return
         self._adapted = shape

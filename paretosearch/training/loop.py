@@ -136,11 +136,13 @@ class Training:
         surgeon = Surgeon(model, self.batches.sample(SAMPLE_IMAGES), optimizer)
         sizes = recipe.batch_size, len(self.batches)
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
+        self.run.image_size = images.image_size
         self.run.logits, self.run.gradients, self.run.apart = self._logits, self._gradients, self.clock.apart
-        image_shape = images.channels, images.image_size, images.image_size
-        self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
+        self.shape = Shape(self.run, surgeon, self.clock, images.channels, self._shadows)
         self.effort = Effort()
-        self._followed: Setting | None = None  # what this process has prepared for, whatever the clock has been told
+        # What this process has prepared for, whatever the clock has been told.
+        self._followed: Setting | None = None
+        self._made_for: tuple[int, int, int] | None = None
         self.results: list[EpochResult] = []
 
     def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
@@ -196,7 +198,7 @@ class Training:
         return loss
 
     def follow(self) -> None:
-        """Take over what Methods have changed between epochs: the batch size, the shape, what they do in a step."""
+        """Take over what Methods have changed between epochs: sizes of batch or images, shape, what a step does."""
         run = self.run
         if run.batch_size != self.batches.batch_size:
             self.batches.resize(run.batch_size)
@@ -205,11 +207,13 @@ class Training:
         self._followed = setting
         if before != setting:
             self.stepper.forget()
-        if before is None or (before.changes, before.batch_size) != (setting.changes, setting.batch_size):
+        made_for = setting.changes, run.batch_size, run.image_size
+        if self._made_for != made_for:
             fit_to_shape(self.device, search=before is None or self._is_long())
             with self.clock.event(), self.clock.rebuild():
-                self.forward.adapt(setting.changes, setting.batch_size)
+                self.forward.adapt(*made_for)
                 self.precision.settle(run.optimizer)
+            self._made_for = made_for
 
     def _is_long(self) -> bool:
         """Whether steps of the coming shape, if they take what the last ones took, are worth preparing for.
@@ -221,9 +225,13 @@ class Training:
 
     def _setting(self) -> Setting:
         of_methods = [f"{method.name} {said}" for method in self.methods if (said := method.pattern(self.run))]
-        patterns = filter(None, [self.precision.pattern, *of_methods])
+        patterns = filter(None, [self.precision.pattern, self._size_of_images(), *of_methods])
         tier = self.forward.tier if self.stepper.tier == "eager" else self.stepper.tier
         return Setting(self.run.batch_size, len(self.shape.surgeon.history), tier, ", ".join(patterns))
+
+    def _size_of_images(self) -> str:
+        edge = self.run.image_size
+        return "" if edge == self.images.image_size else f"images of {edge} pixels"
 
     def _steps_alike(self) -> int:
         """Give how many steps will at least be like the coming one."""
@@ -299,7 +307,7 @@ class Training:
 
     def _step_cost(self, batch_size: int) -> StepCost:
         self.memory.sample()  # the measurement resets a GPU's own maximum
-        self.forward.adapt(len(self.shape.surgeon.history), batch_size)
+        self.forward.adapt(len(self.shape.surgeon.history), batch_size, self.images.image_size)
         return step_cost(self.run, self.forward, self.batches, self.loss, self.precision, batch_size)
 
     def _shadows(self) -> Iterator[Shadow]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 import torch
@@ -26,19 +27,33 @@ def reestimate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], count
         count: Batches to take.
         precision: The number format of the training.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm | MeanOnlyConv2d)]
-    norms = [norm for norm in norms if norm.track_running_stats]
     model.eval()
-    if not norms or not count:
-        return
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
+    norms = norms_of(model)
+    if norms and count:
+        with estimating(norms), precision.autocast():
+            for x, _ in islice(batches, count):
+                model(x)
+
+
+#: What has running averages.
+Norm = _BatchNorm | MeanOnlyConv2d
+
+
+def norms_of(model: nn.Module) -> list[Norm]:
+    """List what has running averages in a network."""
+    norms = (module for module in model.modules() if isinstance(module, _BatchNorm | MeanOnlyConv2d))
+    return [norm for norm in norms if norm.track_running_stats]
+
+
+@contextmanager
+def estimating(norms: Iterable[Norm]) -> Iterator[None]:
+    """Let running averages begin anew, as plain means over the batches inside; they are in evaluation mode behind."""
+    momenta = {norm: norm.momentum for norm in norms}
+    for norm in momenta:
         norm.reset_running_stats()
         norm.momentum = None  # the mean of all batches since
         norm.train()
-    with precision.autocast():
-        for x, _ in islice(batches, count):
-            model(x)
-    for norm, momentum in zip(norms, momenta, strict=True):
+    yield
+    for norm, momentum in momenta.items():
         norm.momentum = momentum
         norm.eval()

@@ -20,7 +20,7 @@ class Shape:
         run: The training.
         surgeon: Who operates on its network.
         clock: Where the seconds of every change count.
-        image_shape: Channels, height, width.
+        channels: Those of an image.
         shadows: Gives the state of Methods by parameter, which changes with it.
 
     Attributes:
@@ -32,25 +32,27 @@ class Shape:
         run: Run,
         surgeon: Surgeon,
         clock: Clock,
-        image_shape: tuple[int, int, int],
+        channels: int,
         shadows: Callable[[], Iterable[Shadow]],
     ) -> None:
         self._run, self._clock, self._shadows = run, clock, shadows
-        self._image_shape = image_shape
-        self._flops: int | None = None
+        self._image_channels = channels
+        self._flops: dict[int, int] = {}  # by the edge of an image
         self.surgeon = surgeon
         self.results: list[SurgeryResult] = []
 
     @property
     def flops_per_image(self) -> int:
-        """Floating-point operations of one forward pass of one image."""
-        if self._flops is None:
-            self._flops = flops_per_image(self._run.model, self._image_shape, self._run.device)
-        return self._flops
+        """Floating-point operations of one forward pass of one image, of the size that is trained on."""
+        edge = self._run.image_size
+        if edge not in self._flops:
+            image_shape = self._image_channels, edge, edge
+            self._flops[edge] = flops_per_image(self._run.model, image_shape, self._run.device)
+        return self._flops[edge]
 
     def take_back(self, results: list[SurgeryResult]) -> None:
         """Go on behind changes that an earlier process made, and a Surgeon has repeated."""
-        self.results, self._flops = results, None
+        self.results, self._flops = results, {}
 
     def change(self, asked: Iterator[Surgery]) -> None:
         """Do what is asked for until nothing more is; asking is on the clock as well."""
@@ -67,7 +69,7 @@ class Shape:
             self.results.append(result)
             changed = changed or bool(surgery.operations)
         if changed:
-            self._flops = None
+            self._flops = {}
 
     def _operate(self, surgery: Surgery) -> tuple[int, int]:
         before = self._channels

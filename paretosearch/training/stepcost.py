@@ -24,7 +24,8 @@ def step_cost(
 ) -> StepCost:
     """Run forward and backward a few times; weights, statistics and random numbers stay.
 
-    The optimizer's step is not part of it: it costs the same for all batch sizes, and little.
+    The optimizer's step is not part of it: it costs the same for all batch sizes, and little. The images are of their
+    full size, whatever is trained on at the moment: a batch that is chosen by it must still fit when they are.
 
     Args:
         run: The training, between two steps.

@@ -120,6 +120,13 @@ def test_convnet_halves_the_map_three_times():
     assert map_sizes(build("convnet", channels=1, size=28), 1, 28) == [28, 14, 7, 3]
 
 
+def test_convnet5_is_convnet_with_larger_kernels_in_two_layers():
+    small, large = convs(build("convnet")), convs(build("convnet5"))
+    assert [conv.kernel_size[0] for conv in large] == [5, 5, 3, 3]
+    assert [conv.out_channels for conv in large] == [conv.out_channels for conv in small]
+    assert map_sizes(build("convnet5", channels=1, size=28), 1, 28) == [28, 14, 7, 3]
+
+
 @pytest.mark.parametrize("name", ["convnet", "resnet8", "vgg11", "resnet18", "resnet50"])
 def test_the_width_factor_reaches_every_convolution(name):
     whole, half = convs(build(name)), convs(build(name, width=0.5))

@@ -14,7 +14,7 @@ class Edits:
 
     def __init__(self) -> None:
         self._tensors: list[tuple[Tensor, Tensor]] = []
-        self._attributes: list[tuple[nn.Module, str, int]] = []
+        self._attributes: list[tuple[nn.Module, str, int | tuple[int, int]]] = []
         self._actions: list[Callable[[], object]] = []
 
     def replace(self, tensor: Tensor, new: Tensor, shape: tuple[int, ...], name: str) -> None:
@@ -36,7 +36,7 @@ class Edits:
             )
         self._tensors.append((tensor, new))
 
-    def set(self, module: nn.Module, attribute: str, value: int) -> None:
+    def set(self, module: nn.Module, attribute: str, value: int | tuple[int, int]) -> None:
         """Plan to set an attribute of a module."""
         self._attributes.append((module, attribute, value))
 

@@ -154,13 +154,18 @@ def _move(
         for attribute in place.attributes:
             edits.set(module, attribute, shape[place.dim])
     edits.replace(tensor, _moved(tensor, places, moves, "weight", noise), tuple(shape), name)
-    for kind, state in _state_of(tensor, name, edits, optimizer, shadows):
+    for kind, state in state_of(tensor, name, edits, optimizer, shadows):
         edits.replace(state, _moved(state, places, moves, kind), tuple(shape), f"state of {name}")
 
 
-def _state_of(
+def state_of(
     tensor: Tensor, name: str, edits: Edits, optimizer: Optimizer | None, shadows: Sequence[Shadow]
 ) -> Iterator[tuple[Kind, Tensor]]:
+    """Give all state that must change shape with a parameter, with how it moves; what cannot is planned to go.
+
+    Raises:
+        SurgeryError: If a Method's state does not have the parameter's shape.
+    """
     if optimizer is not None:
         moving = moving_state(tensor, optimizer)
         if moving is None:

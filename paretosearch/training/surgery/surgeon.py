@@ -11,11 +11,14 @@ from torch.optim import Optimizer
 
 from paretosearch.channels import ChannelMap, ChannelSpace, Noise, Shadow
 from paretosearch.errors import SurgeryError
-from paretosearch.surgery import InsertIdentity, Lineage, Remap, RemoveBranch, Surgery
+from paretosearch.kernels import large_kernels
+from paretosearch.surgery import InsertIdentity, Lineage, Remap, RemoveBranch, RescaleKernels, Surgery
 from paretosearch.training.surgery.analysis import analyze
 from paretosearch.training.surgery.deepen import insert_identity
 from paretosearch.training.surgery.remap import remap
 from paretosearch.training.surgery.removal import remove_branch
+from paretosearch.training.surgery.rescale import rescale_kernels
+from paretosearch.training.surgery.sizes import takes, total_stride
 from paretosearch.training.surgery.stages import stages
 
 
@@ -49,6 +52,20 @@ class Surgeon:
         """The modules behind which `insert_identity` can stand, the last one for each size of the maps."""
         return stages(self.model, self.channels, self.images)
 
+    @property
+    def total_stride(self) -> int:
+        """Pixels of an image for each one of the smallest maps; see `total_stride`."""
+        return total_stride(self.model, self.images)
+
+    @property
+    def large_kernels(self) -> Mapping[str, int]:
+        """Edge, in the end, of the kernels that may begin smaller, by the name of their convolution."""
+        return large_kernels(self.model)
+
+    def takes(self, edge: int) -> bool:
+        """Whether the network can work on images of another edge in pixels."""
+        return takes(self.model, self.images, edge)
+
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space since it last grew."""
         known = (self._lineages[key] for key in _makers(space) if key in self._lineages)
@@ -73,6 +90,8 @@ class Surgeon:
                     self.remove_branch(block)
                 case InsertIdentity(after, generator):
                     self.insert_identity(after, generator)
+                case RescaleKernels(sizes):
+                    self.rescale_kernels(sizes, shadows)
 
     def remap(self, plan: Mapping[str, Tensor], shadows: Iterable[Shadow] = (), noise: Noise | None = None) -> None:
         """Prune, widen or permute channels; see `remap`."""
@@ -98,6 +117,11 @@ class Surgeon:
         kept = any(name == "constant" for name, _ in self.model.get_submodule(block).named_children())
         self.history.append({"do": "remove_branch", "block": block, "constant": kept})
         return gone
+
+    def rescale_kernels(self, sizes: Mapping[str, int], shadows: Iterable[Shadow] = ()) -> None:
+        """Give kernels another edge; see `rescale_kernels`. The channels stay, and so does their map."""
+        rescale_kernels(self.model, sizes, self.images, self.optimizer, shadows)
+        self.history.append({"do": "rescale_kernels", "sizes": dict(sizes)})
 
     @property
     def outline(self) -> list[dict[str, Any]]:
@@ -131,6 +155,8 @@ class Surgeon:
             self.insert_identity(event["after"], torch.Generator())
         elif event["do"] == "remove_branch":
             self.remove_branch(event["block"], event["constant"])
+        elif event["do"] == "rescale_kernels":
+            self.rescale_kernels(event["sizes"])
         else:
             raise KeyError(event["do"])
 

@@ -34,6 +34,7 @@ from paretosearch.training.surgery.rules import (
     unknown,
 )
 from paretosearch.training.surgery.walk import Rule, Walk
+from paretosearch.wavelets import FixedBands
 from paretosearch.weightnorm import MeanOnlyConv2d, WeightNormConv2d
 
 _BATCH_NORM = per_channel("weight", "bias", "running_mean", "running_var")
@@ -66,6 +67,7 @@ _MODULES: dict[type[nn.Module], Rule] = {
     nn.Flatten: reshape,
     ChannelConstant: per_channel("value", attribute="channels"),
     FixedFilters: fixed("are those of filters that the images give"),
+    FixedBands: fixed("are the bands of the images"),
 }
 
 #: Functions, as `torch.fx` sees them.

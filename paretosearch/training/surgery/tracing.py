@@ -103,7 +103,7 @@ def undisturbed(model: nn.Module, training: bool) -> Iterator[None]:
     buffers = {buffer: buffer.clone() for buffer in model.buffers()}
     devices = {tensor.device.index for tensor in (*model.parameters(), *buffers) if tensor.is_cuda}
     try:
-        with torch.random.fork_rng(sorted(devices)), torch.no_grad(), _computing_as_stored(model):
+        with torch.random.fork_rng(sorted(devices)), torch.no_grad(), computing_as_stored(model):
             for module in modes:
                 module.training = training
             yield
@@ -115,7 +115,7 @@ def undisturbed(model: nn.Module, training: bool) -> Iterator[None]:
                 buffer.copy_(value)
 
 
-def _computing_as_stored(model: nn.Module) -> AbstractContextManager[object]:
+def computing_as_stored(model: nn.Module) -> AbstractContextManager[object]:
     """Bring what layers with weights of 16 bits read into the same format; others are left to what is around."""
     halves = (p for p in model.parameters() if p.dtype in (torch.bfloat16, torch.float16))
     like = next(halves, None)

@@ -70,7 +70,7 @@ class Plain(nn.Module):
 CASES: dict[str, Callable[[], nn.Module]] = {
     **{
         f"{pooling} pooling": lambda p=pooling: trained(network="convnet", pooling=p, epochs=1)  # type: ignore[misc]
-        for pooling in ("native", "max", "avg", "stochastic", "s3")
+        for pooling in ("native", "max", "avg", "ll", "stochastic", "s3")
     },
     "s3 pooling of strides": lambda: trained(pooling="s3", epochs=1),
     "resnet20": lambda: trained(network="resnet20", epochs=1),

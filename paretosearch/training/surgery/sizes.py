@@ -1,0 +1,68 @@
+"""Finds out which sizes of images suit a network."""
+
+from __future__ import annotations
+
+from math import prod
+
+from torch import Tensor, nn
+
+from paretosearch.geometry import pair
+from paretosearch.method import Pool
+from paretosearch.resolution import resized
+from paretosearch.training.surgery.tracing import suited, undisturbed
+
+
+def total_stride(model: nn.Module, images: Tensor) -> int:
+    """Multiply the strides that an image meets on its way, those of layers side by side once.
+
+    Args:
+        model: The network; it stays as it was.
+        images: A few images (N, C, H, W).
+
+    Returns:
+        Pixels of an image for each one of the smallest maps, those behind global pooling left out; 1 where no layer
+        has a stride. What a network does outside of layers is not seen.
+    """
+    strides: dict[int, int] = {}  # by the edge of the map that a layer reads
+
+    def note(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        if not inputs or not all(isinstance(t, Tensor) and t.ndim == 4 for t in (inputs[0], output)):
+            return
+        before, after = inputs[0].shape[-1], output.shape[-1]  # type: ignore[attr-defined]  # both are tensors
+        if after < before:
+            strides[before] = max(_stride(module), strides.get(before, 1))
+
+    handles = [module.register_forward_hook(note) for module in model.modules()]
+    try:
+        with undisturbed(model, training=False):
+            model(suited(images[:2], model))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return prod(strides.values())
+
+
+def _stride(module: nn.Module) -> int:
+    """Give the stride that a module says it has; a place to pool halves the map whatever fills it."""
+    if isinstance(module, Pool):
+        return 2
+    said = getattr(module, "stride", 1)
+    return pair(said)[1] if isinstance(said, int | tuple) else 1
+
+
+def takes(model: nn.Module, images: Tensor, edge: int) -> bool:
+    """Whether a network can work on images of another size.
+
+    Args:
+        model: The network; it stays as it was.
+        images: A few images (N, C, H, H).
+        edge: The other H.
+    """
+    try:
+        with undisturbed(model, training=False):
+            model(suited(resized(images[:2].float(), edge), model))
+    except MemoryError:
+        raise
+    except Exception:  # a network of a package may raise anything
+        return False
+    return True
