@@ -19,6 +19,7 @@ from paretosearch.methods.gradient_clipping import GradientClipping
 from paretosearch.methods.gradient_pruning import GradientPruning
 from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.label_smoothing import LabelSmoothing
+from paretosearch.methods.layer_replacement import LayerReplacement
 from paretosearch.methods.max import MaxPooling
 from paretosearch.methods.muon import Muon
 from paretosearch.methods.native import NativePooling
@@ -28,6 +29,7 @@ from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.schedule_free import ScheduleFree
 from paretosearch.methods.selective_backprop import SelectiveBackprop
+from paretosearch.methods.ssf import SSF
 from paretosearch.methods.standardization_loss import StandardizationLoss
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
@@ -51,6 +53,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     S3Pooling,
     Whitening,
     WeightNorm,
+    SSF,
     OneCycle,
     Constant,
     SelectiveBackprop,
@@ -64,6 +67,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     GradientPruning,
     Net2Net,
     PruneTrain,
+    LayerReplacement,
     GradientClipping,
     DynamicBatch,
     GhostNorm,

@@ -98,6 +98,22 @@ CONFLICTS: tuple[Conflict, ...] = (
         field="number_format",
     ),
     Conflict(
+        "ssf",
+        ("prunetrain", "net2net"),
+        "its filters stay as they were learned, and would neither shrink nor do what copied or inserted channels need; "
+        "turn one of them off",
+    ),
+    Conflict(
+        "ssf",
+        ("muon", "gradient_approximation"),
+        "it changes how filters are trained, and here they are not; turn one of them off",
+    ),
+    Conflict(
+        "layer_replacement",
+        ("weight_norm", "ssf"),
+        "there are no plain convolutions left to replace; turn one of them off",
+    ),
+    Conflict(
         "standardization_loss",
         ("default", "max-autotune"),
         "it listens to the convolutions in some passes and not in others, which compiled code does not tell apart; set "

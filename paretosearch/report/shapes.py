@@ -16,6 +16,9 @@ _NAMES = {
     "deepen": ("deepening", "deepenings"),
 }
 
+#: Replacements of layers, which leave the channels of the others as they are, and what undoes them.
+_REPLACING = ("replace", "restore")
+
 #: Which of them make a network smaller.
 _SMALLER = ("prune", "remove")
 
@@ -58,13 +61,13 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
     Returns:
         A line such as ``459 channels, 4 prunings to 411, 1 widening to 630: 62.0 to 104 MFLOPs an image``, in the order
         in which it happened; others for a batch size that followed, and if something should have been pruned and
-        nothing was. Nothing of this for a network that never could change. Last, how often isgd found a batch whose
-        loss was out of control.
+        nothing was. Nothing of this for a network that never could change. Last, what became of layer_replacement, and
+        how often isgd found a batch whose loss was out of control.
     """
     changes: list[str] = []
-    if any(surgery.kind not in NOTES for surgery in outcome.surgeries):
+    if any(surgery.kind not in (*NOTES, *_REPLACING) for surgery in outcome.surgeries):
         changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
-    return [*changes, *_further_steps(outcome)]
+    return [*changes, *_replacements(outcome), *_further_steps(outcome)]
 
 
 def _changes(outcome: Outcome) -> str:
@@ -87,6 +90,20 @@ def _batches(outcome: Outcome) -> list[str]:
     became = f"batches of {sizes[0]} became {sizes[-1]}" if sizes[-1] != sizes[0] else f"batches stayed at {sizes[0]}"
     seconds = sum(surgery.seconds for surgery in tries)
     return [f"{became}; dynamic_batch tried {len(tries)} times, in {seconds:.2f} s"]
+
+
+def _replacements(outcome: Outcome) -> list[str]:
+    trials = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "replace"]
+    undone = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "restore"]
+    if not trials:
+        return []
+    layers = round(sum(figures["layers"] for figures in trials))
+    if not layers:
+        return ["layer_replacement found no layer that is worth it"]
+    back = round(sum(figures["layers"] for figures in undone))
+    saving = sum(figures.get("saving", 0.0) for figures in trials)
+    said = f"layer_replacement replaced {layers} layers, to save {100 * saving:.0f} % of a step"
+    return [f"{said}, and took {back} back" if back else said]
 
 
 def _further_steps(outcome: Outcome) -> list[str]:

@@ -30,7 +30,7 @@ from paretosearch.training.precision import Precision
 from paretosearch.training.reestimate import reestimate
 from paretosearch.training.results import epoch_result, outcome_of
 from paretosearch.training.shape import Shape
-from paretosearch.training.stepcost import step_cost
+from paretosearch.training.stepcost import layer_cost, step_cost
 from paretosearch.training.surgery import Surgeon
 from paretosearch.training.tiers import SEARCH_PAYS_FROM, Recorder, Stepper, fit_to_shape, recorder_for
 from paretosearch.training.worth import QUEUED_STEPS, TRIAL_STEPS, queued_seconds
@@ -137,6 +137,7 @@ class Training:
         sizes = recipe.batch_size, len(self.batches)
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
         self.run.logits, self.run.gradients, self.run.apart = self._logits, self._gradients, self.clock.apart
+        self.run.layer_cost = self._layer_cost
         image_shape = images.channels, images.image_size, images.image_size
         self.shape = Shape(self.run, surgeon, self.clock, image_shape, self._shadows)
         self.effort = Effort()
@@ -301,6 +302,10 @@ class Training:
         self.memory.sample()  # the measurement resets a GPU's own maximum
         self.forward.adapt(len(self.shape.surgeon.history), batch_size)
         return step_cost(self.run, self.forward, self.batches, self.loss, self.precision, batch_size)
+
+    def _layer_cost(self, layer: nn.Module, x: Tensor) -> float:
+        self.memory.sample()
+        return layer_cost(layer, x, self.device, self.precision)
 
     def _shadows(self) -> Iterator[Shadow]:
         return chain.from_iterable(method.shadows() for method in self.methods)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,14 @@ from torch.optim import Optimizer
 
 from paretosearch.channels import ChannelMap, ChannelSpace, Noise, Shadow
 from paretosearch.errors import SurgeryError
-from paretosearch.surgery import InsertIdentity, Lineage, Remap, RemoveBranch, Surgery
+from paretosearch.replacement import empty
+from paretosearch.snapshot import Snapshot
+from paretosearch.surgery import InsertIdentity, Lineage, Remap, RemoveBranch, ReplaceLayers, Surgery, TakeBack
 from paretosearch.training.surgery.analysis import analyze
 from paretosearch.training.surgery.deepen import insert_identity
 from paretosearch.training.surgery.remap import remap
 from paretosearch.training.surgery.removal import remove_branch
+from paretosearch.training.surgery.replacing import inputs_of, replace_layers
 from paretosearch.training.surgery.stages import stages
 
 
@@ -36,6 +39,7 @@ class Surgeon:
         self.history: list[dict[str, Any]] = []
         self._channels: ChannelMap | None = None
         self._lineages: dict[tuple[str, str], Lineage] = {}
+        self._repeated: Snapshot | None = None  # the shape before the last replacement that was repeated
 
     @property
     def channels(self) -> ChannelMap:
@@ -48,6 +52,10 @@ class Surgeon:
     def stages(self) -> tuple[str, ...]:
         """The modules behind which `insert_identity` can stand, the last one for each size of the maps."""
         return stages(self.model, self.channels, self.images)
+
+    def inputs_of(self, layers: Collection[str], count: int) -> dict[str, Tensor]:
+        """Give what layers get in training for so many of the images; see `inputs_of`."""
+        return inputs_of(self.model, layers, self.images[:count])
 
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space since it last grew."""
@@ -73,6 +81,10 @@ class Surgeon:
                     self.remove_branch(block)
                 case InsertIdentity(after, generator):
                     self.insert_identity(after, generator)
+                case ReplaceLayers(made, forms):
+                    self.replace_layers(made, forms)
+                case TakeBack(snapshot):
+                    self.take_back(snapshot)
 
     def remap(self, plan: Mapping[str, Tensor], shadows: Iterable[Shadow] = (), noise: Noise | None = None) -> None:
         """Prune, widen or permute channels; see `remap`."""
@@ -98,6 +110,18 @@ class Surgeon:
         kept = any(name == "constant" for name, _ in self.model.get_submodule(block).named_children())
         self.history.append({"do": "remove_branch", "block": block, "constant": kept})
         return gone
+
+    def replace_layers(self, made: Mapping[str, nn.Module], forms: Mapping[str, str]) -> None:
+        """Put other layers in the place of convolutions; see `replace_layers`."""
+        replace_layers(self.model, made, self.optimizer)
+        self._channels = None
+        self.history.append({"do": "replace", "layers": dict(forms)})
+
+    def take_back(self, snapshot: Snapshot) -> None:
+        """Undo the last replacement, with what was trained since."""
+        snapshot.put_back(self.model, self.optimizer)
+        self._channels = None
+        self.history.append({"do": "take_back"})
 
     @property
     def outline(self) -> list[dict[str, Any]]:
@@ -131,8 +155,24 @@ class Surgeon:
             self.insert_identity(event["after"], torch.Generator())
         elif event["do"] == "remove_branch":
             self.remove_branch(event["block"], event["constant"])
+        elif event["do"] == "replace":
+            self._repeat_replacement(event["layers"])
+        elif event["do"] == "take_back" and self._repeated is not None:
+            self.take_back(self._repeated)
         else:
             raise KeyError(event["do"])
+
+    def _repeat_replacement(self, forms: Mapping[str, str]) -> None:
+        before = Snapshot.of(self.model, self.optimizer, forms, values=False)
+        self.replace_layers({name: empty(conv, forms[name]) for name, conv in self._convolutions(forms)}, forms)
+        self._repeated = before
+
+    def _convolutions(self, names: Iterable[str]) -> Iterator[tuple[str, nn.Conv2d]]:
+        for name in names:
+            conv = self.model.get_submodule(name)
+            if not isinstance(conv, nn.Conv2d):
+                raise SurgeryError(f"{name!r} is no convolution")
+            yield name, conv
 
 
 def _sizes(event: Mapping[str, Any]) -> dict[str, Any]:
