@@ -265,6 +265,33 @@ def test_a_training_is_timed_again_with_the_layers_that_it_had(
     assert [phase.changes for phase in again.phases] == [phase.changes for phase in outcome.phases]
 
 
+@pytest.mark.usefixtures("by_weights")
+@pytest.mark.parametrize("stands", [True, False])
+def test_it_follows_growth_and_pruning_and_averages_follow_it(stands: bool, most_loss: Judge) -> None:
+    most_loss(math.inf if stands else 0.0)
+    others: dict[str, dict[str, Any]] = {
+        "net2net": {"schedule": "widen@0.2x2"},
+        "prunetrain": {"penalty_ratio": 0.8, "interval": 1, "until": 0.5, "threshold": 0.1},
+        "ema": {"decay": 0.9},
+        "layer_replacement": {"gain": 0.5, "start": 0.5},
+    }
+    recipe = replace(RECIPE, epochs=6, width=0.5, channel_multiple=4, methods=others)
+    kept: list[bytes] = []
+
+    def keep(checkpoint: Any) -> None:
+        file = io.BytesIO()
+        torch.save(checkpoint, file)
+        kept.append(file.getvalue())
+
+    unbroken = train(recipe, IMAGES, CPU, keep=keep)
+    kinds = [surgery.kind for surgery in unbroken.outcome.surgeries]
+    assert {"widen", "prune", "replace"} <= set(kinds)
+    expected = unbroken.model.state_dict()
+    for data in kept[2:]:
+        checkpoint = torch.load(io.BytesIO(data), weights_only=True)
+        assert_equal(expected, train(recipe, IMAGES, CPU, checkpoint=checkpoint).model.state_dict())
+
+
 @pytest.mark.parametrize("number_format", ["bf16", "fp16", "bf16-pure", "dfp16", "bfp8"])
 @pytest.mark.usefixtures("by_weights")
 def test_every_number_format_trains_the_new_layers(number_format: str, most_loss: Judge) -> None:
