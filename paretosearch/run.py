@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -46,6 +46,9 @@ class Anatomy(Protocol):
 
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space."""
+
+    def inputs_of(self, layers: Collection[str], count: int) -> Mapping[str, Tensor]:
+        """Give what layers get in training for so many of the images, in the order in which they get it."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Run:
             step of its own. Without a gradient where none is wanted.
         gradients: The loss of a batch without the terms of Methods, detached, with its gradient by parameter of the
             model, unscaled, None where there is none; for a Method that makes steps of its own behind the optimizer's.
+        layer_cost: Measures the seconds that forward and backward of a layer take with an input (N, C, H, W); it is on
+            the clock, and leaves no trace.
         apart: Gives a context for what a Method does in few steps of many: its seconds count by themselves, since they
             would be lost in the median of all steps.
     """
@@ -135,6 +140,7 @@ class Run:
     rate: Tensor = field(init=False)
     logits: Callable[[Tensor], Tensor] = _nobody
     gradients: Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor | None, ...]]] = _nobody
+    layer_cost: Callable[[nn.Module, Tensor], float] = _nobody
     apart: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def __post_init__(self) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from paretosearch.channels import Noise
+from paretosearch.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,31 @@ class RescaleKernels:
     sizes: Mapping[str, int]
 
 
-Operation = Remap | RemoveBranch | InsertIdentity | RescaleKernels
+@dataclass(frozen=True)
+class ReplaceLayers:
+    """Put cheaper layers in the place of 3x3 convolutions.
+
+    Args:
+        made: The new layers, with their weights, by the qualified name of the convolution.
+        forms: What each is, as `replacement.empty` reads it: a history says this, and nobody has to decide again.
+    """
+
+    made: Mapping[str, nn.Module]
+    forms: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """Undo the last `ReplaceLayers`, and all training since.
+
+    Args:
+        snapshot: What was there before it.
+    """
+
+    snapshot: Snapshot
+
+
+Operation = Remap | RemoveBranch | InsertIdentity | RescaleKernels | ReplaceLayers | TakeBack
 
 
 @dataclass(frozen=True)
@@ -67,8 +92,8 @@ class Surgery:
     """A change of shape, described.
 
     Args:
-        kind: ``prune``, ``remove``, ``widen``, ``deepen``, ``rescale``; ``batch`` for a batch size that followed the
-            shape, or the name of a Method that only tells its figures.
+        kind: ``prune``, ``remove``, ``widen``, ``deepen``, ``rescale``, ``replace``, ``restore``; ``batch`` for a
+            batch size that followed the shape, or the name of a Method that only tells its figures.
         operations: What to do, in order; none where a Method looked and left everything as it is.
         figures: What the Method noticed on the occasion, for the record.
     """

@@ -22,6 +22,7 @@ from paretosearch.methods.haar_stem import HaarStem
 from paretosearch.methods.isgd import ISGD
 from paretosearch.methods.kernel_rescaling import KernelRescaling
 from paretosearch.methods.label_smoothing import LabelSmoothing
+from paretosearch.methods.layer_replacement import LayerReplacement
 from paretosearch.methods.ll import LowBandPooling
 from paretosearch.methods.lottery_ticket import LotteryTicket
 from paretosearch.methods.max import MaxPooling
@@ -34,6 +35,7 @@ from paretosearch.methods.prunetrain import PruneTrain
 from paretosearch.methods.s3 import S3Pooling
 from paretosearch.methods.schedule_free import ScheduleFree
 from paretosearch.methods.selective_backprop import SelectiveBackprop
+from paretosearch.methods.ssf import SSF
 from paretosearch.methods.standardization_loss import StandardizationLoss
 from paretosearch.methods.stochastic import StochasticPooling
 from paretosearch.methods.swa import SWA
@@ -59,6 +61,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     HaarStem,
     Whitening,
     WeightNorm,
+    SSF,
     OneCycle,
     Constant,
     SelectiveBackprop,
@@ -76,6 +79,7 @@ CATALOGUE: tuple[type[Method], ...] = (
     Net2Net,
     PruneTrain,
     EarlyBird,
+    LayerReplacement,
     GradientClipping,
     DynamicBatch,
     GhostNorm,

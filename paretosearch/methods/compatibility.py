@@ -110,12 +110,12 @@ CONFLICTS: tuple[Conflict, ...] = (
     ),
     Conflict(
         "early_bird",
-        ("weight_norm", "standardization_loss"),
+        ("weight_norm", "standardization_loss", "ssf"),
         "it judges channels by the scales of batch norm, which the other one takes away; turn one of them off",
     ),
     Conflict(
         "lottery_ticket",
-        ("net2net", "prunetrain", "early_bird"),
+        ("net2net", "prunetrain", "early_bird", "layer_replacement", "kernel_rescaling"),
         "the weights that it goes back to would be those of a network of another shape; turn one of them off",
     ),
     Conflict(
@@ -133,6 +133,22 @@ CONFLICTS: tuple[Conflict, ...] = (
         "lottery_ticket",
         ("weight_norm",),
         "a filter of which no weight is left has no direction; turn one of them off",
+    ),
+    Conflict(
+        "ssf",
+        ("prunetrain", "net2net", "lottery_ticket"),
+        "its filters stay as they were learned, and would neither shrink nor do what copied or inserted channels need; "
+        "turn one of them off",
+    ),
+    Conflict(
+        "ssf",
+        ("muon", "gradient_approximation"),
+        "it changes how filters are trained, and here they are not; turn one of them off",
+    ),
+    Conflict(
+        "layer_replacement",
+        ("weight_norm", "ssf"),
+        "there are no plain convolutions left to replace; turn one of them off",
     ),
     Conflict(
         "standardization_loss",

@@ -118,7 +118,8 @@ class PruneTrain(Method):
         return ()
 
     def _learn(self, run: Run) -> None:
-        self.check_anatomy(run.anatomy, run.recipe.network)
+        if run.epoch == 0:  # later on, another Method may have put layers in whose channels must stay
+            self.check_anatomy(run.anatomy, run.recipe.network)
         self._channels, self._begins = run.anatomy.channels, growth.pruning_begins(run.recipe)
         self._lasso = GroupLasso(run.model, self._channels)
         self._owed = self._owed.to(run.device).zero_()  # in place: recorded steps may add to it
@@ -186,7 +187,7 @@ class PruneTrain(Method):
         free = {space.name: space for space in run.anatomy.channels.free}
         kept = {name: round_up(strengths[name] > 0, strengths[name], run.recipe.channel_multiple) for name in free}
         plan = {name: index for name, index in kept.items() if len(index) < free[name].size}
-        every = torch.cat([strengths[name] for name in free])
+        every = torch.cat([torch.zeros(0), *(strengths[name] for name in free)])
         alive = every[every > 0]
         weakest = alive.min().item() if len(alive) else 0.0
         return plan, {"dead": len(every) - len(alive), "weakest": weakest, **copies.figures(run, plan)}

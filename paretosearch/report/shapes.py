@@ -17,6 +17,9 @@ _NAMES = {
     "deepen": ("deepening", "deepenings"),
 }
 
+#: What leaves channels as they are: other kernels, replacements of layers, and what undoes these.
+_APART = ("rescale", "replace", "restore")
+
 #: Which of them make a network smaller.
 _SMALLER = ("prune", "remove")
 
@@ -59,14 +62,15 @@ def shape_lines(recipe: Recipe, outcome: Outcome) -> list[str]:
     Returns:
         A line such as ``459 channels, 4 prunings to 411, 1 widening to 630: 62.0 to 104 MFLOPs an image``, in the order
         in which it happened; others for a batch size that followed, and if something should have been pruned and
-        nothing was. Nothing of this for a network that never could change. Then, when kernels were scaled up, and how
-        often isgd found a batch whose loss was out of control. Last, what became of tickets.
+        nothing was. Nothing of this for a network that never could change. Then, when kernels were scaled up, what
+        became of layer_replacement, and how often isgd found a batch whose loss was out of control. Last, what became
+        of tickets.
     """
     changes: list[str] = []
-    if any(surgery.kind not in (*NOTES, "rescale") for surgery in outcome.surgeries):
+    if any(surgery.kind not in (*NOTES, *_APART) for surgery in outcome.surgeries):
         changes = [_changes(outcome), *_batches(outcome), *_idle_pruning(recipe, outcome.surgeries)]
-    tickets = [*_channel_tickets(recipe, outcome), *_weight_tickets(outcome)]
-    return [*changes, *_rescalings(outcome), *_further_steps(outcome), *tickets]
+    other = [*_rescalings(outcome), *_replacements(outcome), *_further_steps(outcome)]
+    return [*changes, *other, *_channel_tickets(recipe, outcome), *_weight_tickets(outcome)]
 
 
 def _changes(outcome: Outcome) -> str:
@@ -98,6 +102,20 @@ def _rescalings(outcome: Outcome) -> list[str]:
         f"the images from {surgery.figures['pixels_before']:.0f} to {surgery.figures['pixels']:.0f} pixels"
         for surgery in done
     ]
+
+
+def _replacements(outcome: Outcome) -> list[str]:
+    trials = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "replace"]
+    undone = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "restore"]
+    if not trials:
+        return []
+    layers = round(sum(figures["layers"] for figures in trials))
+    if not layers:
+        return ["layer_replacement found no layer that is worth it"]
+    back = round(sum(figures["layers"] for figures in undone))
+    saving = sum(figures.get("saving", 0.0) for figures in trials)
+    said = f"layer_replacement replaced {layers} layers, to save {100 * saving:.0f} % of a step"
+    return [f"{said}, and took {back} back" if back else said]
 
 
 def _further_steps(outcome: Outcome) -> list[str]:

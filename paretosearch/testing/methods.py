@@ -91,7 +91,7 @@ class TinyTraining:
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
         cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
         self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=rate)
-        self.run.logits, self.run.gradients = model, self._gradients
+        self.run.logits, self.run.gradients, self.run.layer_cost = model, self._gradients, _layer_cost
         self.run.image_size = size
 
     def epoch(self) -> TinyTraining:
@@ -174,6 +174,11 @@ class TinyTraining:
 def _step_cost(batch_size: int) -> StepCost:
     """Say that a step takes a second whatever its batch size."""
     return StepCost(1.0, batch_size, None)
+
+
+def _layer_cost(layer: nn.Module, _: Tensor) -> float:
+    """Say that a layer takes a microsecond for each of its weights."""
+    return 1e-6 * sum(parameter.numel() for parameter in layer.parameters())
 
 
 def turned_on(method: type[Method]) -> Method:

@@ -30,7 +30,7 @@ from paretosearch.training.precision import Precision
 from paretosearch.training.reestimate import reestimate
 from paretosearch.training.results import epoch_result, outcome_of
 from paretosearch.training.shape import Shape
-from paretosearch.training.stepcost import step_cost
+from paretosearch.training.stepcost import layer_cost, step_cost
 from paretosearch.training.surgery import Surgeon
 from paretosearch.training.tiers import SEARCH_PAYS_FROM, Recorder, Stepper, fit_to_shape, recorder_for
 from paretosearch.training.worth import QUEUED_STEPS, TRIAL_STEPS, queued_seconds
@@ -138,6 +138,7 @@ class Training:
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
         self.run.image_size = images.image_size
         self.run.logits, self.run.gradients, self.run.apart = self._logits, self._gradients, self.clock.apart
+        self.run.layer_cost = self._layer_cost
         self.shape = Shape(self.run, surgeon, self.clock, images.channels, self._shadows)
         self.effort = Effort()
         # What this process has prepared for, whatever the clock has been told.
@@ -309,6 +310,10 @@ class Training:
         self.memory.sample()  # the measurement resets a GPU's own maximum
         self.forward.adapt(len(self.shape.surgeon.history), batch_size, self.images.image_size)
         return step_cost(self.run, self.forward, self.batches, self.loss, self.precision, batch_size)
+
+    def _layer_cost(self, layer: nn.Module, x: Tensor) -> float:
+        self.memory.sample()
+        return layer_cost(layer, x, self.device, self.precision)
 
     def _shadows(self) -> Iterator[Shadow]:
         return chain.from_iterable(method.shadows() for method in self.methods)

@@ -1,4 +1,4 @@
-"""Measures what a step of another batch size would cost, leaving no trace in the training."""
+"""Measures what a step of another batch size, or a layer, would cost, leaving no trace in the training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from paretosearch.data import Batches
 from paretosearch.run import Loss, Run, StepCost
@@ -17,6 +17,9 @@ from paretosearch.training.surgery import undisturbed
 
 #: The first steps of a shape build kernels; the median of the others counts.
 WARM_UP, MEASURED = 2, 5
+
+#: A layer takes a small part of a step, and more passes for the same certainty.
+LAYER_PASSES = 9
 
 
 def step_cost(
@@ -62,6 +65,41 @@ def _step(
             value = loss(forward(x), torch.zeros(len(x), dtype=torch.int64, device=run.device))
         torch.autograd.backward(value)
         run.optimizer.zero_grad(set_to_none=True)
+    return event.seconds
+
+
+def layer_cost(layer: nn.Module, x: Tensor, device: torch.device, precision: Precision) -> float:
+    """Run forward and backward of a layer a few times; random numbers stay, and the layer gets no gradient.
+
+    Args:
+        layer: The layer, which must have no state but its parameters.
+        x: Its input (N, C, H, W); that gets a gradient as well.
+        device: Where.
+        precision: The number format of the training.
+
+    Returns:
+        Median seconds; endless ones if a GPU has no room for it.
+    """
+    drawn = [(generator, generator.get_state()) for generator in precision.generators]
+    try:
+        with torch.enable_grad():
+            seconds = [_layer_pass(layer, x, device, precision) for _ in range(WARM_UP + LAYER_PASSES)]
+    except torch.OutOfMemoryError:
+        return math.inf
+    finally:
+        layer.zero_grad(set_to_none=True)
+        for generator, state in drawn:
+            generator.set_state(state)
+    return statistics.median(seconds[WARM_UP:])
+
+
+def _layer_pass(layer: nn.Module, x: Tensor, device: torch.device, precision: Precision) -> float:
+    x = x.detach().requires_grad_()
+    with Clock(device).event() as event:
+        with precision.autocast():
+            y = layer(x)
+        torch.autograd.backward(y, torch.ones_like(y))
+    layer.zero_grad(set_to_none=True)
     return event.seconds
 
 

@@ -18,6 +18,7 @@ NORMALISATIONS: dict[str, dict[str, Value]] = {
     "ghost_norm": {"size": 8},
     "weight_norm": {"form": "mean_only"},
     "standardization_loss": {"strength": 0.001},
+    "ssf": {"structure": "initial"},
 }
 
 

@@ -33,6 +33,17 @@ def test_changes_are_told_in_their_order() -> None:
     ]
 
 
+def test_replaced_layers_are_told_with_those_that_were_taken_back() -> None:
+    nothing = SurgeryResult(1, "replace", 459, 459, 0.5, {"candidates": 0, "layers": 0})
+    assert shape_lines(RECIPE, outcome(nothing)) == ["layer_replacement found no layer that is worth it"]
+    trial = SurgeryResult(1, "replace", 459, 475, 0.5, {"candidates": 7, "layers": 3, "saving": 0.12, "damage": 0.4})
+    back = SurgeryResult(2, "restore", 475, 459, 0.1, {"loss_ratio": 1.4, "layers": 3})
+    said = "layer_replacement replaced 3 layers, to save 12 % of a step"
+    assert shape_lines(RECIPE, outcome(trial)) == [said]
+    assert shape_lines(RECIPE, outcome(trial, back)) == [f"{said}, and took 3 back"]
+    assert change_of((trial, back)) == ""
+
+
 def test_a_larger_batch_is_no_change_of_shape() -> None:
     batch = SurgeryResult(1, "batch", 459, 459, 0.5, {"tried": 64, "batch_size": 64})
     assert shape_lines(RECIPE, outcome(batch)) == [

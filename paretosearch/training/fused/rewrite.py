@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from paretosearch.ghost import GhostBatchNorm2d
+from paretosearch.structure import StrengthConv2d
 from paretosearch.training.fused.norm import NormRelu
 from paretosearch.training.surgery.tracing import graph_of
 from paretosearch.weightnorm import MeanOnlyConv2d, WeightNormConv2d
@@ -20,7 +21,7 @@ _RELUS = (F.relu, F.relu_, torch.relu, torch.relu_)
 _SUMS = (operator.add, operator.iadd, torch.add)
 
 #: Layers of ours, not to be looked into.
-_LAYERS = (GhostBatchNorm2d, WeightNormConv2d, MeanOnlyConv2d)
+_LAYERS = (GhostBatchNorm2d, WeightNormConv2d, MeanOnlyConv2d, StrengthConv2d)
 
 #: Types of batch norm that may be one operation with what follows.
 Kinds = tuple[type[nn.BatchNorm2d], ...]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from paretosearch.data import Batches, ImageSet
 from paretosearch.ghost import GhostBatchNorm2d
+from paretosearch.structure import StrengthConv2d
 from paretosearch.training.portable.errors import NotPortableError
 from paretosearch.weightnorm import WeightNormConv2d
 
@@ -16,7 +17,7 @@ from paretosearch.weightnorm import WeightNormConv2d
 EXAMPLES = 4
 
 #: Layers that a process without this package could not make.
-_OURS = (GhostBatchNorm2d, WeightNormConv2d)
+_OURS = (GhostBatchNorm2d, WeightNormConv2d, StrengthConv2d)
 
 
 def plain(model: nn.Module) -> nn.Module:

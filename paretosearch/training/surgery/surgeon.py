@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,11 +12,23 @@ from torch.optim import Optimizer
 from paretosearch.channels import ChannelMap, ChannelSpace, Noise, Shadow
 from paretosearch.errors import SurgeryError
 from paretosearch.kernels import large_kernels
-from paretosearch.surgery import InsertIdentity, Lineage, Remap, RemoveBranch, RescaleKernels, Surgery
+from paretosearch.replacement import empty
+from paretosearch.snapshot import Snapshot
+from paretosearch.surgery import (
+    InsertIdentity,
+    Lineage,
+    Remap,
+    RemoveBranch,
+    ReplaceLayers,
+    RescaleKernels,
+    Surgery,
+    TakeBack,
+)
 from paretosearch.training.surgery.analysis import analyze
 from paretosearch.training.surgery.deepen import insert_identity
 from paretosearch.training.surgery.remap import remap
 from paretosearch.training.surgery.removal import remove_branch
+from paretosearch.training.surgery.replacing import inputs_of, replace_layers
 from paretosearch.training.surgery.rescale import rescale_kernels
 from paretosearch.training.surgery.sizes import takes, total_stride
 from paretosearch.training.surgery.stages import stages
@@ -39,6 +51,7 @@ class Surgeon:
         self.history: list[dict[str, Any]] = []
         self._channels: ChannelMap | None = None
         self._lineages: dict[tuple[str, str], Lineage] = {}
+        self._repeated: Snapshot | None = None  # the shape before the last replacement that was repeated
 
     @property
     def channels(self) -> ChannelMap:
@@ -66,6 +79,10 @@ class Surgeon:
         """Whether the network can work on images of another edge in pixels."""
         return takes(self.model, self.images, edge)
 
+    def inputs_of(self, layers: Collection[str], count: int) -> dict[str, Tensor]:
+        """Give what layers get in training for so many of the images; see `inputs_of`."""
+        return inputs_of(self.model, layers, self.images[:count])
+
     def lineage(self, space: ChannelSpace) -> Lineage:
         """Tell what became of the channels of a space since it last grew."""
         known = (self._lineages[key] for key in _makers(space) if key in self._lineages)
@@ -92,6 +109,10 @@ class Surgeon:
                     self.insert_identity(after, generator)
                 case RescaleKernels(sizes):
                     self.rescale_kernels(sizes, shadows)
+                case ReplaceLayers(made, forms):
+                    self.replace_layers(made, forms)
+                case TakeBack(snapshot):
+                    self.take_back(snapshot)
 
     def remap(self, plan: Mapping[str, Tensor], shadows: Iterable[Shadow] = (), noise: Noise | None = None) -> None:
         """Prune, widen or permute channels; see `remap`."""
@@ -122,6 +143,18 @@ class Surgeon:
         """Give kernels another edge; see `rescale_kernels`. The channels stay, and so does their map."""
         rescale_kernels(self.model, sizes, self.images, self.optimizer, shadows)
         self.history.append({"do": "rescale_kernels", "sizes": dict(sizes)})
+
+    def replace_layers(self, made: Mapping[str, nn.Module], forms: Mapping[str, str]) -> None:
+        """Put other layers in the place of convolutions; see `replace_layers`."""
+        replace_layers(self.model, made, self.optimizer)
+        self._channels = None
+        self.history.append({"do": "replace", "layers": dict(forms)})
+
+    def take_back(self, snapshot: Snapshot) -> None:
+        """Undo the last replacement, with what was trained since."""
+        snapshot.put_back(self.model, self.optimizer)
+        self._channels = None
+        self.history.append({"do": "take_back"})
 
     @property
     def outline(self) -> list[dict[str, Any]]:
@@ -157,8 +190,24 @@ class Surgeon:
             self.remove_branch(event["block"], event["constant"])
         elif event["do"] == "rescale_kernels":
             self.rescale_kernels(event["sizes"])
+        elif event["do"] == "replace":
+            self._repeat_replacement(event["layers"])
+        elif event["do"] == "take_back" and self._repeated is not None:
+            self.take_back(self._repeated)
         else:
             raise KeyError(event["do"])
+
+    def _repeat_replacement(self, forms: Mapping[str, str]) -> None:
+        before = Snapshot.of(self.model, self.optimizer, forms, values=False)
+        self.replace_layers({name: empty(conv, forms[name]) for name, conv in self._convolutions(forms)}, forms)
+        self._repeated = before
+
+    def _convolutions(self, names: Iterable[str]) -> Iterator[tuple[str, nn.Conv2d]]:
+        for name in names:
+            conv = self.model.get_submodule(name)
+            if not isinstance(conv, nn.Conv2d):
+                raise SurgeryError(f"{name!r} is no convolution")
+            yield name, conv
 
 
 def _sizes(event: Mapping[str, Any]) -> dict[str, Any]:

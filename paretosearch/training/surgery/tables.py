@@ -14,6 +14,7 @@ from torch import fx, nn
 from paretosearch.filters import FixedFilters
 from paretosearch.ghost import GhostBatchNorm2d
 from paretosearch.method import Pool
+from paretosearch.structure import StrengthConv2d
 from paretosearch.training.surgery.constant import ChannelConstant
 from paretosearch.training.surgery.rules import (
     concatenation,
@@ -68,6 +69,7 @@ _MODULES: dict[type[nn.Module], Rule] = {
     ChannelConstant: per_channel("value", attribute="channels"),
     FixedFilters: fixed("are those of filters that the images give"),
     FixedBands: fixed("are the bands of the images"),
+    StrengthConv2d: fixed("are those of filters whose structure stays"),
 }
 
 #: Functions, as `torch.fx` sees them.

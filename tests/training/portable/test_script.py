@@ -82,6 +82,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "ghost norm": lambda: plain(trained(methods={"ghost_norm": {"size": 8}}, epochs=1)),
     "weight norm": lambda: plain(trained(methods={"weight_norm": {"form": "plain"}}, epochs=1)),
     "mean-only batch norm": lambda: plain(trained(methods={"weight_norm": {"form": "mean_only"}}, epochs=1)),
+    "ssf": lambda: plain(trained(methods={"ssf": {"structure": "dictionary"}}, epochs=1)),
     "standardization loss": lambda: trained(methods={"standardization_loss": {"strength": 1e-4}}, epochs=1),
     "bf16-pure": lambda: trained(number_format="bf16-pure", epochs=1),
     "dfp16": lambda: trained(number_format="dfp16", epochs=1),

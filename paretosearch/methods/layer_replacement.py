@@ -1,0 +1,295 @@
+"""Layer replacement: give convolutions up for layers that are measured to be faster on this device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from paretosearch import growth
+from paretosearch.axis import Real, Value
+from paretosearch.errors import RecipeError
+from paretosearch.method import Method
+from paretosearch.recipe import Recipe
+from paretosearch.replacement import alone, damage, empty, fitted, forms, is_replaceable
+from paretosearch.run import Run
+from paretosearch.snapshot import Snapshot
+from paretosearch.surgery import ReplaceLayers, Surgery, TakeBack
+
+#: Share of a layer's time that another one must save to be worth its damage.
+LEAST_GAIN = 0.2
+
+#: Added to the damage, so that a layer that does none is not worth endlessly much.
+LEAST_DAMAGE = 0.01
+
+#: Loss behind a trial, as a multiple of that before it, above which it is undone.
+MOST_LOSS = 1.3
+
+#: Steps whose mean loss is compared, or those of an epoch where that has fewer: the last ones before a trial, and the
+#: last ones of the epoch that it takes.
+JUDGED_STEPS = 20
+
+#: Epochs that begin with a trial: each builds new kernels, and one that fails has cost its epoch.
+MOST_TRIALS = 3
+
+#: Images whose way through the network new layers are fitted to.
+IMAGES = 32
+
+#: Keeps the draws of patches apart from those of a training with the same seed.
+_STREAM = 0x524C_5200
+
+#: Seconds of forward and backward of a layer with an input.
+Cost = Callable[[nn.Module, Tensor], float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A layer that could stand in the place of a convolution.
+
+    Args:
+        layer: Qualified name of the convolution.
+        form: What stands there then, as `replacement.empty` reads it.
+        stage: Size (H, W) of the maps that it writes.
+        saved: Seconds of a step that this saves, above 0.
+        damage: Difference between its answers and the convolution's, relative to these.
+    """
+
+    layer: str
+    form: str
+    stage: tuple[int, ...]
+    saved: float
+    damage: float
+
+    @property
+    def score(self) -> float:
+        """Seconds saved for the damage done."""
+        return self.saved / (self.damage + LEAST_DAMAGE)
+
+
+def is_worth_it(before: float, after: float) -> bool:
+    """Whether a layer that takes ``after`` seconds is faster enough than one that takes ``before``."""
+    return after <= (1 - LEAST_GAIN) * before
+
+
+def chosen(candidates: Iterable[Candidate], budget: float) -> list[Candidate]:
+    """Choose greedily by score: at most one for each stage, of together no more seconds than the budget.
+
+    Args:
+        candidates: What there is to choose from.
+        budget: Seconds of a step to be saved at most.
+    """
+    taken: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
+        is_new = all(candidate.stage != other.stage for other in taken)
+        if is_new and sum(other.saved for other in taken) + candidate.saved <= budget:
+            taken.append(candidate)
+    return taken
+
+
+class LayerReplacement(Method):
+    """Put cheaper layers in the place of 3x3 convolutions while training, where measured times on the device say so.
+
+    This Method, "RLR-greedy", is this project's own; no paper describes it. At the start of an epoch, forward and
+    backward of every 3x3 convolution are timed at the batch size of the training, beside those of the layers that could
+    stand in its place: a 3x1 and a 1x3 convolution (by singular values), 3x3 of each channel and 1x1, 1x1 to few
+    channels and 3x3 and 1x1, 3x3 in two or four groups (the latter three by least squares on what some images make of
+    it). Those that save a fifth of the convolution's time are chosen by seconds saved for damage done, one for each
+    size of the maps. The epoch is a trial: where its last losses are above 1.3 times those before, the network and the
+    optimizer become, bit by bit, what they were before it. The next epoch may try again, up to three times, until
+    ``gain`` is reached, nothing is left or a trial has failed. All of it is on the clock, a failed trial's epoch, too.
+
+    Because times are measured, two trainings of a Recipe may differ. What was done is in the history of the training:
+    one that is continued or timed again does not measure what the other one has measured before.
+
+    Layers with few multiplications are often no faster, which the measurement finds out. Nothing is replaced while
+    ``net2net`` or ``prunetrain`` still change the shape.
+
+    Args:
+        gain: Share of the time of a step to be saved at most; 0 is off.
+        start: Share of the training after which the first trial begins, at the nearest end of an epoch.
+        rewarm: Epochs over which the learning rate rises from zero behind a replacement.
+    """
+
+    name = "layer_replacement"
+    summary = "convolutions replaced by measured faster layers (ours)"
+    space = {
+        "gain": Real(0.0, 0.9, default=0.0),
+        "start": Real(0.05, 0.9, default=0.2),
+        "rewarm": Real(0.0, 10.0, default=1.0),
+    }
+    switch = "gain"
+    off = 0.0
+
+    gain: float
+    start: float
+    rewarm: float
+
+    def __init__(self, **parameters: Value) -> None:
+        super().__init__(**parameters)
+        self._trials, self._is_over = 0, False
+        self._step_seconds, self._saved = 0.0, 0.0  # of a step before the first trial, and what was saved of them
+        self._since = -1  # epochs done at the last replacement that stands
+        self._losses = torch.zeros(JUDGED_STEPS)  # of the last steps, the newest last
+        self._trial: tuple[Snapshot, float, list[object]] | None = None  # with the loss before, and the shape behind it
+
+    def _first(self, recipe: Recipe) -> int:
+        return max(1, math.floor(self.start * recipe.total_epochs + 0.5))
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse a training in which no epoch follows a trial, or whose shape changes behind the first one."""
+        epochs, first = recipe.total_epochs, self._first(recipe)
+        if first > epochs - 2:
+            raise RecipeError(
+                f"layer_replacement.start = {self.start:g} lets its first trial begin after {first} of {epochs} "
+                "epochs, and an epoch must follow the trial; lower it, train longer, or set gain = 0"
+            )
+        growths = growth.growth_epochs(growth.schedule_of(recipe), epochs)
+        pruning = recipe.methods.get("prunetrain", {})
+        until = float(pruning.get("until", 1.0)) * epochs if pruning.get("penalty_ratio") else 0.0
+        settled = max(math.ceil(until), *growths, 0)
+        if settled > first:
+            raise RecipeError(
+                f"layer_replacement.start = {self.start:g} lets its first trial begin after {first} epochs, and "
+                f"net2net or prunetrain change the network until {settled} are done; raise it, end them before, or set "
+                "gain = 0"
+            )
+
+    def settled_at(self, recipe: Recipe) -> int:
+        """Say when the last trial is over."""
+        return min(self._first(recipe) + MOST_TRIALS, recipe.total_epochs)
+
+    def edit_model(self, model: nn.Module) -> nn.Module:
+        """Refuse a network that has nothing to replace."""
+        if self.gain and not any(is_replaceable(module) for module in model.modules()):
+            raise RecipeError(
+                "layer_replacement needs a 3x3 convolution that reads and writes 2 channels or more, and this network "
+                "has none; use another network, or set layer_replacement.gain = 0"
+            )
+        return model
+
+    def quiet_until(self, run: Run) -> int:
+        """Say when the next trial may begin or end."""
+        if self._is_over and self._trial is None:
+            return run.recipe.total_epochs
+        return max(run.epoch + 1, min(self._first(run.recipe), run.recipe.total_epochs))
+
+    def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
+        """Measure, and replace what is worth it."""
+        if not self.gain:
+            return
+        self._losses = self._losses.to(run.device)
+        due = self._first(run.recipe) <= run.epoch <= run.recipe.total_epochs - 2
+        if due and not self._is_over:
+            yield from self._try(run)
+
+    def _try(self, run: Run) -> Iterator[Surgery]:
+        self._step_seconds = self._step_seconds or run.step_cost(run.batch_size).seconds
+        layers = {name: module for name, module in run.model.named_modules() if is_replaceable(module)}
+        convolutions = {name: module for name, module in layers.items() if isinstance(module, nn.Conv2d)}
+        inputs = run.anatomy.inputs_of(convolutions, IMAGES)
+        found = candidates(convolutions, inputs, run.batch_size, run.layer_cost, run.recipe.seed)
+        plan = chosen(found, self.gain * self._step_seconds - self._saved)
+        self._trials += 1
+        self._is_over = not plan or self._trials == MOST_TRIALS
+        figures: dict[str, float] = {"candidates": len(found), "layers": len(plan)}
+        if not plan:
+            yield Surgery("replace", (), figures)
+            return
+        saved = sum(candidate.saved for candidate in plan)
+        figures |= {"saving": saved / self._step_seconds, "damage": max(candidate.damage for candidate in plan)}
+        snapshot = Snapshot.of(run.model, run.optimizer, [candidate.layer for candidate in plan])
+        made = {c.layer: _fitted(convolutions[c.layer], c.form, inputs[c.layer], run.recipe.seed) for c in plan}
+        yield Surgery("replace", (ReplaceLayers(made, {c.layer: c.form for c in plan}),), figures)
+        self._trial = snapshot, self._recent_loss(run), _shape(run.model)
+        self._since, self._saved = run.epoch, self._saved + saved
+
+    def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Let the learning rate rise from zero behind a replacement."""
+        if self._since >= 0 and self.rewarm:
+            since = run.epoch - self._since + (run.epoch_step + 0.5) / run.steps_per_epoch
+            run.learning_rate *= min(1.0, since / self.rewarm)
+        return x, y
+
+    def after_step(self, run: Run) -> None:
+        """Remember the loss."""
+        if self.gain:
+            assert run.loss is not None
+            self._losses.copy_(torch.cat([self._losses[1:], run.loss.reshape(1).to(self._losses)]))
+
+    def _recent_loss(self, run: Run) -> float:
+        return self._losses[-min(JUDGED_STEPS, run.steps_per_epoch) :].mean().item()
+
+    def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
+        """Undo the trial if the loss is too high; not if another Method has changed the shape since."""
+        if self._trial is None:
+            return
+        (snapshot, before, shape), self._trial = self._trial, None
+        ratio = self._recent_loss(run) / max(before, torch.finfo(torch.float32).tiny)
+        if ratio > MOST_LOSS and shape == _shape(run.model):
+            self._is_over, self._since = True, -1
+            yield Surgery("restore", (TakeBack(snapshot),), {"loss_ratio": ratio, "layers": len(snapshot.layers)})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what was tried; the shape itself is in the history of the training."""
+        counts = {"trials": self._trials, "is_over": self._is_over, "since": self._since}
+        return {**counts, "step_seconds": self._step_seconds, "saved": self._saved, "losses": self._losses}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take it back."""
+        self._trials, self._is_over, self._since = state["trials"], state["is_over"], state["since"]
+        self._step_seconds, self._saved, self._losses = state["step_seconds"], state["saved"], state["losses"].clone()
+
+
+def candidates(
+    convolutions: Mapping[str, nn.Conv2d], inputs: Mapping[str, Tensor], batch_size: int, cost: Cost, seed: int
+) -> list[Candidate]:
+    """Measure all layers that could stand in the place of convolutions, and keep those that are worth it.
+
+    Args:
+        convolutions: The convolutions by name.
+        inputs: What each gets (N, C, H, W) for some images.
+        batch_size: Images of a step.
+        cost: Measures a layer; convolutions of one shape are measured once.
+        seed: Of the choice of patches.
+    """
+    known: dict[tuple[object, ...], float] = {}
+    found = []
+    for name, x in inputs.items():
+        conv = convolutions[name]
+        batch = _repeated(x, batch_size)
+
+        def seconds(form: str, conv: nn.Conv2d = conv, batch: Tensor = batch) -> float:
+            key = (form, conv.weight.shape, conv.stride, conv.padding, conv.bias is None, batch.shape)
+            if key not in known:
+                known[key] = cost(empty(conv, form) if form else alone(conv), batch)
+            return known[key]
+
+        for form in forms(conv):
+            saved = seconds("") - seconds(form)
+            if is_worth_it(seconds(""), seconds(form)) and saved > 0:
+                wrong = damage(conv, _fitted(conv, form, x, seed), x)
+                found.append(Candidate(name, form, _stage(conv, x), saved, wrong))
+    return found
+
+
+def _fitted(conv: nn.Conv2d, form: str, x: Tensor, seed: int) -> nn.Module:
+    return fitted(conv, form, x, torch.Generator().manual_seed(_STREAM + seed))
+
+
+def _stage(conv: nn.Conv2d, x: Tensor) -> tuple[int, ...]:
+    with torch.no_grad():
+        return tuple(conv(x[:1].to(conv.weight.dtype)).shape[2:])
+
+
+def _repeated(x: Tensor, count: int) -> Tensor:
+    """Give so many images, in the memory order of a training."""
+    index = torch.arange(count, device=x.device) % len(x)
+    return x[index].contiguous(memory_format=torch.channels_last)
+
+
+def _shape(model: nn.Module) -> list[object]:
+    return [(name, tensor.shape) for name, tensor in [*model.named_parameters(), *model.named_buffers()]]

@@ -1,0 +1,378 @@
+"""Layer replacement: measured gates, greedy choice, trials that are undone bit by bit, and no second measurement."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from paretosearch import methods
+from paretosearch.errors import RecipeError, SurgeryError
+from paretosearch.methods import layer_replacement
+from paretosearch.methods.layer_replacement import Candidate, LayerReplacement, candidates, chosen
+from paretosearch.recipe import Recipe
+from paretosearch.run import StepCost
+from paretosearch.surgery import ReplaceLayers, Surgery
+from paretosearch.testing.images import image_set
+from paretosearch.testing.methods import TinyTraining
+from paretosearch.training import Training, loop, replay, train
+from paretosearch.training.precision import Precision
+from paretosearch.training.stepcost import layer_cost
+from paretosearch.training.surgery import Surgeon
+
+CPU = torch.device("cpu")
+IMAGES = image_set(per_class=32)
+RECIPE = Recipe(
+    "stripes",
+    "resnet8",
+    epochs=5,
+    batch_size=32,
+    reference_batch_size=32,
+    learning_rate=0.05,
+    methods={"layer_replacement": {"gain": 0.5}},
+)
+
+Judge = Callable[[float], None]
+
+
+@pytest.fixture
+def most_loss(monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """Let trials stand whatever the loss (inf), or fail whatever it is (0)."""
+    return lambda ratio: monkeypatch.setattr(layer_replacement, "MOST_LOSS", ratio)
+
+
+@pytest.fixture
+def by_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let layers take time in proportion to their weights, in real trainings as in tiny ones."""
+    monkeypatch.setattr(loop, "step_cost", lambda *_: StepCost(1.0, 0, None))
+    monkeypatch.setattr(loop, "layer_cost", lambda layer, *_: 1e-6 * sum(p.numel() for p in layer.parameters()))
+
+
+def tiny(network: str = "resnet8", **parameters: float) -> TinyTraining:
+    return TinyTraining((LayerReplacement(gain=0.5, **parameters),), network, width=1.0)
+
+
+def begun(training: TinyTraining) -> list[Surgery]:
+    """Begin the next epoch, without its steps."""
+    done = []
+    for surgery in training.methods[0].on_epoch_start(training.run):
+        training.surgeon.operate(surgery)
+        done.append(surgery)
+    return done
+
+
+def state_of(training: TinyTraining) -> dict[str, Any]:
+    """Copy the weights, the buffers, the groups and the state of the optimizer."""
+    optimizer = training.run.optimizer
+    return {
+        "model": copy.deepcopy(training.run.model.state_dict()),
+        "order": [[id(p) for p in group["params"]] for group in optimizer.param_groups],
+        "optimizer": copy.deepcopy(optimizer.state_dict()["state"]),
+    }
+
+
+def assert_equal(one: Any, other: Any) -> None:
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, Tensor):
+        assert torch.equal(one, other)
+        assert one.dtype == other.dtype
+    else:
+        assert one == other
+
+
+def pairs(count: int, seed: int) -> list[Candidate]:
+    draw = random.Random(seed)
+    return [
+        Candidate(f"layer {n}", "depthwise", (draw.randrange(4),), draw.uniform(0.01, 1), draw.uniform(0, 1))
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_larger_budget_never_saves_less_and_no_budget_is_exceeded(seed: int) -> None:
+    found = pairs(12, seed)
+    before = 0.0
+    for budget in (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0):
+        plan = chosen(found, budget)
+        saved = sum(candidate.saved for candidate in plan)
+        assert before <= saved <= budget
+        assert len({candidate.stage for candidate in plan}) == len(plan)
+        projected = [10 - sum(candidate.saved for candidate in plan[:n]) for n in range(len(plan) + 1)]
+        assert projected == sorted(projected, reverse=True)  # every replacement makes the step shorter
+        before = saved
+
+
+def test_what_saves_more_for_its_damage_comes_first() -> None:
+    cheap, harmful = Candidate("a", "depthwise", (8, 8), 0.2, 0.1), Candidate("b", "depthwise", (8, 8), 0.3, 0.9)
+    assert chosen([harmful, cheap], 1.0) == [cheap]
+    assert chosen([harmful, cheap], 0.1) == []
+    assert chosen([harmful, replace(cheap, stage=(4, 4))], 1.0) == [replace(cheap, stage=(4, 4)), harmful]
+
+
+@pytest.mark.parametrize(("factor", "passes"), [(1.5, False), (1.0, False), (0.81, False), (0.79, True), (0.1, True)])
+def test_the_gate_refuses_what_is_not_a_fifth_faster(factor: float, passes: bool) -> None:
+    conv = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+    measured: list[str] = []
+
+    def cost(layer: nn.Module, x: Tensor) -> float:
+        assert x.shape == (6, 16, 5, 5)  # at the batch size of the training
+        measured.append(repr(layer))
+        return 2.0 if repr(layer) == repr(conv) else 2.0 * factor
+
+    given = {name: torch.randn(4, 16, 5, 5) for name in ("one", "two")}
+    found = candidates(dict.fromkeys(given, conv), given, 6, cost, seed=0)
+    assert bool(found) == passes
+    assert len(measured) == len(set(measured)) > 4  # layers of one shape are measured once
+    assert all(candidate.saved == pytest.approx(2 - 2 * factor) for candidate in found)
+
+
+def test_where_nothing_is_faster_nothing_is_done_and_nobody_asks_again() -> None:
+    training = tiny()
+    asked: list[int] = []
+    training.run.layer_cost = lambda *_: float(asked.append(1) or 1)
+    training.epoch()
+    before = state_of(training)
+    (surgery,) = begun(training)
+    assert (surgery.operations, surgery.figures) == ((), {"candidates": 0, "layers": 0})
+    assert_equal(before, state_of(training))
+    count = len(asked)
+    training.epoch().epoch().epoch()
+    assert len(asked) == count > 0
+    assert training.surgeon.history == []
+
+
+def test_of_each_stage_one_layer_is_replaced_and_the_network_trains_on(most_loss: Judge) -> None:
+    most_loss(math.inf)
+    training = tiny().epoch()
+    before = {name for name, module in training.run.model.named_modules() if isinstance(module, nn.Conv2d)}
+    (surgery,) = begun(training)
+    (operation,) = surgery.operations
+    assert isinstance(operation, ReplaceLayers)
+    assert len(operation.made) == 3  # maps of three sizes
+    assert set(operation.made) <= before
+    assert surgery.figures["saving"] > 0
+    new = [p for layers in operation.made.values() for p in layers.parameters()]
+    held = {id(p) for group in training.run.optimizer.param_groups for p in group["params"]}
+    assert {id(p) for p in training.run.model.parameters()} == held
+    old = [p.detach().clone() for p in new]
+    training.methods[0].on_batch(training.run, *training.batch)
+    training._batch(*training.batch)
+    assert not any(map(torch.equal, old, new))
+
+
+def test_a_failed_trial_leaves_no_trace_in_weights_optimizer_and_buffers(most_loss: Judge) -> None:
+    most_loss(0.0)
+    training = tiny().epoch()
+    before = state_of(training)
+    training.epoch()
+    assert [event["do"] for event in training.surgeon.history] == ["replace", "take_back"]
+    assert_equal(before, state_of(training))
+    again = training.epoch()
+    assert [event["do"] for event in again.surgeon.history] == ["replace", "take_back"]  # no second trial
+    assert not torch.equal(before["model"]["0.0.weight"], again.run.model.state_dict()["0.0.weight"])
+
+
+@pytest.mark.parametrize(("ratio", "stands"), [(1.29, True), (1.31, False)])
+def test_a_trial_is_undone_above_a_loss_of_1_3_times_that_before(ratio: float, stands: bool) -> None:
+    training = tiny().epoch()
+    method = training.methods[0]
+    assert isinstance(method, LayerReplacement)
+    begun(training)
+    assert method._trial is not None
+    snapshot, before, shape = method._trial
+    method._losses.fill_(ratio * before)
+    method._trial = snapshot, before, shape
+    assert bool(list(method.on_epoch_end(training.run))) != stands
+
+
+def test_the_loss_before_is_that_of_the_last_steps_of_the_epoch_before() -> None:
+    training = tiny()
+    seen: list[float] = []
+    method = training.methods[0]
+    assert isinstance(method, LayerReplacement)
+    after = method.after_step
+
+    def watched(run: Any) -> None:
+        seen.append(run.loss.item())
+        after(run)
+
+    method.after_step = watched  # type: ignore[method-assign]
+    training.epoch()
+    begun(training)
+    assert method._trial is not None
+    assert method._trial[1] == pytest.approx(sum(seen[-2:]) / 2)
+
+
+def test_the_learning_rate_rises_again_behind_a_replacement_that_stands(most_loss: Judge) -> None:
+    most_loss(math.inf)
+    training = tiny(rewarm=2.0).epoch()
+    begun(training)
+    seen = []
+    for epoch in (1, 2, 3):
+        training.run.epoch, training.run.learning_rate = epoch, 1.0
+        training.methods[0].on_batch(training.run, *training.batch)
+        seen.append(training.run.learning_rate)
+    assert seen == pytest.approx([0.125, 0.625, 1.0])
+
+
+@pytest.mark.usefixtures("by_weights")
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_training_that_is_continued_ends_as_one_that_was_not_and_measures_nothing_anew(
+    stands: bool, most_loss: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most_loss(math.inf if stands else 0.0)
+    kept: list[bytes] = []
+
+    def keep(checkpoint: Any) -> None:
+        file = io.BytesIO()
+        torch.save(checkpoint, file)
+        kept.append(file.getvalue())
+
+    unbroken = train(RECIPE, IMAGES, CPU, keep=keep)
+    kinds = [surgery.kind for surgery in unbroken.outcome.surgeries]
+    assert kinds == (["replace"] * 3 if stands else ["replace", "restore"])
+    tried = 3 if stands else 1
+    expected = unbroken.model.state_dict()
+    for epochs, data in enumerate(kept, 1):
+        if epochs > tried:
+            monkeypatch.setattr(loop, "layer_cost", lambda *_: pytest.fail("measured"))
+        checkpoint = torch.load(io.BytesIO(data), weights_only=True)
+        assert_equal(expected, train(RECIPE, IMAGES, CPU, checkpoint=checkpoint).model.state_dict())
+
+
+@pytest.mark.usefixtures("by_weights")
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_training_is_timed_again_with_the_layers_that_it_had(
+    stands: bool, most_loss: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most_loss(math.inf if stands else 0.0)
+    outcome = train(RECIPE, IMAGES, CPU).outcome
+    assert any(phase.changes for phase in outcome.phases)
+    monkeypatch.setattr(loop, "layer_cost", lambda *_: pytest.fail("measured"))
+    again = replay(RECIPE, IMAGES, CPU, outcome)
+    assert again.train_seconds is not None
+    assert [phase.changes for phase in again.phases] == [phase.changes for phase in outcome.phases]
+
+
+@pytest.mark.usefixtures("by_weights")
+@pytest.mark.parametrize("stands", [True, False])
+def test_it_follows_growth_and_pruning_and_averages_follow_it(stands: bool, most_loss: Judge) -> None:
+    most_loss(math.inf if stands else 0.0)
+    others: dict[str, dict[str, Any]] = {
+        "net2net": {"schedule": "widen@0.2x2"},
+        "prunetrain": {"penalty_ratio": 0.8, "interval": 1, "until": 0.5, "threshold": 0.1},
+        "ema": {"decay": 0.9},
+        "layer_replacement": {"gain": 0.5, "start": 0.5},
+    }
+    recipe = replace(RECIPE, epochs=6, width=0.5, channel_multiple=4, methods=others)
+    kept: list[bytes] = []
+
+    def keep(checkpoint: Any) -> None:
+        file = io.BytesIO()
+        torch.save(checkpoint, file)
+        kept.append(file.getvalue())
+
+    unbroken = train(recipe, IMAGES, CPU, keep=keep)
+    kinds = [surgery.kind for surgery in unbroken.outcome.surgeries]
+    assert {"widen", "prune", "replace"} <= set(kinds)
+    expected = unbroken.model.state_dict()
+    for data in kept[2:]:
+        checkpoint = torch.load(io.BytesIO(data), weights_only=True)
+        assert_equal(expected, train(recipe, IMAGES, CPU, checkpoint=checkpoint).model.state_dict())
+
+
+@pytest.mark.parametrize("number_format", ["bf16", "fp16", "bf16-pure", "dfp16", "bfp8"])
+@pytest.mark.usefixtures("by_weights")
+def test_every_number_format_trains_the_new_layers(number_format: str, most_loss: Judge) -> None:
+    most_loss(math.inf)
+    training = Training(replace(RECIPE, number_format=number_format, epochs=3), IMAGES, CPU)
+    outcome = training.go(with_test=False).outcome
+    assert outcome.status == "complete"
+    assert training.shape.surgeon.history
+
+
+def test_real_measurements_end_in_a_decision_too() -> None:
+    outcome = train(replace(RECIPE, epochs=3), IMAGES, CPU).outcome
+    first = outcome.surgeries[0]
+    assert first.kind == "replace"
+    assert first.seconds > 0
+    print(f"\nmeasured on this device: {dict(first.figures)}")
+
+
+def test_a_layer_is_measured_without_a_trace() -> None:
+    layer, before = nn.Conv2d(8, 8, 3), torch.get_rng_state()
+    precision = Precision("bfp8", CPU)
+    drawn = [generator.get_state() for generator in precision.generators]
+    assert layer_cost(layer, torch.randn(2, 8, 6, 6, generator=torch.Generator()), CPU, precision) > 0
+    assert layer.weight.grad is None
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(map(torch.equal, drawn, (generator.get_state() for generator in precision.generators)))
+
+
+def test_more_channels_take_longer() -> None:
+    precision = Precision("fp32", CPU)
+    few, many = (
+        layer_cost(nn.Conv2d(n, n, 3, padding=1), torch.zeros(16, n, 16, 16), CPU, precision) for n in (8, 128)
+    )
+    assert few < many
+
+
+def test_a_history_that_is_none_is_refused() -> None:
+    surgeon = Surgeon(nn.Sequential(nn.Conv2d(4, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3)), torch.zeros(1, 4, 9, 9))
+    for event in (
+        {"do": "take_back"},
+        {"do": "replace", "layers": {"2": "square 3"}},
+        {"do": "replace", "layers": {"1": "depthwise"}},
+        {"do": "replace", "layers": {"7": "depthwise"}},
+    ):
+        with pytest.raises(SurgeryError, match="is no event in the history of this network"):
+            surgeon.replay([event])
+    surgeon.replay([{"do": "replace", "layers": {"2": "depthwise"}}, {"do": "take_back"}])
+    assert isinstance(surgeon.model[2], nn.Conv2d)  # type: ignore[index]  # a Sequential
+
+
+def test_the_layers_of_a_replacement_follow_surgery() -> None:
+    surgeon = Surgeon(nn.Sequential(nn.Conv2d(4, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3)), torch.zeros(1, 4, 9, 9))
+    surgeon.replay([{"do": "replace", "layers": {"2": "separable 8"}}])
+    sizes = {space.name: space.size for space in surgeon.channels.free}
+    assert sizes == {"0": 16, "2.0": 8}
+
+
+def refusal(epochs: int, **others: dict[str, Any]) -> str:
+    recipe = Recipe("random", "resnet8", epochs=epochs, methods={"layer_replacement": {"gain": 0.3}, **others})
+    with pytest.raises(RecipeError) as error:
+        methods.active(recipe)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_training_without_an_epoch_behind_the_trial_is_refused() -> None:
+    assert refusal(2) == (
+        "layer_replacement.start = 0.2 lets its first trial begin after 1 of 2 epochs, and an epoch must follow the "
+        "trial; lower it, train longer, or set gain = 0"
+    )
+
+
+def test_a_network_that_still_changes_its_shape_is_refused() -> None:
+    assert "net2net or prunetrain change the network until 5" in refusal(10, net2net={"schedule": "deepen"})
+    assert "until 10 are done" in refusal(10, prunetrain={"penalty_ratio": 0.2})
+    settled = {"prunetrain": {"penalty_ratio": 0.2, "until": 0.4}, "layer_replacement": {"gain": 0.3, "start": 0.4}}
+    methods.active(Recipe("random", "resnet8", epochs=10, methods=settled))
+    off = {"prunetrain": {"penalty_ratio": 0.0}, "layer_replacement": {"gain": 0.3}}
+    methods.active(Recipe("random", "resnet8", epochs=10, methods=off))
+
+
+def test_a_network_without_such_a_convolution_is_refused() -> None:
+    with pytest.raises(RecipeError, match="layer_replacement needs a 3x3 convolution that reads and writes 2 channels"):
+        LayerReplacement(gain=0.3).edit_model(nn.Sequential(nn.Conv2d(1, 8, 3), nn.Conv2d(8, 8, 1)))
