@@ -26,6 +26,7 @@ def one(likelihoods: list[float], children: Children = LEAVES, rules: Rules = RU
         ([0.05, 0.40, 0.35, 0.20], "pair", ((0,), (1, 2, 9), (3,))),
         ([0.05, 0.35, 0.40, 0.20], "pair", ((0,), (2, 1, 9), (3,))),  # the likeliest keeps its place and its row
         ([0.25, 0.28, 0.24, 0.23], "close", ((0,), (1,), (2,), (3,), (9,))),
+        ([0.33, 0.27, 0.22, 0.18], "close", ((0,), (1,), (2,), (3,), (9,))),  # of the second and the third
     ],
 )
 def test_each_rule_attaches_a_class_where_it_says(likelihoods: list[float], reason: Reason, children: Children) -> None:
