@@ -8,7 +8,7 @@ import sys
 from types import FrameType
 
 #: What Ctrl-C leaves of a command, where that is worth a word.
-LEFT = {"train": "; nothing was kept", "launch": "; the same command continues"}
+LEFT = {"train": "; nothing was kept", "tree": "; nothing was kept", "launch": "; the same command continues"}
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +32,7 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
         "width": Real(1 / 16, 16),
         "image_size": Int(0, 1024),
         "train_images": Int(0, 2**31),
+        "train_share": Real(1e-4, 1),
         "epochs": Int(1, MOST_EPOCHS),
         "epochs_rule": Choice(("fixed", "updates")),
         "batch_size": Int(1, 65_536),
@@ -52,7 +55,14 @@ FIELDS: Mapping[str, Axis] = MappingProxyType(
 #: in digests nor in the hash of a space, so that what is in a database stays known; it is what a stored Recipe has that
 #: says nothing of them.
 CAME_LATER: Mapping[str, Value] = MappingProxyType(
-    {"channel_multiple": 8, "compile": "off", "norm_batches": 0, "headroom": 2, "epochs_rule": "fixed"}
+    {
+        "channel_multiple": 8,
+        "compile": "off",
+        "norm_batches": 0,
+        "headroom": 2,
+        "epochs_rule": "fixed",
+        "train_share": 1.0,
+    }
 )
 
 
@@ -66,12 +76,15 @@ class Recipe:
         width: Factor on the network's channel counts.
         image_size: Edge in pixels; 0 is the data set's own.
         train_images: Images of the training split to use; 0 is all of them.
+        train_share: Share of those to use, above 0 and up to 1: with the same seed a smaller share is part of every
+            larger one, and all classes have as many images, as far as they go.
         epochs: Passes over the training images, by the rule.
         epochs_rule: ``fixed`` are as many as ``epochs`` says. ``updates`` are as many times more as a batch is larger
-            than ``reference_batch_size``, rounded up, so that it makes as many updates as that one does in ``epochs``
-            (Hoffer et al. 2017, arXiv:1705.08741: regime adaptation); what is planned within the training is stretched
-            with it. A last batch that is not full is left out, so that the numbers differ a little where the batch does
-            not divide the images. A smaller batch has no fewer epochs, and makes more updates.
+            than ``reference_batch_size``, and as all images are more than ``train_share``, rounded up, so that it makes
+            as many updates as that one does with all of them in ``epochs`` (Hoffer et al. 2017, arXiv:1705.08741:
+            regime adaptation); what is planned within the training is stretched with it. A last batch that is not full
+            is left out, so that the numbers differ a little where the batch does not divide the images. A smaller batch
+            has no fewer epochs, and makes more updates.
         batch_size: Images per step.
         learning_rate: Peak learning rate at ``reference_batch_size``.
         learning_rate_rule: How the peak follows the batch size (Goyal et al. 2017: linear; Hoffer et al. 2017: sqrt).
@@ -102,6 +115,7 @@ class Recipe:
     width: float = 1.0
     image_size: int = 0
     train_images: int = 0
+    train_share: float = 1.0
     epochs: int = 12
     epochs_rule: str = "fixed"
     batch_size: int = 128
@@ -137,9 +151,10 @@ class Recipe:
             raise RecipeError(f'compile = {self.compile!r} does not go with {simulated}; set compile = "off"')
         if self.total_epochs > MOST_EPOCHS:
             how = f"epochs = {self.epochs} and batch_size = {self.batch_size} of reference_batch_size"
+            share = f" with train_share = {self.train_share:g}" if self.train_share < 1 else ""
             raise RecipeError(
-                f'epochs_rule = "updates" makes {self.total_epochs} epochs of {how} = {self.reference_batch_size}, and '
-                f"{MOST_EPOCHS} are the most; lower epochs or batch_size, or set epochs_rule to fixed"
+                f'epochs_rule = "updates" makes {self.total_epochs} epochs of {how} = {self.reference_batch_size}'
+                f"{share}, and {MOST_EPOCHS} are the most; lower epochs or batch_size, or set epochs_rule to fixed"
             )
         object.__setattr__(self, "methods", _frozen_methods(self.methods))
 
@@ -171,7 +186,13 @@ class Recipe:
     @property
     def stretch(self) -> int:
         """How many times longer than ``epochs`` the training is, by its rule."""
-        return -(-self.batch_size // self.reference_batch_size) if self.epochs_rule == "updates" else 1
+        return self._stretch_to_updates if self.epochs_rule == "updates" else 1
+
+    @cached_property
+    def _stretch_to_updates(self) -> int:
+        """How many times longer it takes to make the updates of the reference batch with all images."""
+        larger = Fraction(max(self.batch_size, self.reference_batch_size), self.reference_batch_size)
+        return math.ceil(larger / Fraction(str(self.train_share)))  # as it is written: a tenth takes ten times, not 11
 
     @property
     def total_epochs(self) -> int:
@@ -181,7 +202,7 @@ class Recipe:
     @property
     def inert(self) -> frozenset[str]:
         """Names of the rules that say nothing here: at the reference batch size they all give the same training."""
-        rules = {"epochs_rule"} if self.batch_size <= self.reference_batch_size else set()
+        rules = {"epochs_rule"} if self._stretch_to_updates == 1 else set()
         if self.batch_size == self.reference_batch_size and "dynamic_batch" not in self.methods:
             rules.add("learning_rate_rule")
         return frozenset(rules)

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import FrozenInstanceError, fields, replace
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ def values_of(axis: Real | Int | Choice) -> st.SearchStrategy[Any]:
 
 
 def go_together(plain: dict[str, Any]) -> bool:
-    times = math.ceil(plain["batch_size"] / plain["reference_batch_size"])
+    larger = Fraction(max(plain["batch_size"], plain["reference_batch_size"]), plain["reference_batch_size"])
+    times = math.ceil(larger / Fraction(str(float(plain["train_share"]))))
     if plain["epochs_rule"] == "updates" and times * plain["epochs"] > MOST_EPOCHS:
         return False
     return plain["compile"] == "off" or plain["number_format"] not in SIMULATED_FORMATS
@@ -71,6 +73,7 @@ def test_the_digest_does_not_see_the_seed() -> None:
         {"width": 2.0},
         {"image_size": 32},
         {"train_images": 100},
+        {"train_share": 0.5},
         {"epochs": 13},
         {"epochs_rule": "updates"},
         {"batch_size": 129},
@@ -151,6 +154,33 @@ def test_with_equal_updates_a_batch_that_divides_the_images_makes_as_many(
     assert updates[0] == updates[1]
 
 
+@pytest.mark.parametrize(
+    ("share", "batch_size", "times"),
+    [(1.0, 128, 1), (0.5, 128, 2), (0.25, 128, 4), (0.1, 128, 10), (0.3, 128, 4), (0.1, 384, 30), (0.5, 64, 2)],
+)
+def test_with_equal_updates_a_share_of_the_images_has_as_many_times_the_epochs(
+    share: float, batch_size: int, times: int
+) -> None:
+    recipe = Recipe("mnist", "convnet", epochs=5, batch_size=batch_size, train_share=share)
+    assert recipe.total_epochs == 5
+    assert replace(recipe, epochs_rule="updates").total_epochs == 5 * times
+    assert ("epochs_rule" in recipe.inert) == (times == 1)
+
+
+def test_a_recipe_from_before_there_were_shares_uses_all_images() -> None:
+    plain = json.loads(RECIPE.to_json())
+    del plain["train_share"]
+    assert Recipe.stored(plain) == RECIPE == replace(RECIPE, train_share=1)
+    assert Recipe.stored(plain).digest == RECIPE.digest == replace(RECIPE, train_share=1).digest
+
+
+def test_a_share_that_makes_too_many_epochs_is_named() -> None:
+    with pytest.raises(
+        RecipeError, match="of reference_batch_size = 128 with train_share = 0.001, and 10000 are the most"
+    ):
+        Recipe("mnist", "convnet", epochs=12, train_share=0.001, epochs_rule="updates")
+
+
 def test_a_training_that_would_be_stretched_beyond_all_measure_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         Recipe("mnist", "convnet", epochs=100, batch_size=65_536, reference_batch_size=1, epochs_rule="updates")
@@ -184,6 +214,8 @@ def test_rules_that_say_nothing_are_known(change: dict[str, Any], inert: set[str
         ("learning_rate", float("nan"), "a number from 1e-06 to 100"),
         ("learning_rate", 10**400, "a number from 1e-06 to 100"),
         ("number_format", "fp64", "one of fp32, tf32, bf16, fp16, dfp16, bfp16, bfp8, bf16-pure, fp16-pure"),
+        ("train_share", 1.5, "a number from 0.0001 to 1"),
+        ("train_share", 0, "a number from 0.0001 to 1"),
         ("seed", -1, "a whole number from 0 to 2147483647"),
     ],
 )

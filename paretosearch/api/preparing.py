@@ -119,13 +119,14 @@ def _possible(space: Space, activation: Activation, genomes: list[dict[str, Valu
 
 
 def _check_batches(space: Space, images: int) -> None:
-    smallest = min(int(count) or images for count in space.values_of("train_images"))
+    share = min(float({**space.fixed, **genome}["train_share"]) for genome in space.corners(["train_share"]))
+    smallest = min(data.used(images, min(int(count), images), share) for count in space.values_of("train_images"))
     largest = max(map(int, space.values_of("batch_size")))
-    fits = 1 << (min(smallest, images).bit_length() - 1)
-    if largest > min(smallest, images):
+    fits = 1 << (smallest.bit_length() - 1)
+    if largest > smallest:
         raise RecipeError(
-            f"batch_size goes up to {largest}, and there are {min(smallest, images)} images to train on; "
-            f"lower it in the study file to {min(smallest, images)} at most, such as high = {fits}"
+            f"batch_size goes up to {largest}, and there are {smallest} images to train on; "
+            f"lower it in the study file to {smallest} at most, such as high = {fits}"
         )
 
 

@@ -32,6 +32,7 @@ from paretosearch.cli.options import (
     whole_number,
 )
 from paretosearch.cli.timing import retime
+from paretosearch.cli.trees import tree
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 
@@ -41,7 +42,7 @@ SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""
-    for command in (launch, status, front, pick, confirm, export, dashboard, train, retime, methods, doctor):
+    for command in (launch, status, front, pick, confirm, export, dashboard, train, retime, tree, methods, doctor):
         app.command(epilog=epilog(command.__name__))(command)
     data = typer.Typer(help="Get a data set ahead of time: data fetch NAME.", no_args_is_help=True)
     data.command("fetch", epilog=epilog("fetch"))(fetch)

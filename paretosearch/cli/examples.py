@@ -46,6 +46,10 @@ EXAMPLES = {
         ("retime --gpus 0", "the front on this GPU, in minutes"),
         ("retime 17 --gpus 0", "the seconds of trial 17 on it"),
     ),
+    "tree": (
+        ("tree --cpu 1", "Fashion-MNIST, in minutes"),
+        ("tree my-tree.toml --gpus 0 --out tree", "with a figure and a table"),
+    ),
     "methods": (
         ("methods", "all, and their parameters"),
         ("methods --network torchvision:resnet18", "what can change in it"),

@@ -11,7 +11,7 @@ from paretosearch.data.known import KNOWN
 from paretosearch.data.named import load_known
 from paretosearch.data.own import Arrays, find_own, load_own
 from paretosearch.data.sources import find
-from paretosearch.data.splits import subset
+from paretosearch.data.splits import subset, used
 from paretosearch.errors import DataError, suggest
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "names",
     "subset",
+    "used",
     "where",
 ]
 

@@ -46,8 +46,8 @@ def divide(labels: NDArray[np.int64], shares: Sequence[float]) -> list[NDArray[n
 
 
 @lru_cache(maxsize=2)  # trials of a study take the same images again and again
-def subset(split: Split, n: int, seed: int) -> Split:
-    """Take the first n images of a seeded order in which the classes take turns.
+def subset(split: Split, n: int, seed: int, share: float = 1.0) -> Split:
+    """Take the first n images, or a share of them, of a seeded order in which the classes take turns.
 
     A smaller subset of the same seed is part of every larger one.
 
@@ -55,6 +55,7 @@ def subset(split: Split, n: int, seed: int) -> Split:
         split: Where to take from.
         n: How many images; 0 is all.
         seed: Seed of the order.
+        share: How much of those, above 0 and up to 1.
 
     Returns:
         A copy of those images, or ``split`` itself.
@@ -64,10 +65,16 @@ def subset(split: Split, n: int, seed: int) -> Split:
     """
     if n > len(split):
         raise RecipeError(f"train_images = {n} is more than there are; choose at most {len(split)}, or 0 for all")
-    if n in (0, len(split)):
+    taken = used(len(split), n, share)
+    if taken == len(split):
         return split
-    chosen = torch.from_numpy(_taking_turns(split.labels.numpy(), seed)[:n])
+    chosen = torch.from_numpy(_taking_turns(split.labels.numpy(), seed)[:taken])
     return Split(split.images[chosen], split.labels[chosen])
+
+
+def used(images: int, n: int, share: float) -> int:
+    """Count the images of a split that a training uses: a share of n of them, and at least one; n = 0 is all."""
+    return max(1, int(share * (n or images) + 0.5))
 
 
 def _taking_turns(labels: NDArray[np.int64], seed: int) -> NDArray[np.int64]:

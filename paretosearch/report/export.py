@@ -31,6 +31,9 @@ from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import every_recipe, replicates, replicates_figure, replicates_rows
+from paretosearch.report.shareplots import shares_figure, shares_tabular
+from paretosearch.report.shares import SAMPLER as LISTED
+from paretosearch.report.shares import Line, lines, shares_rows
 from paretosearch.report.simulated import names_of, simulated
 from paretosearch.report.style import save
 from paretosearch.report.tables import points_csv
@@ -116,11 +119,18 @@ def _figures_of_repeats(found: Findings, look: Look) -> Iterator[tuple[str, Figu
         yield "replicates", replicates_figure(groups, found.axes, look=look)
     if changes := _effects(found):
         yield "effects", effects_figure(changes, look=look)
+    if found_lines := _lines(found):
+        yield "shares", shares_figure(found_lines, look=look)
 
 
 def _effects(found: Findings) -> Sequence[Effect]:
     """Give what each change does, of a study that is made of changes, the best first."""
     return by_worth(effects(every_recipe(found.front), found.axes)) if found.record.sampler == SAMPLER else ()
+
+
+def _lines(found: Findings) -> Sequence[Line]:
+    """Give how accuracy follows the share of the images, of a study that has every share with everything else."""
+    return lines(every_recipe(found.front), found.axes) if found.record.sampler == LISTED else ()
 
 
 def _note(found: Findings, look: Look) -> str:
@@ -150,6 +160,9 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
     if changes := _effects(found):
         more.append(out / "effects.csv")
         write_csv(list(effects_rows(changes)), more[-1])
+    if found_lines := _lines(found):
+        more.append(out / "shares.csv")
+        write_csv(list(shares_rows(found_lines)), more[-1])
     if found.is_confirmed:
         more.append(out / "confirmed.csv")
         write_csv(confirmed_rows(found.estimates, found.axes), more[-1])
@@ -161,6 +174,8 @@ def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
     yield _written(out / "front_table.tex", framed(front, "front_table", look))
     if found.is_confirmed:
         yield _written(out / "confirmed_table.tex", framed(confirmed_tabular(found, look), "confirmed_table", look))
+    if found_lines := _lines(found):
+        yield _written(out / "shares_table.tex", framed(shares_tabular(found, found_lines, look), "shares_table", look))
     yield _written(out / "front.html", page(found, look))
     yield _written(out / "PROVENANCE.md", provenance(found, look))
 

@@ -36,6 +36,14 @@ GERMAN = {
     "time (%)": "Zeit (%)",
     "accuracy (points)": "Genauigkeit (Punkte)",
     "accuracy (points)\nat equal time": "Genauigkeit (Punkte)\nbei gleicher Zeit",
+    "share of the images (%)": "Anteil der Bilder (%)",
+    "equal epochs": "gleich viele Epochen",
+    "equal updates": "gleich viele Schritte",
+    "gain (points)": "Gewinn (Punkte)",
+    "n: trainings, each with another seed": "n: Trainings, jedes mit anderem Startwert",
+    "gain: over {name} with the same images, seed by seed": (
+        "Gewinn: gegenüber {name} mit denselben Bildern, Startwert für Startwert"
+    ),
     "better than its seconds": "besser als seine Sekunden",
     "worse than its seconds": "schlechter als seine Sekunden",
     "no difference to be seen": "kein Unterschied zu sehen",
@@ -71,6 +79,8 @@ GERMAN = {
     "interval": "Epochen zwischen Umbauten",
     "images": "Bilder",
     "train images": "Trainingsbilder",
+    "share": "Anteil",
+    "train share": "Anteil der Bilder",
     "image size": "Bildgröße",
     "pixels": "Pixel",
     "label smoothing": "Label Smoothing",

@@ -52,6 +52,8 @@ def study_note(watched: Watched, path: str) -> str:
 def _question(watched: Watched) -> str:
     fixed = watched.record.space["declared"]["fixed"]
     images = fixed.get("train_images") or "all"
+    if (share := fixed.get("train_share", 1.0)) < 1:
+        images = f"{100 * share:g} % of {images}"
     network, dataset = (plain(str(fixed.get(key, f"several {key}s"))) for key in ("network", "dataset"))
     return (
         f"Which way of training **{network}** on **{dataset}** ({images} training images) gives the best validation "

@@ -17,6 +17,7 @@ SHORT = {
     "epochs_rule": "epoch rule",
     "weight_decay": "decay",
     "train_images": "images",
+    "train_share": "share",
     "image_size": "pixels",
     "label_smoothing": "smoothing",
     "gradient_clipping": "clipping",

@@ -64,6 +64,25 @@ def make_space(source: Source, top: Mapping[str, Value], recipe: dict[str, Any],
     )
 
 
+def make_recipe(source: Source, top: Mapping[str, Value], recipe: dict[str, Any]) -> Recipe:
+    """Make the Recipe of a study that searches nothing.
+
+    Args:
+        source: The file, for complaints.
+        top: Value of every name of `AT_THE_TOP`.
+        recipe: The ``[recipe]`` table.
+
+    Raises:
+        StudyFileError: If a key is unknown or stands twice, a value is not allowed, or two do not go together.
+    """
+    allowed = allowed_values()
+    fixed = {**_defaults(allowed), **top, **_read_recipe(source, recipe, allowed)}
+    with source.at("recipe"):
+        made = Space(fixed, {}, methods.activations()).spelled({})
+        methods.active(made)
+    return made
+
+
 def allowed_values() -> dict[str, Axis]:
     """Give the widest range of everything that a table of values may name."""
     slots: dict[str, list[Value]] = {}

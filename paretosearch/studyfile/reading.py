@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -26,8 +27,16 @@ from paretosearch.studyfile.values import Budget, Hardware, SearchOptions, Study
 #: A study file is a page of text; what is larger was meant for somebody else.
 MOST_BYTES = 1 << 20
 
+Page = TypeVar("Page", bound=Table)
 
-class _Page(Table):
+
+#: The table that makes a file a study of classes that arrive in groups, which searches nothing.
+TREE = "tree"
+
+
+class Head(Table):
+    """What every study file says at its top."""
+
     name: str = Field(
         pattern=f"^{NAME}$",
         description="1 to 100 ASCII letters, digits, dots, hyphens and underscores, the first a letter or digit",
@@ -35,6 +44,9 @@ class _Page(Table):
     dataset: str = Field(description="the name of a data set, or folder:PATH")
     network: str = Field(description="the name of a network")
     seed: int = Field(default=0, description=str(FIELDS["seed"]))
+
+
+class _Page(Head):
     keep_slow_formats: bool = Field(default=False, description="true or false")
     budget: Budget = Field(description="a table with trials, device_hours or both")
     search: SearchOptions = Field(default=SearchOptions(), description="a table with sampler, population and others")
@@ -45,8 +57,18 @@ class _Page(Table):
 
 
 def shipped() -> tuple[str, ...]:
-    """List the names of the studies that come with paretosearch."""
-    return tuple(sorted(path.stem for path in _shipped_folder().glob("*.toml")))
+    """List the names of the studies that come with paretosearch and can be launched."""
+    return tuple(name for name, is_tree in _all_shipped().items() if not is_tree)
+
+
+def shipped_trees() -> tuple[str, ...]:
+    """List the names of those of classes that arrive in groups."""
+    return tuple(name for name, is_tree in _all_shipped().items() if is_tree)
+
+
+def _all_shipped() -> dict[str, bool]:
+    """Give every study that comes with paretosearch, with whether it has a [tree] table."""
+    return {path.stem: f"\n[{TREE}]" in path.read_text("utf-8") for path in sorted(_shipped_folder().glob("*.toml"))}
 
 
 def load(name_or_path: str) -> StudyFile:
@@ -62,30 +84,49 @@ def load(name_or_path: str) -> StudyFile:
         StudyFileError: If there is no such file, or something in it is wrong; names file, line, key, value and what
             is allowed.
     """
-    path = _find(name_or_path)
+    source, table = opened(name_or_path, shipped())
+    if TREE in table:
+        raise source.error(
+            (TREE,), f"classes that arrive in groups are no search; run paretosearch tree {name_or_path}"
+        )
+    return _study(source, validated(source, table, _Page))
+
+
+def opened(name_or_path: str, names: Sequence[str]) -> tuple[Source, dict[str, Any]]:
+    """Find a file, and read what is in it, whatever kind of study that is.
+
+    Args:
+        name_or_path: Name of a shipped study, or the path of a file.
+        names: Shipped studies to suggest.
+
+    Raises:
+        StudyFileError: If there is no such file, or it is no TOML.
+    """
+    path = _find(name_or_path, names)
     text = _text(path)
-    table = _toml(path, text)
-    source = Source(path, text)
+    return Source(path, text), _toml(path, text)
+
+
+def validated(source: Source, table: dict[str, Any], kind: type[Page]) -> Page:
+    """Read a file's table as a kind of page.
+
+    Raises:
+        StudyFileError: If something in it is wrong.
+    """
     try:
-        page = _Page.model_validate(table)
+        return kind.model_validate(table)
     except ValidationError as error:
-        raise source.error(*complaint(error, _Page)) from None
-    return _study(source, page)
+        raise source.error(*complaint(error, kind)) from None
 
 
 def _study(source: Source, page: _Page) -> StudyFile:
-    dataset = _dataset(source, page.dataset)
-    with source.at("network"):
-        nets.check_name(page.network)
-    with source.at("seed"):
-        seed = checked(page.seed, FIELDS["seed"])
-    top: dict[str, Value] = {"dataset": dataset, "network": page.network, "seed": seed}
+    top = top_of(source, page)
     space = make_space(source, top, page.recipe, page.space)
     if page.search.sampler in ("grid", "one-at-a-time"):
         _check_listed(source, space, page.search.sampler)
     return StudyFile(
         name=page.name,
-        dataset=dataset,
+        dataset=str(top["dataset"]),
         network=page.network,
         seed=page.seed,
         budget=page.budget,
@@ -97,6 +138,20 @@ def _study(source: Source, page: _Page) -> StudyFile:
         text=source.text,
         path=source.path,
     )
+
+
+def top_of(source: Source, page: Head) -> dict[str, Value]:
+    """Check the values of a Recipe that stand at the top of a file.
+
+    Raises:
+        StudyFileError: If there is no such data set or network, or the seed is none.
+    """
+    dataset = _dataset(source, page.dataset)
+    with source.at("network"):
+        nets.check_name(page.network)
+    with source.at("seed"):
+        seed = checked(page.seed, FIELDS["seed"])
+    return {"dataset": dataset, "network": page.network, "seed": seed}
 
 
 def _check_listed(source: Source, space: Space, sampler: str) -> None:
@@ -117,8 +172,8 @@ def _shipped_folder() -> Path:
     return in_wheel if in_wheel.is_dir() else package.parent / "studies"
 
 
-def _find(name: str) -> Path:
-    if name in shipped():
+def _find(name: str, names: Sequence[str]) -> Path:
+    if name in _all_shipped():
         return _shipped_folder() / f"{name}.toml"
     path = Path(name)
     try:
@@ -129,19 +184,19 @@ def _find(name: str) -> Path:
         is_folder = False  # a name that no file system takes is no file
     if is_folder:
         raise StudyFileError(f"{shown(name)} is a folder; copy studies/image_folder.toml and name the folder in it")
-    raise StudyFileError(f"there is no study file {shown(name)} and no shipped study{_nearest(path)}")
+    raise StudyFileError(f"there is no study file {shown(name)} and no shipped study{_nearest(path, names)}")
 
 
-def _nearest(path: Path) -> str:
+def _nearest(path: Path, shipped: Sequence[str]) -> str:
     """Suggest a study file that lies there and begins so, else what comes with paretosearch or has a similar name."""
     try:
         there = {file.stem: str(file) for file in sorted(path.parent.glob("*.toml"))}
     except (OSError, ValueError):
         there = {}
-    names = there | {name: name for name in shipped()}
+    names = there | {name: name for name in shipped}
     begin_so = [stem for stem in there if path.stem and stem.startswith(path.stem)]
     near = begin_so or get_close_matches(path.stem, names, n=1)
-    return f" (did you mean {names[near[0]]!r}?)" if near else suggest(path.stem, shipped())
+    return f" (did you mean {names[near[0]]!r}?)" if near else suggest(path.stem, shipped)
 
 
 def _text(path: Path) -> str:

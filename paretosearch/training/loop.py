@@ -148,8 +148,8 @@ class Training:
 
     def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
         split = self.images.train
-        if recipe.train_images:
-            split = subset(split, recipe.train_images, recipe.seed)
+        if recipe.train_images or recipe.train_share < 1:
+            split = subset(split, recipe.train_images, recipe.seed, recipe.train_share)
         with self.clock.event(), self.clock.rebuild():
             for method in self.methods:
                 method.see(Sight(self.images.mean, self.images.std, self.images.flip))

@@ -3,6 +3,8 @@
 import pytest
 
 from paretosearch.api import preparing
+from paretosearch.axis import Choice
+from paretosearch.errors import RecipeError
 from paretosearch.space import Space
 from paretosearch.studyfile import load, shipped
 
@@ -16,3 +18,10 @@ def test_few_recipes_are_made_however_many_methods_are_searched(name: str, monke
     searched = {key.partition(".")[0] for key in space.axes if "." in key}
     assert searched <= {method.name for method in preparing._possible_methods(space)}
     assert len(made) < 500
+
+
+def test_the_smallest_share_of_the_images_must_fill_a_batch() -> None:
+    fixed = {"train_images": 0, "batch_size": 128}
+    preparing._check_batches(Space({**fixed, "train_share": 1.0}, {}), 1000)
+    with pytest.raises(RecipeError, match="batch_size goes up to 128, and there are 100 images to train on"):
+        preparing._check_batches(Space(fixed, {"train_share": Choice((1.0, 0.1))}), 1000)

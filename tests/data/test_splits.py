@@ -59,6 +59,26 @@ def test_a_smaller_subset_is_part_of_a_larger_one() -> None:
     assert small < large
 
 
+@pytest.mark.parametrize("n", [0, 160])
+def test_shares_are_nested_and_have_all_classes_alike(n: int) -> None:
+    split = a_split([k % 4 for k in range(200)])
+    taken = [subset(split, n, seed=3, share=share) for share in (0.1, 0.25, 0.5, 1.0)]
+    assert [len(part) for part in taken] == [int(share * (n or 200)) for share in (0.1, 0.25, 0.5, 1.0)]
+    members = [set(part.images.flatten().tolist()) for part in taken]
+    assert members[0] < members[1] < members[2] < members[3]
+    counts = [torch.bincount(part.labels, minlength=4) for part in taken]
+    assert all(count.max() - count.min() <= 1 for count in counts)
+
+
+def test_a_share_is_of_the_images_that_train_images_leaves() -> None:
+    split = a_split([k % 4 for k in range(200)])
+    half = subset(split, 80, seed=3, share=0.5)
+    assert half.images.flatten().tolist() == subset(split, 40, seed=3).images.flatten().tolist()
+    with pytest.raises(RecipeError, match="train_images = 201 is more than there are"):
+        subset(split, 201, seed=3, share=0.1)
+    assert len(subset(split, 0, seed=3, share=1e-4)) == 1
+
+
 def test_another_seed_gives_another_subset_and_the_same_seed_the_same() -> None:
     split = a_split([k % 4 for k in range(200)])
     first, again, other = (subset(split, 40, seed).images.flatten().tolist() for seed in (3, 3, 4))

@@ -12,6 +12,7 @@ import pytest
 
 from paretosearch import methods
 from paretosearch.axis import Choice, Real, SearchAxis, Value
+from paretosearch.data import used
 from paretosearch.search.grid import PLANS, grid
 from paretosearch.space import Space
 from paretosearch.studyfile import load, shipped
@@ -44,6 +45,7 @@ def test_the_studies_of_the_design_are_there() -> None:
         "cifar100",
         "fashion_mnist",
         "image_folder",
+        "less_data",
         "methods",
         "net2net_prunetrain",
         "number_formats",
@@ -145,6 +147,23 @@ def test_the_study_of_batch_sizes_trains_no_training_twice() -> None:
     images = once[0].train_images
     assert {images % recipe.batch_size for recipe in once} == {0}
     assert {epochs * (images // size) for size, epochs in stretched.items()} == {6 * (images // 128)}
+
+
+def test_the_study_of_less_data_makes_as_many_updates_with_every_share() -> None:
+    study = load("less_data")
+    recipes = [study.space.recipe(genome) for genome in grid(study.space)]
+    once = [recipe for recipe in recipes if recipe.seed == 1]
+    assert len(recipes) == 3 * len(once) == 84
+    assert {r.pooling: sum(o.pooling == r.pooling for o in once) for r in once} == dict.fromkeys(
+        ("native", "avg", "stochastic", "s3"), 7
+    )
+    images = {share: used(54_000, once[0].train_images, share) for share in (0.1, 0.25, 0.5, 1.0)}
+    assert images == {0.1: 2560, 0.25: 6400, 0.5: 12800, 1.0: 25600}
+    steps = {
+        rule: {r.total_epochs * (images[r.train_share] // r.batch_size) for r in once if r.epochs_rule == rule}
+        for rule in ("updates", "fixed")
+    }
+    assert steps == {"updates": {1000}, "fixed": {100, 250, 500}}
 
 
 def test_the_study_of_growth_and_pruning_begins_with_its_controls() -> None:

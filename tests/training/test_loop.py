@@ -52,6 +52,7 @@ def test_another_seed_gives_other_weights() -> None:
         {"pooling": "s3"},
         {"schedule": "constant"},
         {"train_images": 128},
+        {"train_share": 0.5},
         {"methods": {"label_smoothing": {"alpha": 0.1}}},
         {"width": 2.0},
         {"learning_rate_rule": "sqrt", "reference_batch_size": 128},

@@ -1,0 +1,97 @@
+"""Does stochastic pooling need less data on this machine? The study `less_data`, as a table and a picture.
+
+    python -m benchmarks.less_data --out benchmarks/results [--cpu 2 | --gpus 0] [--work FOLDER] [--study FILE]
+
+Every training is a trial of an ordinary study: each pooling with each share of the images, at equal updates and at
+equal epochs, with the same seeds. What was trained is kept in the working folder, and the same command goes on.
+`paretosearch export` draws the same picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import gettempdir
+
+from paretosearch import launch
+from paretosearch.report.findings import Findings, findings
+from paretosearch.report.replicates import Spread, every_recipe
+from paretosearch.report.shareplots import EQUAL, shares_figure
+from paretosearch.report.shares import Line, claims, gain, lines, plain_of
+from paretosearch.report.style import save
+from paretosearch.store import open_store
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, then write table and picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--study", default="less_data")
+    parser.add_argument("--cpu")
+    parser.add_argument("--gpus")
+    parser.add_argument("--work", type=Path, default=Path(gettempdir()) / "paretosearch-less-data")
+    chosen = parser.parse_args(arguments)
+    chosen.work.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{chosen.work / 'less_data.db'}"
+    launched = launch(chosen.study, gpus=chosen.gpus, cpu=chosen.cpu, storage=url)
+    with closing(open_store(url, create=False)) as store:
+        found = findings(store, launched.study)
+    trained = lines(every_recipe(found.front), found.axes)
+    kind = "cpu" if found.device_class.startswith("cpu:") else "gpu"
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    table = chosen.out / f"less_data-{kind}.md"
+    table.write_text("\n".join(written(found, trained)) + "\n")
+    drawn = save(shares_figure(trained), chosen.work / f"less_data-{kind}")
+    picture = next(path for path in drawn if path.suffix == ".png")
+    shutil.copy(picture, chosen.out / picture.name)
+    print(table.read_text())
+
+
+def written(found: Findings, trained: Sequence[Line]) -> Iterator[str]:
+    """Write the tables."""
+    yield f"# Accuracy over the share of the training images, on {found.device_class}"
+    yield ""
+    yield f"Means over seeds with their 95 % intervals, in percent; {len(found.attempts)} trainings. In brackets: gain"
+    yield f"in points over {trained[0].name} with the same images, over pairs of trainings with one seed."
+    for rule in dict.fromkeys(line.rule for line in trained):
+        of_rule = [line for line in trained if line.rule == rule]
+        yield from ("", f"## At {EQUAL[rule]}", "")
+        yield from _table(of_rule)
+    yield from ("", "## Does it need less data?", "")
+    yield "Gains in points; a recipe that needs less data gains more where images are few."
+    yield ""
+    yield "| recipe | at | with the fewest images | with all | difference | |"
+    yield "|---|---|---|---|---|---|"
+    for claim in claims(trained):
+        cells = claim.line.name, EQUAL[claim.line.rule], *map(_signed, (claim.few, claim.many, claim.more))
+        verdict = "" if claim.verdict == "unclear" else f"**{claim.verdict}**"
+        yield f"| {' | '.join((*cells, verdict))} |"
+
+
+def _table(of_rule: Sequence[Line]) -> Iterator[str]:
+    shares = sorted({group.recipe.train_share for line in of_rule for group in line.groups})
+    yield f"| recipe | {' | '.join(f'{100 * share:g} %' for share in shares)} |"
+    yield f"|---|{'---|' * len(shares)}"
+    for line in of_rule:
+        yield f"| {line.name} | {' | '.join(_cell(line, of_rule, share) for share in shares)} |"
+
+
+def _cell(line: Line, of_rule: Sequence[Line], share: float) -> str:
+    accuracies = list(line.at(share).values())
+    if not accuracies:
+        return ""
+    spread, gained = Spread.of(accuracies), gain(line, plain_of(line, of_rule), share)
+    half = "" if spread.half_width is None else f" ±{100 * spread.half_width:.2f}"
+    return f"{100 * spread.mean:.2f}{half}" + ("" if gained is None else f" ({_signed(gained)})")
+
+
+def _signed(spread: Spread) -> str:
+    half = "" if spread.half_width is None else f" ±{100 * spread.half_width:.2f}"
+    return f"{100 * spread.mean:+.2f}{half}"
+
+
+if __name__ == "__main__":
+    main()
