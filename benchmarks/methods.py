@@ -41,10 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = findings(store, launched.study)
     changes = by_worth(effects(every_recipe(found.front), found.axes))
     kind = "cpu" if found.device_class.startswith("cpu:") else "gpu"
+    name = f"{launched.study}-{kind}"
     chosen.out.mkdir(parents=True, exist_ok=True)
-    table = chosen.out / f"methods-{kind}.md"
+    table = chosen.out / f"{name}.md"
     table.write_text("\n".join(lines(found, changes)) + "\n")
-    drawn = save(effects_figure(changes), chosen.work / f"methods-{kind}")
+    drawn = save(effects_figure(changes), chosen.work / name)
     picture = next(path for path in drawn if path.suffix == ".png")
     shutil.copy(picture, chosen.out / picture.name)
     print(table.read_text())
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def lines(found: Findings, changes: Sequence[Effect]) -> Iterator[str]:
     """Write the table."""
-    yield f"# What each method does alone, on {found.device_class}"
+    yield f"# What each change of the plain recipe does alone: study {found.record.name}, on {found.device_class}"
     yield ""
     yield f"Means over pairs of trainings with one seed, and their 95 % intervals; {len(found.attempts)} trainings."
     yield "At equal time: accuracy beyond what the plain recipe reaches in the same seconds, with more or fewer epochs."

@@ -144,5 +144,14 @@ def test_small_kernels_are_not_touched(network: str, size: int, count: int) -> N
     assert model.eval()(torch.zeros(2, 3, size, size)).shape == (2, 3)
 
 
+def test_kernels_of_several_sizes_become_smaller_together() -> None:
+    model = nets.build("torchvision:alexnet", classes=3, channels=3, image_size=96)
+    begin_smaller(model)
+    found = {name: (conv.kernel_size[0], conv.padding) for name, conv in convolutions(model).items()}
+    assert [found[name] for name in unfinished(model)] == [(7, (0, 0)), (3, (1, 1))]
+    assert list(unfinished(model).values()) == [11, 5]
+    assert model.eval()(torch.zeros(2, 3, 96, 96)).shape == (2, 3)
+
+
 def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}

@@ -32,7 +32,7 @@ from paretosearch.methods import settled_at
 from paretosearch.report.live import view_of
 from paretosearch.report.notebook import StudyFront, study_front
 from paretosearch.report.stages import printing, show_stage
-from paretosearch.search import PLANS, Search, Stopper, open_search
+from paretosearch.search import PLANS, Search, Stopper, open_search, star
 from paretosearch.space import Space
 from paretosearch.store import Store, open_store, redacted, storage_url
 from paretosearch.studyfile import StudyFile, load, with_budget
@@ -166,12 +166,12 @@ def _launch(
 
 
 def _begin(file: StudyFile, space: Space, search: Search, console: Console) -> None:
-    """Have the trials asked for first that the study file names."""
+    """Have the trials asked for first that the study file names, unless they have their place in a plan of changes."""
     for name, genome in file.first.items():
-        if space.has(genome):
-            search.begin_with(name, genome)
-        else:
+        if not space.has(genome):
             console.print(f"[first.{name}] is left out, as its number format is", markup=False, soft_wrap=True)
+        elif PLANS.get(file.search.sampler) is not star:
+            search.begin_with(name, genome)
 
 
 def _work(

@@ -29,8 +29,9 @@ class KernelRescaling(Method):
     the training, for which a map of the small phase is that of a smaller object. The images of the small phase have the
     share of the edge that the largest kernel has, rounded as in progressive_resolution. At the change the kernels are
     interpolated, as a row of ``ps_surgery`` tells; their momentum begins at zero, batch norm takes its running
-    statistics from a sample of the images, and the learning rate goes on by its schedule. Every evaluation is of
-    full size, so that those of the small phase are of images that the kernels are too small for.
+    statistics from one pass of a sample of the images, where methods-structure, section 6, has some 20 batches, and the
+    learning rate goes on by its schedule. Every evaluation is of full size, so that those of the small phase are of
+    images that the kernels are too small for.
 
     Paper: Porto Buarque de Gusmao et al. 2016, arXiv:1610.03623, of which the abstract alone could be read; which
     kernels begin smaller, and for how long, is ours.

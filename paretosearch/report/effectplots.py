@@ -90,7 +90,7 @@ def _reach(spreads: Sequence[Spread]) -> float:
     """
     ends = [100 * (abs(spread.mean) + (spread.half_width or 0.0)) for spread in spreads]
     usual = float(np.quantile(ends, USUAL)) if ends else 0.0
-    return math.inf if max(ends, default=0.0) <= FAR * usual else FAR * usual
+    return FAR * usual if 0.0 < FAR * usual < max(ends) else math.inf
 
 
 def _limit(panel: Axes, reach: float) -> None:

@@ -157,3 +157,10 @@ def test_a_change_that_lies_far_from_the_others_is_written_at_the_edge_and_leave
     *_, panel = effects_figure([*near, _effect(-0.06)]).axes
     assert [text.get_text() for text in panel.texts] == []
     assert panel.get_xlim()[0] < -7
+
+
+def test_a_panel_in_which_hardly_anything_changes_has_a_range() -> None:
+    same = [Effect(SMOOTH, ("label_smoothing.alpha",), 3, *[Spread(0.0, 0.0)] * 3) for _ in range(9)]
+    for panel in effects_figure([*same, _effect(-0.6)]).axes:
+        low, high = panel.get_xlim()
+        assert low < high

@@ -47,6 +47,7 @@ def test_the_studies_of_the_design_are_there() -> None:
         "image_folder",
         "less_data",
         "methods",
+        "kernel_rescaling",
         "net2net_prunetrain",
         "number_formats",
         "quickstart",

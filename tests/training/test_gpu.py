@@ -35,6 +35,10 @@ class Never:
         """Do nothing."""
 
 
+#: Trains on images of 8 pixels, then on those of 12.
+GROWING_IMAGES = replace(RECIPE, methods={"progressive_resolution": {"smallest": 0.5}})
+
+
 @pytest.fixture
 def _recording_always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiers, "worth_recording", lambda *_: True)
@@ -54,7 +58,11 @@ def go(recipe: Recipe, recorded: bool = True) -> tuple[Outcome, Training]:
 
 @pytest.mark.usefixtures("_recording_always_pays", "_same_sums")
 @pytest.mark.parametrize("number_format", ["fp32", "bf16", "fp16", "dfp16", "bfp8", "bf16-pure", "fp16-pure"])
-@pytest.mark.parametrize("recipe", [replace(RECIPE, pooling="native"), CHANGING], ids=["plain", "changing"])
+@pytest.mark.parametrize(
+    "recipe",
+    [replace(RECIPE, pooling="native"), CHANGING, GROWING_IMAGES],
+    ids=["plain", "changing", "images that grow"],
+)
 def test_a_recorded_training_goes_as_an_eager_one(recipe: Recipe, number_format: str) -> None:
     recipe = replace(recipe, number_format=number_format)
     (ours, training), (eager, _) = go(recipe), go(recipe, recorded=False)
