@@ -11,7 +11,7 @@ import numpy as np
 
 from paretosearch.recipe import Recipe
 from paretosearch.report.replicates import Replicates, Spread
-from paretosearch.report.words import axis_value, words
+from paretosearch.report.words import axis_value, called, words
 from paretosearch.store import Point
 
 #: The sampler whose studies are made of such changes.
@@ -36,6 +36,7 @@ class Effect:
         accuracy: Change of the accuracy.
         worth: Accuracy beyond what the plain Recipe reaches in the same seconds, with more or fewer epochs; None where
             the study has no other number of epochs, or it is the epochs that are changed.
+        off: Names of the Methods that it turns off.
     """
 
     recipe: Recipe
@@ -44,6 +45,7 @@ class Effect:
     seconds: Spread
     accuracy: Spread
     worth: Spread | None
+    off: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -56,7 +58,8 @@ class Effect:
     @property
     def name(self) -> str:
         """What was changed, in words."""
-        return words(self.recipe, self.axes)
+        said = [words(self.recipe, self.axes)] if self.axes else []
+        return ", ".join([*said, *(f"without {called(method)}" for method in self.off)])
 
 
 def effects(groups: Sequence[Replicates], axes: Collection[str]) -> tuple[Effect, ...]:
@@ -118,7 +121,7 @@ def _effect(
     pairs = [(by_seed[p.recipe.seed], p) for p in group.points if p.recipe.seed in by_seed]
     if not pairs:
         return None
-    on = _on_methods(group.recipe, changed)
+    on, off = _parted(group.recipe, changed)
     seconds = Spread.of([after.train_seconds / before.train_seconds - 1 for before, after in pairs])
     accuracy = Spread.of([after.accuracy - before.accuracy for before, after in pairs])
     worths = [
@@ -126,12 +129,14 @@ def _effect(
         for _, after in pairs
         if after.recipe.seed in curves and changed != (LENGTH,)
     ]
-    return Effect(group.recipe, on, len(pairs), seconds, accuracy, Spread.of(worths) if worths else None)
+    return Effect(group.recipe, on, len(pairs), seconds, accuracy, Spread.of(worths) if worths else None, off)
 
 
-def _on_methods(recipe: Recipe, changed: tuple[str, ...]) -> tuple[str, ...]:
-    """Leave out what is said by nothing: the axes of a Method that the change turns off, where another is left."""
-    return tuple(axis for axis in changed if axis_value(recipe, axis) is not None) or changed
+def _parted(recipe: Recipe, changed: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Part the changed axes that have a value from the Methods that have none any more."""
+    on = tuple(axis for axis in changed if axis_value(recipe, axis) is not None)
+    off = dict.fromkeys(axis.partition(".")[0] for axis in changed if axis not in on)
+    return on, tuple(method for method in off if method not in {axis.partition(".")[0] for axis in on})
 
 
 def _curves(lengths: Sequence[Replicates]) -> dict[int, list[Point]]:

@@ -75,6 +75,7 @@ GERMAN = {
     "pooling": "Pooling",
     "network": "Netz",
     "schedule": "Ablauf",
+    "without": "ohne",
     "seed": "Startwert",
     "interval": "Epochen zwischen Umbauten",
     "images": "Bilder",

@@ -51,6 +51,11 @@ def words(recipe: Recipe, axes: Collection[str], leave_out: Collection[str] = ()
     return ", ".join(said) or PLAIN
 
 
+def called(method: str) -> str:
+    """Give the short name of a Method, for readers."""
+    return SHORT.get(method, _plain(method))
+
+
 def titles(axes: Collection[str], short: bool = True) -> dict[str, str]:
     """Name every axis for a heading.
 
@@ -66,7 +71,7 @@ def titles(axes: Collection[str], short: bool = True) -> dict[str, str]:
     methods: set[str] = set()
     for axis in axes:
         method, _, parameter = axis.partition(".")
-        owner = SHORT.get(method, _plain(method)) if short else _plain(method)
+        owner = called(method) if short else _plain(method)
         title = _plain(parameter) if method in methods else owner
         named[axis] = f"{owner} {title}" if title in named.values() else title
         if parameter:

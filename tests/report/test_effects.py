@@ -164,3 +164,12 @@ def test_a_panel_in_which_hardly_anything_changes_has_a_range() -> None:
     for panel in effects_figure([*same, _effect(-0.6)]).axes:
         low, high = panel.get_xlim()
         assert low < high
+
+
+def test_what_a_change_turns_off_is_said() -> None:
+    averaged = replace(PLAIN, methods={"ema": {"decay": 0.97}})
+    recipes = [averaged, replace(averaged, epochs=16), PLAIN, SMOOTH, replace(averaged, number_format="bf16")]
+    groups = [trained(recipe, plain, first) for first, recipe in enumerate(recipes)]
+    found = effects(groups, AXES)
+    assert [effect.name for effect in found] == ["16 epochs", "without ema", "smoothing 0.1, without ema", "bf16"]
+    assert Look("thesis", "de").words(found[1].name) == "ohne ema"
