@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeGuard
+from typing import Any, ClassVar, TypeGuard
 
 from paretosearch.errors import StudyFileError
 
 Value = bool | int | float | str
+
+
+def spelled(value: object, other: Callable[[Any], str] = str) -> str:
+    """Write a value as a study file spells it: ``true`` and ``false``, and whatever else as ``other`` does."""
+    return json.dumps(value) if isinstance(value, bool) else other(value)
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -132,7 +138,7 @@ class Choice:
             raise StudyFileError("a list of values needs at least one")
         for position, option in enumerate(self.options):
             if option in self.options[:position]:
-                raise StudyFileError(f"{option!r} stands twice in the list")
+                raise StudyFileError(f"{spelled(option, repr)} stands twice in the list")
         assert self.default is None or self.contains(self.default)
 
     def contains(self, value: object) -> bool:
@@ -148,7 +154,7 @@ class Choice:
         return len(self.options)
 
     def __str__(self) -> str:
-        return "one of " + ", ".join(map(str, self.options))
+        return "one of " + ", ".join(map(spelled, self.options))
 
 
 @dataclass(frozen=True)

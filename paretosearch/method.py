@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from paretosearch.axis import Axis, Real, Value, refusal
+from paretosearch.axis import Axis, Real, Value, refusal, spelled
 from paretosearch.channels import Shadow
 from paretosearch.errors import RecipeError, suggest
 from paretosearch.recipe import Recipe
-from paretosearch.run import Anatomy, Loss, Run, Sight, Step
+from paretosearch.run import Anatomy, Loss, Run, Sight, Step, Work
 from paretosearch.surgery import Surgery
 
 
@@ -129,7 +129,7 @@ class Method:
         for key, axis in self.space.items():
             value = parameters.get(key, axis.default)
             if value is None or not axis.contains(value):
-                raise RecipeError(f"{self.name}.{key} = {value!r} {refusal(axis, value)}")
+                raise RecipeError(f"{self.name}.{key} = {spelled(value, repr)} {refusal(axis, value)}")
             setattr(self, key, float(value) if isinstance(axis, Real) else value)
 
     @classmethod
@@ -218,6 +218,17 @@ class Method:
     def variant(self, run: Run) -> str:
         """Name what the Method does in the coming step, if that is not the same in all steps of an epoch."""
         return ""
+
+    def work(self, run: Run, variant: str) -> Work:
+        """Say what was computed in the steps of a variant; what is only simulated was.
+
+        Layers whose weights are not trained, and `Run.gradients`, need not be told of.
+
+        Args:
+            run: The training, at the end of an epoch.
+            variant: One that `variant` gave in it.
+        """
+        return Work()
 
     def quiet_until(self, run: Run) -> int:
         """Say how many epochs will be done when the Method may ask for its next change of shape.

@@ -143,11 +143,13 @@ class Outcome:
         wall_seconds: The same seconds without the clock's robustness against interruptions.
         accuracy: Share of the validation split classified correctly, in [0, 1]: the second objective.
         test_accuracy: The same of the test split; only ``train`` and ``confirm`` look.
-        training_flops: Floating-point operations of all training steps, forward and backward.
+        training_flops: Floating-point operations of all training steps, forward and backward: those of convolutions and
+            matrix products, as far as they were computed. What a Method only simulates to save was.
         inference_flops: Floating-point operations of one forward pass of one image.
         parameters: Trainable parameters at the end.
         peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU), which keeps what it once had.
-        images_per_second: Training images per second on the training clock.
+        images_per_second: Images of the batches of all training steps per second on the training clock, whether or not
+            a Method trained on all of a batch.
         energy_joules: Energy of the device from start to end, validation included, where it can be read.
         noisy: Whether somebody disturbed it: another program used its GPU, mean and median of the steps, without their
             warm-up, differ by more than 5 %, or the device was not as fast as usual.

@@ -81,6 +81,21 @@ class StepCost:
     memory_bytes: int | None
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a Method makes of the work of a step, which plainly is a forward and a backward pass of its batch.
+
+    Args:
+        share: Share of the images of the batch that the step is made with, in (0, 1].
+        looks: Forward passes of all of the batch beside it.
+        weights: Share of the gradient of a layer's weight that is computed, in [0, 1], where that is not all of it.
+    """
+
+    share: float = 1.0
+    looks: int = 0
+    weights: Mapping[nn.Module, float] = field(default_factory=dict)
+
+
 def _nobody(*_: object) -> Any:
     raise NotImplementedError("this training is none that can be asked")
 
@@ -114,6 +129,7 @@ class Run:
             step of its own. Without a gradient where none is wanted.
         gradients: The loss of a batch without the terms of Methods, detached, with its gradient by parameter of the
             model, unscaled, None where there is none; for a Method that makes steps of its own behind the optimizer's.
+            The loop counts what they compute.
         layer_cost: Measures the seconds that forward and backward of a layer take with an input (N, C, H, W); it is on
             the clock, and leaves no trace.
         apart: Gives a context for what a Method does in few steps of many: its seconds count by themselves, since they

@@ -122,7 +122,7 @@ def of_channels(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, kee
         geometry: How it slides.
         keep: Share of the channels that are computed, in (0, 1]; one at least is.
     """
-    channels = _kept(keep, len(weight))
+    channels = kept(keep, len(weight))
     if channels == len(weight):
         return exact(grad, x, weight, geometry)
     size = torch.linalg.vector_norm(grad, 1, (0, 2, 3), dtype=torch.promote_types(grad.dtype, torch.float32))
@@ -141,7 +141,7 @@ def of_samples(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, keep
         geometry: How it slides.
         keep: Share of the images that are drawn, in (0, 1]; one at least is. Their gradient counts for all.
     """
-    images = _kept(keep, len(x))
+    images = kept(keep, len(x))
     if images == len(x):
         return exact(grad, x, weight, geometry)
     # The places of the largest of as many random numbers: unlike torch.randperm it waits for no device.
@@ -149,7 +149,8 @@ def of_samples(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, keep
     return exact(_taken(grad, 0, index), _taken(x, 0, index), weight, geometry).mul_(len(x) / images)
 
 
-def _kept(keep: float, count: int) -> int:
+def kept(keep: float, count: int) -> int:
+    """Give how many of some channels or images are used, one at least."""
     return max(1, round(keep * count))
 
 

@@ -73,6 +73,7 @@ def test_a_real_range_is_one_value_whichever_way_its_ends_are_written() -> None:
         (lambda: Choice(()), "a list of values needs at least one"),
         (lambda: Choice(("fp32", "fp32")), "'fp32' stands twice in the list"),
         (lambda: Choice((1, 1.0)), "1.0 stands twice in the list"),
+        (lambda: Choice((True, True)), "true stands twice in the list"),
     ],
 )
 def test_a_range_that_cannot_be_meant_is_refused_with_the_reason(make: object, message: str) -> None:
@@ -97,6 +98,7 @@ def test_a_default_lies_in_its_own_range() -> None:
         (Int(1, 10), "a whole number from 1 to 10"),
         (Int(32, 128, log2=True), "a whole number from 32 to 128, doubling"),
         (Choice(("fp32", "bf16")), "one of fp32, bf16"),
+        (Choice((False, True)), "one of false, true"),
     ],
 )
 def test_a_range_reads_as_the_end_of_is_not(axis: object, text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from paretosearch.axis import spelled
 from paretosearch.methods import CATALOGUE
 from paretosearch.report.words import value_text
 
@@ -35,7 +36,7 @@ def methods_table() -> Table:
         paper = f"[dim]; {method['paper']}[/]" if method["paper"] else ""
         table.add_row(f"[bold]{method['name']}[/]{slot}", method["summary"] + paper)
         for name, parameter in method["parameters"].items():
-            table.add_row(f"  {name} = {value_text(parameter['default'])}", str(parameter["range"]))
+            table.add_row(f"  {name} = {spelled(parameter['default'], value_text)}", str(parameter["range"]))
     return table
 
 

@@ -14,7 +14,7 @@ from paretosearch.errors import RecipeError
 from paretosearch.geometry import Geometry
 from paretosearch.method import Method, Slot
 from paretosearch.recipe import Recipe
-from paretosearch.run import Run, Step
+from paretosearch.run import Run, Step, Work
 from paretosearch.surgery import Surgery
 from paretosearch.weight_gradients import Rule, convolve
 from paretosearch.weightnorm import WeightNormConv2d
@@ -104,6 +104,14 @@ class GradientApproximation(Method):
     def variant(self, run: Run) -> str:
         """Say which steps are not exact."""
         return "approximate" if self.kind != self.off and run.epoch_step % self.every else ""
+
+    def work(self, run: Run, variant: str) -> Work:
+        """Say of which convolutions the gradient of the weight was left out, or a part of it."""
+        return Work(weights={conv: self._computed(conv, run) for conv in self._attached}) if variant else Work()
+
+    def _computed(self, conv: nn.Conv2d, run: Run) -> float:
+        of = {"channels": len(conv.weight), "samples": run.batch_size}.get(self.kind)
+        return 0.0 if of is None else weight_gradients.kept(self.keep, of) / of
 
     def quiet_until(self, run: Run) -> int:
         """Say that it asks for no change of shape."""

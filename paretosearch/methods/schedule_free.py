@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ class ScheduleFreeSGD(torch.optim.Optimizer):
 
     The parameters are y. Of z and x there is ``gap = z - x``, so that whoever else changes the parameters, such as by
     noise on copied channels, changes all three alike. A step of the learning rate r counts r**2 in the average, as in
-    the paper's code.
+    the paper's code. It counts for a weight that has no gradient there as well, whose z stays: x comes nearer to it,
+    and is the mean over the same steps as that of any other weight.
 
     Args:
         given: The optimizer whose parameters it takes over, with their decay.
@@ -40,7 +41,7 @@ class ScheduleFreeSGD(torch.optim.Optimizer):
         self._step_supports_amp_scaling = True  # a GradScaler says in `found_inf` whether to skip
         for parameter in self._parameters():
             self._gap(parameter)
-        self.total = torch.zeros((), device=self.param_groups[0]["params"][0].device)
+        self.total = torch.zeros((), device=self._parameters()[0].device)
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
@@ -61,34 +62,33 @@ class ScheduleFreeSGD(torch.optim.Optimizer):
         self.total += counts
         share = counts / self.total.clamp(min=TINY)
         for group in self.param_groups:
-            trained = [parameter for parameter in group["params"] if parameter.grad is not None]
-            gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-            if group["weight_decay"]:
-                torch._foreach_add_(gradients, trained, alpha=group["weight_decay"])
-            if trained:
-                self._move(trained, gradients, rate, share, found_inf)
+            if group["params"]:
+                self._move(group, rate, share, found_inf)
 
-    def _move(
-        self,
-        trained: Sequence[Tensor],
-        gradients: list[Tensor],
-        rate: float | Tensor,
-        share: Tensor,
-        found_inf: Tensor | None,
-    ) -> None:
+    def _move(self, group: Mapping[str, Any], rate: float | Tensor, share: Tensor, found_inf: Tensor | None) -> None:
         """Move z by the gradients and x towards z, then y to its place between them.
 
         From ``gap``, which becomes ``gap - rate * gradient``, x has ``share`` to go; y was ``(1 - beta) * gap`` from x
         and shall be ``(1 - beta) * (1 - share) * gap`` from the new one. Where nothing moves, both factors are equal.
         """
-        gaps = [self._gap(parameter) for parameter in trained]
+        gaps = [self._gap(parameter) for parameter in group["params"]]
         before = torch._foreach_mul(gaps, 1 - self._beta * torch.ones_like(share))
-        plain = {"weight_decay": 0.0, "momentum": 0.0, "dampening": 0.0, "nesterov": False, "maximize": False}
-        sgd(list(gaps), gradients, [], fused=True, found_inf=found_inf, lr=rate, **plain)  # type: ignore[arg-type]
+        self._descend(group, rate, found_inf)
         way = torch._foreach_mul(gaps, 1 - self._beta * (1 - share))
         torch._foreach_sub_(way, before)
-        torch._foreach_add_(list(trained), way)
+        torch._foreach_add_(group["params"], way)
         torch._foreach_mul_(gaps, 1 - share)
+
+    def _descend(self, group: Mapping[str, Any], rate: float | Tensor, found_inf: Tensor | None) -> None:
+        """Move z of the weights that have a gradient."""
+        trained = [parameter for parameter in group["params"] if parameter.grad is not None]
+        if not trained:
+            return
+        gaps, gradients = [self._gap(parameter) for parameter in trained], [parameter.grad for parameter in trained]
+        if group["weight_decay"]:
+            torch._foreach_add_(gradients, trained, alpha=group["weight_decay"])
+        plain = {"weight_decay": 0.0, "momentum": 0.0, "dampening": 0.0, "nesterov": False, "maximize": False}
+        sgd(gaps, gradients, [], fused=True, found_inf=found_inf, lr=rate, **plain)  # type: ignore[arg-type]
 
     def average(self, model: nn.Module) -> Iterable[Tensor]:
         """Give x for the parameters of a model."""

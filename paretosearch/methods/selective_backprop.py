@@ -13,7 +13,7 @@ from paretosearch.buffers import untouched
 from paretosearch.errors import RecipeError
 from paretosearch.method import Method, Slot
 from paretosearch.recipe import Recipe
-from paretosearch.run import Run, Step
+from paretosearch.run import Run, Step, Work
 
 #: Fewest images of a step: batch norm cannot normalise a map of one number.
 LEAST = 2
@@ -65,6 +65,15 @@ class SelectiveBackprop(Method):
                 f"training of epochs = {recipe.epochs}; move them apart, or set selective_backprop.keep = 1"
             )
 
+    def _changes(self, recipe: Recipe) -> list[int]:
+        """List the epochs, from 0, whose steps are others than those of the epoch before."""
+        includes = [self._includes(epoch, recipe.total_epochs) for epoch in range(recipe.total_epochs)]
+        return [epoch for epoch in range(1, recipe.total_epochs) if includes[epoch] != includes[epoch - 1]]
+
+    def settled_at(self, recipe: Recipe) -> int:
+        """Say when the first epoch ends that is like all the rest."""
+        return max((epoch + 1 for epoch in self._changes(recipe)), default=0)
+
     def edit_step(self, step: Step) -> Step:
         """Choose before the step."""
         if self.keep == self.off:
@@ -98,6 +107,21 @@ class SelectiveBackprop(Method):
         is_plain = self.every and (run.epoch_step + 1) % self.every == 0
         return "" if is_plain or not self.pattern(run) else "hardest"
 
+    def work(self, run: Run, variant: str) -> Work:
+        """Say that all images were looked at, and some trained on."""
+        return Work(count(self.keep, run.batch_size) / run.batch_size, looks=1) if variant else Work()
+
+    def quiet_until(self, run: Run) -> int:
+        """Say when it begins or ends; it asks for no change of shape."""
+        epochs = run.recipe.total_epochs
+        changes = self._changes(run.recipe) if self.keep != self.off else []
+        return min((epoch for epoch in changes if epoch > run.epoch), default=epochs)
+
+
+def count(keep: float, images: int) -> int:
+    """Give how many of some images are kept: ``keep`` of them, rounded up, or `LEAST` if that is more."""
+    return min(images, max(LEAST, ceil(keep * images - 1e-9)))
+
 
 def hardest(logits: Tensor, targets: Tensor, keep: float) -> Tensor:
     """Find the images of a batch that have the highest cross entropy.
@@ -108,8 +132,7 @@ def hardest(logits: Tensor, targets: Tensor, keep: float) -> Tensor:
         keep: Share to keep, in (0, 1].
 
     Returns:
-        Their index in ascending order (M,), where M is ``keep * N`` rounded up, or `LEAST` if that is more.
+        Their index in ascending order (M,), as many as `count` says.
     """
-    count = min(len(logits), max(LEAST, ceil(keep * len(logits) - 1e-9)))
     losses = F.cross_entropy(logits.float(), targets, reduction="none")
-    return losses.topk(count, sorted=False).indices.sort().values
+    return losses.topk(count(keep, len(logits)), sorted=False).indices.sort().values

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from paretosearch.axis import Int, Real, Value
+from paretosearch.axis import Choice, Real, Value
 from paretosearch.method import Method, Slot
 from paretosearch.moments import variance_and_mean
 from paretosearch.norms import replace_norms, with_bias
@@ -40,14 +40,15 @@ class StandardizationLoss(Method):
 
     Args:
         strength: The paper's lambda; 0 is off.
-        every: Steps from one with the term to the next; the term is that many times as strong then.
+        every: Of so many steps one has the term, which is that many times as strong then. The training clock takes the
+            mean of steps by fours, in which all of this must be.
     """
 
     name = "standardization_loss"
     summary = "loss term for standard channels, without batch norm"
     paper = "Collins et al. 2019, arXiv:1903.00925"
     slot = Slot.NORMALISATION
-    space = {"strength": Real(0.0, 0.1, default=0.0), "every": Int(1, 100, default=1)}
+    space = {"strength": Real(0.0, 0.1, default=0.0), "every": Choice((1, 2, 4), default=1)}
     switch = "strength"
     off = 0.0
 

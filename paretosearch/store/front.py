@@ -39,9 +39,9 @@ class Point:
         wall_seconds: The seconds without the clock's robustness against interruptions.
         parameters: Trainable parameters at the end.
         inference_flops: Floating-point operations of one forward pass of one image.
-        training_flops: Floating-point operations of all training steps.
+        training_flops: Floating-point operations of all training steps, as far as they were computed.
         peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU).
-        images_per_second: Training images per second on the training clock.
+        images_per_second: Images of the batches of all training steps per second on the training clock.
         energy_joules: Energy of the device during training, where it can be read.
     """
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from paretosearch.axis import Choice, Value
+from paretosearch.axis import Choice, Value, spelled
 from paretosearch.errors import DeviceError
 from paretosearch.space import Space
 
@@ -28,7 +28,7 @@ def narrowed(space: Space, key: str, allowed: Collection[Value]) -> Space:
     options = space.values_of(key)
     kept = tuple(option for option in options if option in allowed)
     if not kept:
-        wanted, possible = (", ".join(map(str, values)) for values in (options, allowed))
+        wanted, possible = (", ".join(map(spelled, values)) for values in (options, allowed))
         raise DeviceError(f"{key}: none of {wanted} is possible here (possible: {possible or 'none'})")
     if kept == options:
         return space
@@ -58,11 +58,11 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _said(plain: Mapping[str, Any]) -> dict[str, str]:
     axes = {name: _axis_said(axis) for name, axis in plain["axes"].items()}
-    return axes | {name: str(value) for name, value in plain["fixed"].items()}
+    return axes | {name: spelled(value) for name, value in plain["fixed"].items()}
 
 
 def _axis_said(axis: Mapping[str, Any]) -> str:
     if axis["kind"] == "Choice":
-        return " | ".join(map(str, axis["options"]))
+        return " | ".join(map(spelled, axis["options"]))
     step = " doubling" if axis.get("log2") else " logarithmic" if axis.get("log") else ""
     return f"{axis['low']}..{axis['high']}{step}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from paretosearch.axis import spelled
 from paretosearch.errors import suggest
 
 #: A value that somebody wrote may be a page long; a message is one line.
@@ -65,5 +66,5 @@ def _table_at(path: Sequence[str], model: type[Table]) -> type[Table]:
 
 def shown(value: object) -> str:
     """Show a value of any length and kind in one short line."""
-    text = repr(value)
+    text = spelled(value, repr)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -141,6 +142,9 @@ class Training:
         self.run.layer_cost = self._layer_cost
         self.shape = Shape(self.run, surgeon, self.clock, images.channels, self._shadows)
         self.effort = Effort()
+        # Of the epoch in progress: steps by their variants, and backward passes that Methods asked for beside them.
+        self.variants: Counter[tuple[str, ...]] = Counter()
+        self.asides = 0
         # What this process has prepared for, whatever the clock has been told.
         self._followed: Setting | None = None
         self._made_for: tuple[int, int, int] | None = None
@@ -187,7 +191,7 @@ class Training:
             self.steps(islice(batches, max(0, min(TRIAL_STEPS, run.steps_per_epoch - QUEUED_STEPS))), total)
             self.choose_tier(batches, total, self._steps_alike())
         self.steps(batches, total)
-        self.effort.add(run.steps_per_epoch * run.batch_size, self.shape.flops_per_image)
+        self._count_work()
         run.epoch, run.epoch_step = run.epoch + 1, 0
         loss = total.item() / run.steps_per_epoch
         if not math.isfinite(loss):
@@ -197,6 +201,16 @@ class Training:
             with self.clock.event():
                 reestimate(single(self.eval_model()), self.batches, run.recipe.norm_batches, self.precision)
         return loss
+
+    def _count_work(self) -> None:
+        """Count what was computed in the steps of an epoch, and beside them, off the clock."""
+        run, flops = self.run, self.shape.flops
+        for variant, steps in self.variants.items():
+            works = [method.work(run, said) for method, said in zip(self.methods, variant, strict=True)]
+            self.effort.add(steps * run.batch_size, steps * round(run.batch_size * flops.of_step(works)))
+        self.effort.add(0, self.asides * round(run.batch_size * flops.of_step()))
+        self.variants.clear()
+        self.asides = 0
 
     def follow(self) -> None:
         """Take over what Methods have changed between epochs: sizes of batch or images, shape, what a step does."""
@@ -275,7 +289,9 @@ class Training:
         run.rate.fill_(run.learning_rate)
         for group in run.optimizer.param_groups:
             group["lr"] = run.rate if self.stepper.records else run.learning_rate
-        loss = self.stepper(run, x, y, tuple(method.variant(run) for method in self.methods))
+        variant = tuple(method.variant(run) for method in self.methods)
+        loss = self.stepper(run, x, y, variant)
+        self.variants[variant] += 1
         run.step, run.epoch_step = run.step + 1, run.epoch_step + 1
         return loss
 
@@ -299,6 +315,7 @@ class Training:
             return self.forward(x)
 
     def _gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        self.asides += 1
         with self.precision.autocast():
             loss = self.loss(self.forward(x), y)
         self.precision.backward(loss, self.run.optimizer)

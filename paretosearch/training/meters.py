@@ -8,13 +8,8 @@ from dataclasses import dataclass
 import psutil
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from paretosearch import nvml
-from paretosearch.training.surgery import undisturbed
-
-#: Forward, gradient of the activations and gradient of the weights cost the same for a convolution.
-TRAINING_FORWARDS = 3
 
 
 @dataclass
@@ -22,38 +17,22 @@ class Effort:
     """What was put into a training.
 
     Args:
-        images: Images that went through a training step, with repetition.
-        flops: Floating-point operations of these steps, forward and backward.
+        images: Images of the batches of all training steps, with repetition, whatever Methods made of the batches.
+        flops: Floating-point operations of these steps, forward and backward, as far as they were computed.
     """
 
     images: int = 0
     flops: int = 0
 
-    def add(self, images: int, flops_per_image: int) -> None:
-        """Count the images of some steps, with the operations of one forward pass of one image."""
+    def add(self, images: int, flops: int) -> None:
+        """Count some steps."""
         self.images += images
-        self.flops += TRAINING_FORWARDS * images * flops_per_image
+        self.flops += flops
 
 
 def count_parameters(model: nn.Module) -> int:
     """Count the trainable parameters."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def flops_per_image(model: nn.Module, image_shape: tuple[int, int, int], device: torch.device) -> int:
-    """Count the floating-point operations of convolutions and matrix products in one forward pass.
-
-    Args:
-        model: The network; its mode and statistics are left as they were.
-        image_shape: Channels, height, width.
-        device: Where the network is.
-
-    Returns:
-        Operations, a multiplication and an addition counting as two.
-    """
-    with undisturbed(model, training=False), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *image_shape, device=device))
-    return int(counter.get_total_flops())
 
 
 class PeakMemory:

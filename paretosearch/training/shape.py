@@ -9,7 +9,7 @@ from paretosearch.outcome import NOTES, SurgeryResult
 from paretosearch.run import Run
 from paretosearch.surgery import Surgery
 from paretosearch.training.clock import Clock
-from paretosearch.training.meters import flops_per_image
+from paretosearch.training.flops import Flops, flops_of
 from paretosearch.training.surgery import Surgeon
 
 
@@ -37,18 +37,24 @@ class Shape:
     ) -> None:
         self._run, self._clock, self._shadows = run, clock, shadows
         self._image_channels = channels
-        self._flops: dict[int, int] = {}  # by the edge of an image
+        # By the edge of an image and by which parameters are trained, since others need no gradient.
+        self._flops: dict[tuple[int, tuple[bool, ...]], Flops] = {}
         self.surgeon = surgeon
         self.results: list[SurgeryResult] = []
 
     @property
+    def flops(self) -> Flops:
+        """Floating-point operations for one image, of the size that is trained on."""
+        edge, model = self._run.image_size, self._run.model
+        known_as = edge, tuple(parameter.requires_grad for parameter in model.parameters())
+        if known_as not in self._flops:
+            self._flops[known_as] = flops_of(model, (self._image_channels, edge, edge), self._run.device)
+        return self._flops[known_as]
+
+    @property
     def flops_per_image(self) -> int:
         """Floating-point operations of one forward pass of one image, of the size that is trained on."""
-        edge = self._run.image_size
-        if edge not in self._flops:
-            image_shape = self._image_channels, edge, edge
-            self._flops[edge] = flops_per_image(self._run.model, image_shape, self._run.device)
-        return self._flops[edge]
+        return self.flops.forward
 
     def take_back(self, results: list[SurgeryResult]) -> None:
         """Go on behind changes that an earlier process made, and a Surgeon has repeated."""

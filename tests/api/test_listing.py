@@ -28,6 +28,15 @@ def test_what_is_simulated_is_called_so() -> None:
     assert {m["name"] for m in methods_json() if m["timing"] == "simulated"} == {"gradient_pruning"}
 
 
+def test_truth_values_are_spelled_as_a_study_file_has_them() -> None:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(methods_table())
+    (row,) = [line for line in captured.get().splitlines() if "renormalise" in line]
+    assert row.split() == ["renormalise", "=", "false", "one", "of", "false,", "true"]
+    assert not any(word in captured.get() for word in ("True", "False"))
+
+
 def test_the_list_says_what_a_study_file_may_hold() -> None:
     described = {method["name"]: method for method in methods_json()}
     assert described["s3"]["slot"] == "pooling"

@@ -9,6 +9,7 @@ from paretosearch.method import NAMED_SLOTS, Method, Slot
 from paretosearch.outcome import NOTES
 from paretosearch.recipe import SIMULATED_METHODS, Recipe
 from paretosearch.space import Space
+from paretosearch.training.phases import BLOCK_STEPS
 
 
 def recipe(**fields):
@@ -21,6 +22,14 @@ def names(**fields):
 
 def test_names_are_unique():
     assert len({method.name for method in methods.CATALOGUE}) == len(methods.CATALOGUE)
+
+
+def test_what_happens_every_few_steps_is_in_every_block_of_the_clock():
+    periods = {key: axis.values() for key, axis in methods.parameters().items() if key.endswith(".every")}
+    assert set(periods) >= {
+        f"{m}.every" for m in ("selective_backprop", "gradient_approximation", "standardization_loss")
+    }
+    assert all(values and all(BLOCK_STEPS % (value or 1) == 0 for value in values) for values in periods.values())
 
 
 def test_what_is_simulated_is_known_without_the_catalogue():
@@ -61,6 +70,8 @@ def test_a_method_whose_switch_is_off_is_left_out():
         ({"methods": {"label_smothing": {}}}, "no method 'label_smothing' (did you mean 'label_smoothing'?)"),
         ({"methods": {"label_smoothing": {"alfa": 0.1}}}, "no parameter 'alfa' (did you mean 'alpha'?)"),
         ({"methods": {"s3": {"grid": 3}}, "pooling": "s3"}, "s3.grid = 3 is not one of 2, 4, 8, 16"),
+        ({"methods": {"muon": {"renormalise": "on"}}}, "muon.renormalise = 'on' is not one of false, true"),
+        ({"methods": {"muon": {"rate": True}}}, "muon.rate = true is not a number from "),
         ({"methods": {"s3": {}}, "pooling": "max"}, "max and s3 both take the pooling slot; keep one of them"),
         ({"methods": {"s3": {}}}, "native and s3 both take the pooling slot; keep one of them"),
         ({"methods": {"constant": {}}}, "one_cycle and constant both take the schedule slot; keep one of them"),
@@ -211,6 +222,9 @@ def test_every_canonical_recipe_can_be_trained():
         ({"swa": {"start": 0.8}, "net2net": {"schedule": "widen@0.3"}}, 9),
         ({"early_bird": {"pruned": 0.3}}, 6),  # the first epoch after the last that a ticket can be drawn behind
         ({"lottery_ticket": {"pruned": 0.5, "rewind": 2}}, 7),  # the first of the second training
+        ({"selective_backprop": {"keep": 0.5}}, 10),  # the first behind those on the hardest images
+        ({"selective_backprop": {"keep": 0.5, "until": 1.0}}, 6),
+        ({"selective_backprop": {"keep": 0.5, "start": 0.0, "until": 1.0}}, 0),
     ],
 )
 def test_a_recipe_is_settled_when_every_change_that_it_plans_is_made(

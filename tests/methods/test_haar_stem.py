@@ -18,7 +18,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.run import Sight
 from paretosearch.testing.images import image_set
 from paretosearch.training import Training, build_model, train
-from paretosearch.training.meters import flops_per_image
+from paretosearch.training.flops import flops_of
 from paretosearch.training.portable import script_of, wide
 from paretosearch.training.surgery import Surgeon
 from paretosearch.wavelets import FixedBands, band_filters, haar
@@ -66,8 +66,8 @@ def test_the_network_is_that_for_bands_of_half_the_size(kind: str, images: Image
     plain = nets.build("resnet8", classes=4, channels=bands, image_size=8, width=0.25)
     shapes = [p.shape for p in model.parameters()]
     assert shapes == [p.shape for p in plain.parameters()]
-    inner = flops_per_image(plain, (bands, 8, 8), CPU)
-    whole = flops_per_image(model, (images.channels, 16, 16), CPU)
+    inner = flops_of(plain, (bands, 8, 8), CPU).forward
+    whole = flops_of(model, (images.channels, 16, 16), CPU).forward
     assert whole - inner == 2 * bands * images.channels * 4 * 8 * 8  # the transform itself, with the zeros of others
     assert train(of(kind), images, CPU).outcome.inference_flops == whole
 

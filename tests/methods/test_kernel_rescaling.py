@@ -19,7 +19,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.report.shapes import change_of, shape_lines
 from paretosearch.testing.images import image_set
 from paretosearch.training import Training, loop, replay, train
-from paretosearch.training.meters import TRAINING_FORWARDS, flops_per_image
+from paretosearch.training.flops import TRAINING_FORWARDS, flops_of
 from paretosearch.training.sampling import Sample
 from paretosearch.training.surgery import Surgeon
 
@@ -51,7 +51,7 @@ def test_kernels_and_images_are_small_at_first_and_large_in_the_end() -> None:
         return call(run, x, y)
 
     training.stepper._step = watched
-    before = flops_per_image(training.run.model, (1, 8, 8), CPU)
+    before = flops_of(training.run.model, (1, 8, 8), CPU).forward
     outcome = training.go(with_test=False).outcome
     assert seen == [(8, [3, 3, 3, 3])] * 8 + [(16, [5, 5, 3, 3])] * 8
     assert [(phase.pattern, phase.steps, phase.epoch) for phase in outcome.phases] == [
@@ -62,7 +62,7 @@ def test_kernels_and_images_are_small_at_first_and_large_in_the_end() -> None:
     assert (surgery.kind, surgery.epoch, surgery.channels_before) == ("rescale", 2, surgery.channels_after)
     assert surgery.figures == {"kernels": 2, "pixels_before": 8, "pixels": 16}
     assert surgery.seconds > 0
-    after = flops_per_image(training.run.model, (1, 16, 16), CPU)
+    after = flops_of(training.run.model, (1, 16, 16), CPU).forward
     assert [epoch.flops_per_image for epoch in outcome.epochs] == [before, before, after, after]
     assert outcome.training_flops == TRAINING_FORWARDS * 2 * 128 * (before + after)
     assert outcome.parameters == sum(

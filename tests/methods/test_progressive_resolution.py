@@ -22,7 +22,7 @@ from paretosearch.resolution import plain_share, resized, suited_edge, whole_epo
 from paretosearch.testing.images import image_set
 from paretosearch.testing.recorder import OpRecorder
 from paretosearch.training import Training, forward, loop, replay, tiers, train
-from paretosearch.training.meters import TRAINING_FORWARDS, flops_per_image
+from paretosearch.training.flops import TRAINING_FORWARDS, flops_of
 from paretosearch.training.sampling import Sample
 from paretosearch.training.surgery import Surgeon
 
@@ -119,7 +119,7 @@ def test_each_size_is_a_phase_and_its_operations_are_counted() -> None:
         ("images of 12 pixels", 8, 2),
         ("", 4, 4),
     ]
-    flops = {edge: flops_per_image(training.run.model, (1, edge, edge), CPU) for edge in EDGES}
+    flops = {edge: flops_of(training.run.model, (1, edge, edge), CPU).forward for edge in EDGES}
     assert [epoch.flops_per_image for epoch in outcome.epochs] == [flops[edge] for edge in EDGES]
     assert outcome.training_flops == TRAINING_FORWARDS * 128 * sum(flops[edge] for edge in EDGES)
     assert outcome.inference_flops == flops[16]

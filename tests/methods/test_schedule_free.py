@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from paretosearch import nets
 from paretosearch.channels import Noise
 from paretosearch.methods.schedule_free import ScheduleFree, ScheduleFreeSGD
+from paretosearch.methods.weight_norm import WeightNorm
 from paretosearch.recipe import Recipe
 from paretosearch.testing.methods import TinyTraining
+from paretosearch.training.build import build_optimizer
 
 RATES = (0.01, 0.03, 0.1, 0.1, 0.1, 0.1)
 
@@ -62,6 +65,49 @@ def test_at_a_constant_rate_it_evaluates_the_arithmetic_mean() -> None:
         step(optimizer, 0.3)
     (shown,) = optimizer.average(model)
     torch.testing.assert_close(shown.double(), torch.stack(seen).mean(0), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("every", [2, 4])
+def test_a_weight_without_a_gradient_in_most_steps_is_averaged_over_all_of_them(every: int) -> None:
+    one, other = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
+    model = nn.ParameterList([one, other])
+    optimizer, seen = ScheduleFreeSGD(torch.optim.SGD([one, other], lr=0.0, weight_decay=0.0), 0.9), []
+    for number in range(400):
+        is_exact = number % every == 0
+        one.grad, other.grad = torch.full((1,), -1.0) if is_exact else None, torch.full((1,), -1.0 / every)
+        step(optimizer, 0.1)
+        seen.append(0.1 * (number // every + 1))
+    x, plain = (float(average) for average in optimizer.average(model))
+    z = x + float(optimizer.state[one]["gap"])
+    print(f"gradients in every {every}th step: x / z = {x / z:.3f}, in every step {plain / z:.3f}")
+    assert z == pytest.approx(seen[-1], rel=1e-4)
+    assert x == pytest.approx(sum(seen) / len(seen), rel=1e-4)
+    assert x == pytest.approx(plain, rel=0.02)
+    assert float(one.detach()) == pytest.approx(0.1 * z + 0.9 * x, rel=1e-4)
+
+
+def test_a_weight_that_never_has_a_gradient_stays_bit_by_bit() -> None:
+    model = nn.Linear(3, 2)
+    optimizer, before = optimizer_of(model, 0.9, decay=0.1), model.bias.detach().clone()
+    for number in range(5):
+        model.weight.grad = random(2, 3, seed=number)
+        step(optimizer, 0.1)
+    assert torch.equal(model.bias.detach(), before)
+
+
+def test_a_network_without_a_weight_to_decay_is_trained() -> None:
+    recipe = Recipe("random", "torchvision:squeezenet1_1", methods={"weight_norm": {"form": "plain"}})
+    directions = WeightNorm(form="plain")
+    model = directions.edit_model(nets.build(recipe.network, classes=4, channels=1, image_size=40))
+    given = directions.wrap_optimizer(build_optimizer(model, recipe))
+    assert 0 in [len(group["params"]) for group in given.param_groups]
+    optimizer = ScheduleFree(beta=0.9).wrap_optimizer(given)
+    assert isinstance(optimizer, ScheduleFreeSGD)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    step(optimizer, 0.1)
+    assert not any(map(torch.equal, before, model.parameters()))
 
 
 def test_a_step_with_an_infinite_gradient_changes_no_bit() -> None:

@@ -117,6 +117,20 @@ def test_an_epoch_outside_has_the_pattern_of_a_training_without_it() -> None:
     assert [said(epoch) for epoch in range(4)] == ["", "", "on the hardest images", "on the hardest images"]
 
 
+def quiet_spans(method: SelectiveBackprop, epochs: int) -> list[int]:
+    run = TinyTraining(()).run
+    run.recipe, told = Recipe("random", "convnet", epochs=epochs), []
+    for run.epoch in range(epochs):
+        told.append(method.quiet_until(run))
+    return told
+
+
+def test_its_steps_are_alike_until_it_begins_and_until_it_ends() -> None:
+    assert quiet_spans(SelectiveBackprop(keep=0.5), 10) == [5] * 5 + [9] * 4 + [10]
+    assert quiet_spans(SelectiveBackprop(keep=0.5, start=0.0, until=1.0), 4) == [4] * 4
+    assert quiet_spans(SelectiveBackprop(), 4) == [4] * 4
+
+
 def test_a_batch_of_few_images_keeps_two() -> None:
     _, [(chosen, _)] = seen(SelectiveBackprop(keep=0.2))
     assert len(chosen) == 2 == LEAST

@@ -73,6 +73,8 @@ def test_equal_spaces_differ_in_nothing_even_after_a_trip_through_json() -> None
         (changed(axes={"momentum": Real(0.5, 0.9)}), "momentum: absent -> 0.5..0.9"),
         (changed(axes={"momentum": Real(0.5, 0.9 + 1e-15)}), "momentum: absent -> 0.5..0.900000000000001"),
         (changed(axes={"learning_rate": Real(0.01, 1, log=True)}), "learning_rate: absent -> 0.01..1.0 logarithmic"),
+        (changed(axes={"muon.renormalise": Choice((False, True))}), "muon.renormalise: absent -> false | true"),
+        (changed(fixed={"muon.renormalise": True}), "muon.renormalise: absent -> true"),
         (changed(fixed={"epochs": 100_000_000}), "epochs: 12 -> 100000000"),
         (changed(axes={"number_format": Choice(("fp32", "bf16"))}), "number_format: fp32 | bf16 | fp16 -> fp32 | bf16"),
     ],

@@ -120,7 +120,7 @@ WRONG = {
     "truth value for a number": (
         "weight_decay = 0",
         "weight_decay = true",
-        "15: recipe.weight_decay: True is not a number from 0 to 1",
+        "15: recipe.weight_decay: true is not a number from 0 to 1",
     ),
     "range in recipe": (
         "weight_decay = 0",

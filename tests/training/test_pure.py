@@ -14,7 +14,7 @@ from paretosearch.testing.images import image_set
 from paretosearch.testing.surgery import relative_change
 from paretosearch.training import Trained, train
 from paretosearch.training.build import build_optimizer
-from paretosearch.training.meters import flops_per_image
+from paretosearch.training.flops import flops_of
 from paretosearch.training.precision import FORMATS, Precision
 from paretosearch.training.surgery import Surgeon
 
@@ -114,7 +114,7 @@ def test_counting_operations_sees_the_same_and_leaves_no_trace() -> None:
     half, whole = network(), network(number_format="fp32")
     half.train()
     before = {name: value.clone() for name, value in half.state_dict().items()}
-    assert flops_per_image(half, (1, 12, 12), CPU) == flops_per_image(whole, (1, 12, 12), CPU) > 0
+    assert flops_of(half, (1, 12, 12), CPU).forward == flops_of(whole, (1, 12, 12), CPU).forward > 0
     assert all(torch.equal(before[name], value) for name, value in half.state_dict().items())
     assert half.training
 
