@@ -45,7 +45,7 @@ def effects_figure(effects: Sequence[Effect], look: Look = PAPER) -> Figure:
     Returns:
         The figure.
     """
-    figure = new_figure((1.0 + 0.19 * len(effects)) / look.height(1.0), look)  # rows are as high on slides
+    figure = new_figure((1.0 + _row(len(effects)) * len(effects)) / look.height(1.0), look)  # as high on slides
     judged = any(effect.worth is not None for effect in effects)
     panels = figure.subplots(1, 3 if judged else 2, sharey=True)
     _panel(panels[0], effects, [effect.seconds for effect in effects], look.say("time (%)"))
@@ -64,6 +64,11 @@ def effects_figure(effects: Sequence[Effect], look: Look = PAPER) -> Figure:
     ]
     legend(figure, handles)
     return figure
+
+
+def _row(count: int) -> float:
+    """Give the height of a row in inches: less where many must fit a page, as long as letters do not touch."""
+    return min(0.19, max(0.13, 8.4 / max(count, 1)))
 
 
 def _panel(panel: Axes, effects: Sequence[Effect], spreads: Sequence[Spread | None], title: str) -> None:
