@@ -44,8 +44,12 @@ class Refusing:
 
 @pytest.fixture(autouse=True)
 def _recording_always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Record whatever can be, and let the steps that are not recorded round as the recorded ones do."""
+    """Record whatever can be, and let the steps that are not recorded round as the recorded ones do.
+
+    Layers cost what their weights are, so that two trainings choose the same ones.
+    """
     monkeypatch.setattr(tiers, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(Training, "_layer_cost", lambda _, layer, x: sum(p.numel() for p in layer.parameters()))
     monkeypatch.setattr(forward, "fused", lambda _: None)
 
 
