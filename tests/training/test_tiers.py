@@ -49,7 +49,7 @@ def _recording_always_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     Layers cost what their weights are, so that two trainings choose the same ones.
     """
     monkeypatch.setattr(tiers, "worth_recording", lambda *_: True)
-    monkeypatch.setattr(Training, "_layer_cost", lambda _, layer, x: sum(p.numel() for p in layer.parameters()))
+    monkeypatch.setattr(Training, "_layer_cost", lambda *given: sum(p.numel() for p in given[1].parameters()))
     monkeypatch.setattr(forward, "fused", lambda _: None)
 
 
