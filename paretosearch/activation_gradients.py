@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 #: What is counted of a layer: entries of the gradient that is changed, those that are not 0 before and after; entries
-#: of the gradient of its output, those that are not 0.
+#: of the gradient of its output, those that are not 0, both once for each pass of the backward pass that reads them.
 COLUMNS = 5
 
 
@@ -30,7 +31,6 @@ class Hooked:
     def __init__(self, conv: nn.Conv2d, at_input: bool, change: Callable[[Tensor], Tensor], counts: Tensor) -> None:
         self._at_input, self._change, self._counts = at_input, change, counts
         self._products = conv.weight[0].numel()  # for an entry of the output
-        self._passes = 1  # those of the backward pass that read the gradient of the output
         self._handles: list[RemovableHandle] = [conv.register_forward_hook(self._after)]
         if at_input:
             self._handles.append(conv.register_forward_pre_hook(self._before))
@@ -49,20 +49,27 @@ class Hooked:
 
     def _after(self, conv: nn.Module, args: tuple[Tensor, ...], y: Tensor) -> None:
         if conv.training and y.requires_grad:
-            self._passes = 2 if args[0].requires_grad else 1
-            change = self._seen if self._at_input else self._changed
-            y.register_hook(change)  # type: ignore[no-untyped-call]  # torch does not annotate it
+            # Counted with the rest, and no attribute: where steps are recorded, few of them come by here.
+            passes = 2 if args[0].requires_grad else 1
+            hook = partial(self._seen if self._at_input else self._changed, passes=passes)
+            y.register_hook(hook)  # type: ignore[no-untyped-call]  # torch does not annotate it
 
-    def _changed(self, grad: Tensor) -> Tensor:
+    def _changed(self, grad: Tensor, passes: int = 0) -> Tensor:
         changed = self._change(grad)
+        left = torch.count_nonzero(changed)
         self._counts[0].add_(grad.numel())
         self._counts[1].add_(torch.count_nonzero(grad))
-        self._counts[2].add_(torch.count_nonzero(changed))
+        self._counts[2].add_(left)
+        if passes:
+            self._read(grad.numel(), left, passes)
         return changed
 
-    def _seen(self, grad: Tensor) -> None:
-        self._counts[3].add_(grad.numel())
-        self._counts[4].add_(torch.count_nonzero(grad))
+    def _seen(self, grad: Tensor, passes: int) -> None:
+        self._read(grad.numel(), torch.count_nonzero(grad), passes)
+
+    def _read(self, entries: int, left: Tensor, passes: int) -> None:
+        self._counts[3].add_(entries * passes)
+        self._counts[4].add_(left, alpha=passes)
 
     def counted(self) -> tuple[int, int, int, int, int]:
         """Read the counts; waits for the device.
@@ -71,10 +78,8 @@ class Hooked:
             Entries of what is changed, those that are not 0 before and after; multiplications of the backward pass,
             and those of them by what is not 0.
         """
-        entries, before, after, *output = self._counts.tolist()
-        all_of, not_zero = output if self._at_input else (entries, after)
-        macs = self._products * self._passes
-        return entries, before, after, all_of * macs, not_zero * macs
+        entries, before, after, read, needed = self._counts.tolist()
+        return entries, before, after, read * self._products, needed * self._products
 
 
 def zeros(layers: Iterable[Hooked]) -> dict[str, float]:

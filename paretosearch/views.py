@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -31,10 +32,28 @@ def seen(x: Tensor, view: View) -> Tensor:
     return x.flip(3) if view.mirrored else x
 
 
-class Views(nn.Module):
-    """Averages the logits that a network gives for some views of an image.
+def averaged(network: Callable[[Tensor], Tensor], views: Sequence[View], x: Tensor) -> Tensor:
+    """Average the logits that a network gives for some views of images.
 
-    One view after the other, since all at once would take so many times the memory. The average is in fp32.
+    One view after the other, since all at once would take so many times the memory.
+
+    Args:
+        network: Gives the logits (N, K) of images.
+        views: What to look at, at least one.
+        x: The images (N, C, H, W).
+
+    Returns:
+        The average (N, K), in fp32.
+    """
+    first, *others = views
+    logits = network(seen(x, first)).float() * first.weight
+    for view in others:
+        logits = logits + network(seen(x, view)).float() * view.weight
+    return logits
+
+
+class Views(nn.Module):
+    """Averages the logits that a network gives for some views of an image, as `averaged` does.
 
     Args:
         network: The network, which stays the owner of its weights.
@@ -43,16 +62,11 @@ class Views(nn.Module):
 
     def __init__(self, network: nn.Module, views: tuple[View, ...]) -> None:
         super().__init__()
-        self.network, self._views = network, views
+        self.network, self.views = network, views
 
     def forward(self, x: Tensor) -> Tensor:
         """Give the logits (N, K) of images (N, C, H, W)."""
-        first, *others = self._views
-        logits = self.network(seen(x, first)).float() * first.weight
-        for view in others:
-            logits = logits + self.network(seen(x, view)).float() * view.weight
-        average: Tensor = logits
-        return average
+        return averaged(self.network, self.views, x)
 
 
 def single(model: nn.Module) -> nn.Module:

@@ -120,7 +120,7 @@ def of_channels(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, kee
         x: The images.
         weight: The weight, of one group.
         geometry: How it slides.
-        keep: Share of the channels that are computed, in (0, 1]; one at least is.
+        keep: Share of the channels that are computed, in (0, 1]; one at least is, and below 1 not all of several.
     """
     channels = kept(keep, len(weight))
     if channels == len(weight):
@@ -139,7 +139,8 @@ def of_samples(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, keep
         x: The images.
         weight: The weight.
         geometry: How it slides.
-        keep: Share of the images that are drawn, in (0, 1]; one at least is. Their gradient counts for all.
+        keep: Share of the images that are drawn, in (0, 1]; one at least is, and below 1 not all of several. Their
+            gradient counts for all.
     """
     images = kept(keep, len(x))
     if images == len(x):
@@ -150,8 +151,9 @@ def of_samples(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, keep
 
 
 def kept(keep: float, count: int) -> int:
-    """Give how many of some channels or images are used, one at least."""
-    return max(1, round(keep * count))
+    """Give how many of some channels or images are used: one at least, and not all of them unless ``keep`` is 1."""
+    most = count if keep == 1 else count - 1
+    return max(1, min(round(keep * count), most))
 
 
 def _taken(x: Tensor, dim: int, index: Tensor) -> Tensor:

@@ -185,6 +185,8 @@ class EarlyBird(Method):
         recipe = run.recipe
         if not self.pruned or self._is_drawn or run.epoch > self._last(recipe) or run.epoch % recipe.stretch:
             return
+        if self._channels is not run.anatomy.channels:  # one behind this may have replaced layers at the epoch's start
+            self._learn(run)
         found = self._votes(run)
         generator = torch.Generator().manual_seed(_STREAM + (recipe.seed << 14) + run.epoch)
         mask = marked(torch.cat([own for _, own in found]), self.pruned, generator)

@@ -45,7 +45,7 @@ class GradientApproximation(Method):
             estimates it from some of the images, without bias; ``none`` is off.
         every: Of so many steps one is exact, counted from the first of an epoch. The training clock takes the mean of
             steps by fours, in which all of this must be.
-        keep: Share of the channels or images that are used.
+        keep: Share of the channels or images that are used, below 1; of several one at least is left out.
         layers: ``inner`` are all 3x3 convolutions but the first one and those of the last block; ``all`` are the
             convolutions of any size but the first one, which reads the images.
         momentum_on_skip: Whether a weight without a gradient goes on by its momentum and decay; else it stays as it is.
@@ -82,8 +82,18 @@ class GradientApproximation(Method):
         self._spreads: dict[nn.Conv2d, Tensor] = {}
         self._is_approximate: bool | None = None  # of the step in progress; None outside of one
 
+    def check(self, recipe: Recipe) -> None:
+        """Refuse to keep everything, which is a plain training."""
+        if self.keep == 1 and "keep" in _OWN.get(self.kind, ()):
+            raise RecipeError(
+                f'gradient_approximation.keep = 1 leaves nothing out where kind = "{self.kind}"; lower it, or set '
+                'kind = "none"'
+            )
+
     def canonical(self, recipe: Recipe) -> Mapping[str, Value] | None:
         """Leave out what the kind has no use for."""
+        if not self.acts(recipe):
+            return None
         given = recipe.methods[self.name]
         own = {"kind", "every", "layers"} | _OWN[self.kind]
         return {key: value if key in own else self.default(key) for key, value in given.items()}

@@ -88,14 +88,15 @@ class GradientPruning(Method):
     earlier thresholds are from memory and could not be verified.
 
     Args:
-        sparsity: The paper's p, the share of the entries that lies below the threshold; 0 is off. The paper has 0.7 to
-            0.99.
+        sparsity: The paper's p, the share of the entries that lies below the threshold; 0 is off. A re-implementation
+            by others has 0.7 to 0.99; which values the paper has could not be verified.
         site: ``dO`` prunes the gradient of a convolution's output, ``dI`` that of its input. ``auto`` takes dO for one
             that batch norm follows, whose backward pass fills up all zeros, and dI for others.
         start: Share of the training before pruning begins. The default leaves the first tenth alone, since noise in the
             gradients slows down how PruneTrain's channels die.
         window: Steps over whose thresholds the mean is taken, before which nothing is pruned; 0 takes the threshold of
-            the very gradient, which a device would have to read twice. 5 to 10 is usual.
+            the very gradient, which a device would have to read twice. That 5 to 10 is usual is from memory, and could
+            not be verified.
     """
 
     name = "gradient_pruning"
@@ -155,7 +156,8 @@ class GradientPruning(Method):
         return watched
 
     def _note_scale(self, grad: Tensor) -> None:
-        self._scale.copy_(grad)
+        if self._counts is not None:  # before, nobody asks, and this one may not be on the device
+            self._scale.copy_(grad)
 
     def _acts(self, run: Run) -> bool:
         return self.sparsity > 0 and run.epoch >= self._begins(run.recipe)

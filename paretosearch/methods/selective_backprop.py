@@ -62,7 +62,7 @@ class SelectiveBackprop(Method):
         if not any(self._includes(epoch, recipe.total_epochs) for epoch in range(recipe.total_epochs)):
             raise RecipeError(
                 f"selective_backprop.start = {self.start:g} and until = {self.until:g} have no epoch between them in a "
-                f"training of epochs = {recipe.epochs}; move them apart, or set selective_backprop.keep = 1"
+                f"training of {recipe.total_epochs} epochs; move them apart, or set selective_backprop.keep = 1"
             )
 
     def _changes(self, recipe: Recipe) -> list[int]:

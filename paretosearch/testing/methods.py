@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, reduce
 from typing import Any
 
 import torch
@@ -14,14 +15,24 @@ from torch import Tensor, nn
 from paretosearch import nets
 from paretosearch.axis import Axis, Choice, Text, Value
 from paretosearch.errors import RecipeError
-from paretosearch.method import NAMED_SLOTS, Method, Slot
+from paretosearch.method import NAMED_SLOTS, Method
 from paretosearch.recipe import Recipe
 from paretosearch.run import Loss, Run, Sight, Step, StepCost
+from paretosearch.testing.acting import (
+    BATCH,
+    EPOCHS,
+    SIGNS,
+    STEPS,
+    is_idle,
+    suited_network,
+    suited_width,
+    turned_on,
+)
 from paretosearch.training.surgery import Surgeon
 
+__all__ = ["BATCH", "NETWORKS", "STEPS", "TinyTraining", "suited_network", "turned_on"]
+
 CLASSES = 4
-BATCH = 8
-STEPS = 2
 
 #: A small one of each kind of network, with the edge of the images for it.
 NETWORKS = {
@@ -43,16 +54,7 @@ NOTHING_TO_DO = {
     *(("kernel_rescaling", network) for network in NETWORKS if network != "convnet5"),  # 3x3 kernels
 }
 
-#: Networks for Methods that find nothing to do in a convnet, alone or with others.
-SUITED = {"kernel_rescaling": "convnet5", "progressive_resolution": "resnet8"}
-
-#: Values that turn a Method on, where the first that its axis has is too much for deep networks.
-MODERATE: dict[str, Value] = {"standardization_loss": 1e-4}
-
-#: Parameters beside the switch without which a training of a few epochs is too short for a Method.
-QUICK: dict[str, dict[str, Value]] = {"early_bird": {"masks": 2, "until": 1.0}}
-
-#: Learning rate, and the one for networks whose batch norm a Method has taken away, which bear no more.
+#: Learning rate, and the one for networks without batch norm, which bear no more.
 RATE, BARE_RATE = 0.05, 0.002
 
 
@@ -62,13 +64,14 @@ class TinyTraining:
     Args:
         methods: The Methods, in the order of the catalogue.
         network: One of `NETWORKS`, or another for images of 16 pixels.
-        width: Factor on its channel counts; None makes it small.
+        width: Factor on its channel counts, where these are not fixed; None makes it small.
     """
 
     def __init__(self, methods: Sequence[Method], network: str = "convnet", width: float | None = None) -> None:
         torch.manual_seed(0)
         self.methods = methods
-        width, size = width or (1.0 if network.startswith("torchvision:") else 0.125), NETWORKS.get(network, 16)
+        width = 1.0 if network.startswith("torchvision:") else width or 0.125
+        size = NETWORKS.get(network, 16)
         images, labels = _images(size)
         channels, edge = 1, size
         for method in methods:
@@ -78,28 +81,32 @@ class TinyTraining:
             method.see(Sight((0.0,), (1.0,), flip=True))
             images, labels = method.edit_data(images, labels)
             model = method.edit_model(model)
-        self.batch = images[:BATCH].float() / 255, labels[:BATCH]
-        rate = BARE_RATE if _is_bare(model, methods) else RATE
+        self._images, self._labels = images.float() / 255, labels
+        self.batch = self._images[:BATCH], labels[:BATCH]
+        self._told: set[str] = set()
+        rate = RATE if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) else BARE_RATE
         self.loss: Loss = F.cross_entropy
         self.step: Step = self._ordinary_step
         optimizer: torch.optim.Optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9, nesterov=True)
         for method in methods:
             self.loss, self.step = method.edit_loss(self.loss), method.edit_step(self.step)
             optimizer = method.wrap_optimizer(optimizer)
-        recipe = Recipe("random", network, width=width, epochs=4, batch_size=BATCH, learning_rate=rate)
+        recipe = Recipe("random", network, width=width, epochs=EPOCHS, batch_size=BATCH, learning_rate=rate)
+        recipe = replace(recipe, reference_batch_size=BATCH, channel_multiple=1)
         generator = torch.Generator().manual_seed(0)
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
-        cpu, sizes = torch.device("cpu"), (BATCH, STEPS)
-        self.run = Run(recipe, cpu, model, optimizer, generator, self.surgeon, _step_cost, *sizes, learning_rate=rate)
+        given = recipe, torch.device("cpu"), model, optimizer, generator, self.surgeon, _step_cost, BATCH, STEPS
+        self.run = Run(*given, learning_rate=rate)
         self.run.logits, self.run.gradients, self.run.layer_cost = model, self._gradients, _layer_cost
         self.run.image_size = size
 
     def epoch(self) -> TinyTraining:
-        """Train two steps."""
+        """Train two steps, on other images each if the batch is not all of them."""
         self.run.model.train()
         self._change("on_epoch_start")
-        for _ in range(STEPS):
-            self._batch(*self.batch)
+        for step in range(STEPS):
+            rows = torch.arange(step * self.run.batch_size, (step + 1) * self.run.batch_size) % len(self._images)
+            self._batch(self._images[rows], self._labels[rows])
         self.run.epoch, self.run.epoch_step = self.run.epoch + 1, 0
         self._change("on_epoch_end")
         return self
@@ -107,6 +114,7 @@ class TinyTraining:
     def _change(self, verb: str) -> None:
         for method in self.methods:
             for surgery in getattr(method, verb)(self.run):
+                self._told.add(surgery.kind if surgery.operations else f"note of {surgery.kind}")
                 self.surgeon.operate(surgery, [shadow for other in self.methods for shadow in other.shadows()])
 
     def logits(self) -> Tensor:
@@ -116,13 +124,18 @@ class TinyTraining:
             logits: Tensor = model(self.batch[0])
         return logits
 
+    def signs(self) -> set[str]:
+        """Tell which changes and notes there were, and which Methods have put another network in its place now."""
+        model = self.run.model
+        return self._told | {f"{m.name} answers" for m in self.methods if m.eval_model(model) is not model}
+
     def checkpoint(self) -> bytes:
         """Write all that is needed to continue."""
         file = io.BytesIO()
         states = [method.state_dict() for method in self.methods]
         model, optimizer = self.run.model.state_dict(), self.run.optimizer.state_dict()
         counters = {name: getattr(self.run, name) for name in ("epoch", "step", "batch_size", "learning_rate")}
-        plain = {"counters": counters, "history": self.surgeon.history}
+        plain = {"counters": counters, "history": self.surgeon.history, "random": torch.get_rng_state()}
         torch.save({"model": model, "optimizer": optimizer, "methods": states, **plain}, file)
         return file.getvalue()
 
@@ -136,6 +149,7 @@ class TinyTraining:
             method.load_state_dict(its_state)
         for name, value in state["counters"].items():
             setattr(self.run, name, value)
+        torch.set_rng_state(state["random"])
         return self
 
     def _batch(self, x: Tensor, y: Tensor) -> None:
@@ -181,22 +195,6 @@ def _layer_cost(layer: nn.Module, _: Tensor) -> float:
     return 1e-6 * sum(parameter.numel() for parameter in layer.parameters())
 
 
-def turned_on(method: type[Method]) -> Method:
-    """Make a Method that does something: its switch is not at off, the rest is at the defaults or as in `QUICK`."""
-    if method.switch is None:
-        return method()
-    if method.name in MODERATE:
-        return method(**{method.switch: MODERATE[method.name]})
-    axis = method.space[method.switch]
-    other = next(value for value in _inside(axis) if value != method.off)
-    return method(**{method.switch: other, **QUICK.get(method.name, {})})
-
-
-def suited_network(*methods: type[Method]) -> str:
-    """Name a network in which all of some Methods find something to do."""
-    return next((SUITED[method.name] for method in methods if method.name in SUITED), "convnet")
-
-
 def check_description(method: type[Method]) -> None:
     """Check that a table and a study file can show the Method, and that something turns it on or off."""
     assert method.name.isidentifier()
@@ -220,13 +218,15 @@ def check_training(method: type[Method], network: str) -> None:
     if (method.name, network) in NOTHING_TO_DO:
         assert _refuses_network(method, network)
         return
-    training = TinyTraining((turned_on(method),), network)
+    width = suited_width(method)
+    training = TinyTraining((turned_on(method),), network, width)
     before = [p.detach().clone() for p in training.run.model.parameters()]
-    logits = training.epoch().epoch().logits()
+    logits = _to_the_end(training).logits()
     assert logits.shape == (BATCH, CLASSES)
     assert logits.isfinite().all()
     assert all(p.isfinite().all() for p in training.run.model.parameters())
-    assert not all(map(torch.equal, before, training.run.model.parameters())), "nothing was trained"
+    assert not _are_equal(before, list(training.run.model.parameters())), "nothing was trained"
+    _check_acts(method, training, _result((), network, width), network)
 
 
 def check_off(method: type[Method]) -> None:
@@ -238,43 +238,75 @@ def check_off(method: type[Method]) -> None:
 
 
 def check_checkpoint(method: type[Method]) -> None:
-    """Check that a training continued from any checkpoint ends as one that was never stopped."""
-    network = suited_network(method)
-    unbroken = TinyTraining((turned_on(method),), network).epoch()
-    while unbroken.run.epoch < unbroken.run.recipe.total_epochs:
-        resumed = TinyTraining((turned_on(method),), network).resume(unbroken.checkpoint())
-        assert _same_weights(resumed.epoch(), unbroken.epoch())
-        assert torch.equal(resumed.logits(), unbroken.logits())
+    """Check that a training continued from any checkpoint goes on as one that was never stopped."""
+    network, width = suited_network(method), suited_width(method)
+    training = _stopped_and_continued(lambda: TinyTraining((turned_on(method),), network, width), range(1, EPOCHS))
+    _check_acts(method, training, _result((), network, width))
 
 
 def check_pair(first: type[Method], second: type[Method]) -> None:
-    """Check that a network trains with two Methods at once, in the order of the catalogue, and goes on after a stop."""
+    """Check that a network trains with two Methods at once, in the order of the catalogue, and goes on after a stop.
 
-    def begun() -> TinyTraining:
-        return TinyTraining((turned_on(first), turned_on(second)), suited_network(first, second))
+    Each of them must act beside the other: without it the result is another one.
+    """
+    network, width = suited_network(first, second), suited_width(first, second)
+    begin = lambda: TinyTraining((turned_on(first), turned_on(second)), network, width)  # noqa: E731
+    training = _stopped_and_continued(begin, [EPOCHS // 2])
+    assert training.logits().isfinite().all()
+    for method, other in ((first, second), (second, first)):
+        _check_acts(method, training, _result((other,), network, width), other.name)
 
-    unbroken = begun().epoch()
-    resumed = begun().resume(unbroken.checkpoint())
-    assert _same_weights(resumed.epoch(), unbroken.epoch())
-    assert torch.equal(resumed.logits(), unbroken.logits())
-    assert unbroken.logits().isfinite().all()
+
+def _stopped_and_continued(begin: Callable[[], TinyTraining], stops: Sequence[int]) -> TinyTraining:
+    """Compare a training with those that continue from its checkpoints after some epochs; gives it as it ends."""
+    unbroken, checkpoints = begin(), []
+    for epoch in range(1, EPOCHS + 1):
+        unbroken.epoch().logits()  # to look at it must leave no trace
+        checkpoints += [unbroken.checkpoint()] if epoch in stops else []
+    for checkpoint in checkpoints:
+        resumed = _to_the_end(begin().resume(checkpoint))
+        assert _same_weights(resumed, unbroken)
+        assert torch.equal(resumed.logits(), unbroken.logits())
+    return unbroken
 
 
-def _is_bare(model: nn.Module, methods: Sequence[Method]) -> bool:
-    """Whether a Method that takes the place of batch norm has left none."""
-    taken = any(method.slot is Slot.NORMALISATION for method in methods)
-    return taken and not any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+def _to_the_end(training: TinyTraining) -> TinyTraining:
+    while training.run.epoch < EPOCHS:
+        training.epoch()
+    return training
+
+
+@cache
+def _result(methods: tuple[type[Method], ...], network: str, width: float | None) -> list[Tensor]:
+    """Give what a whole training ends with: the state of the network, and what it answers."""
+    return _found(_to_the_end(TinyTraining([turned_on(method) for method in methods], network, width)))
+
+
+def _found(training: TinyTraining) -> list[Tensor]:
+    return [*training.run.model.state_dict().values(), training.logits()]
+
+
+def _check_acts(method: type[Method], training: TinyTraining, without: list[Tensor], beside: str = "") -> None:
+    """Check that the result is not the one without a Method, and that there is the sign of it, if it has one."""
+    is_told = method.name not in SIGNS or SIGNS[method.name] in training.signs()
+    acted = is_told and not _are_equal(_found(training), without)
+    said = {True: "acts, and is said to be idle", False: "does not act"}[acted]
+    assert is_idle(method, beside) in (None, not acted), f"{method.name} {said}, beside {beside or 'nothing'}"
+
+
+def _are_equal(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> bool:
+    return len(ours) == len(theirs) and all(map(_is_equal, ours, theirs))
+
+
+def _is_equal(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and torch.equal(one, other)
 
 
 def _images(size: int) -> tuple[Tensor, Tensor]:
+    """Draw two batches: a hard one, and one of a class of its own, which makes the loss of the other rise."""
     images = torch.randint(0, 256, (2 * BATCH, 1, size, size), dtype=torch.uint8)
-    return images, torch.randint(0, CLASSES, (2 * BATCH,))
-
-
-def _inside(axis: Axis) -> tuple[Value, ...]:
-    if isinstance(axis, Text):
-        return axis.examples
-    return axis.options if isinstance(axis, Choice) else (axis.low, axis.high)
+    hard = torch.randint(1, CLASSES, (BATCH,))
+    return images, torch.cat([hard, torch.zeros_like(hard)])
 
 
 def _outside(axis: Axis) -> tuple[Value, ...]:

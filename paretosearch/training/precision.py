@@ -131,7 +131,7 @@ class Precision:
         torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Give the context for forward passes including the loss."""
+        """Give the context for a forward pass including the loss."""
         if self._block_float is not None:
             return self._block_float.context()
         if self._back_end is not None:

@@ -30,9 +30,10 @@ def reestimate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], count
     model.eval()
     norms = norms_of(model)
     if norms and count:
-        with estimating(norms), precision.autocast():
+        with estimating(norms):
             for x, _ in islice(batches, count):
-                model(x)
+                with precision.autocast():
+                    model(x)
 
 
 #: What has running averages.

@@ -12,6 +12,7 @@ from paretosearch.data import Batches, ImageSet, Split
 from paretosearch.errors import RecipeError
 from paretosearch.recipe import Recipe
 from paretosearch.training import Training
+from paretosearch.training.evaluation import answering
 from paretosearch.training.loop import EVALUATION_BATCH
 from paretosearch.training.meters import count_parameters
 from paretosearch.training.precision import Precision
@@ -158,8 +159,9 @@ def logits(net: Net, split: Split, images: ImageSet, device: torch.device) -> Te
     """Give a network's answers to the images of a split, as they are: (N, M), fp32, on the CPU."""
     net.model.eval()
     batches = Batches.in_order(split, images, device, EVALUATION_BATCH[device.type])
-    with torch.no_grad(), net.precision.autocast():
-        return torch.cat([net.model(x).float() for x, _ in batches]).cpu()
+    answer = answering(net.model, net.precision)
+    with torch.no_grad():
+        return torch.cat([answer(x).float() for x, _ in batches]).cpu()
 
 
 def likelihood(net: Net, split: Split, images: ImageSet, device: torch.device) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from paretosearch.channels import widened
 from paretosearch.errors import RecipeError
 from paretosearch.methods import active, early_bird
 from paretosearch.methods.early_bird import EarlyBird
+from paretosearch.methods.layer_replacement import LayerReplacement
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.report.shapes import shape_lines
@@ -163,6 +164,17 @@ def test_a_network_that_grows_needs_new_masks() -> None:
     generator = torch.Generator().manual_seed(0)
     tiny.surgeon.remap({s.name: widened(s.size, s.size + 8, generator) for s in tiny.surgeon.channels.free})
     assert [surgery.figures["masks"] for surgery in epoch_ends(tiny, 2)] == [1, 2]
+
+
+def test_a_network_whose_layers_are_replaced_at_the_start_of_an_epoch_needs_new_masks() -> None:
+    """Behind this Method, which has then looked at the channels already."""
+    ticket = EarlyBird(pruned=0.5, masks=2, distance=0.5, until=1.0)
+    tiny = TinyTraining((ticket, LayerReplacement(gain=0.9, start=0.2)), width=0.25)
+    masks = []
+    for _ in range(3):
+        masks.append(len(tiny.epoch().methods[0].state_dict()["masks"]))
+    assert [event["do"] for event in tiny.surgeon.history] == ["replace"] * 2  # after the first epoch and the second
+    assert masks == [1, 1, 1]
 
 
 def test_it_says_when_it_could_cut_next() -> None:

@@ -2,7 +2,10 @@ from itertools import combinations
 
 import pytest
 
-from paretosearch.methods import CATALOGUE, compatibility
+from paretosearch import methods
+from paretosearch.methods import CATALOGUE, compatibility, dynamic_batch
+from paretosearch.recipe import Recipe
+from paretosearch.testing import acting
 from paretosearch.testing import methods as suite
 
 PAIRS = [
@@ -12,6 +15,12 @@ PAIRS = [
 ]
 
 every_method = pytest.mark.parametrize("method", CATALOGUE, ids=lambda method: method.name)
+
+
+@pytest.fixture(autouse=True)
+def _few_steps_are_enough(monkeypatch):
+    """Let `dynamic_batch` try another size although few steps follow."""
+    monkeypatch.setattr(dynamic_batch, "LEAST_STEPS", 0)
 
 
 @every_method
@@ -38,6 +47,25 @@ def test_off_is_bit_identical_to_absent(method):
 @every_method
 def test_it_continues_from_a_checkpoint(method):
     suite.check_checkpoint(method)
+
+
+@every_method
+def test_what_turns_it_on_here_is_a_recipe_that_can_be_trained(method):
+    if method.switch is None:
+        return
+    on = suite.turned_on(method)
+    values = {method.name: {key: getattr(on, key) for key in method.space}}
+    if method is dynamic_batch.DynamicBatch:
+        values["net2net"] = acting.PARAMETERS["net2net"]
+    network = suite.suited_network(method)
+    recipe = Recipe("random", network, epochs=acting.EPOCHS, batch_size=suite.BATCH, methods=values)
+    assert method.name in [active.name for active in methods.active(recipe)]
+
+
+def test_what_is_said_to_be_idle_is_a_pair_or_a_network_of_the_suite():
+    pairs = {frozenset((a.name, b.name)) for a, b in PAIRS}
+    for name, beside in [*acting.IDLE, *acting.UNCERTAIN]:
+        assert beside in suite.NETWORKS or frozenset((name, beside)) in pairs
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=lambda method: method.name)

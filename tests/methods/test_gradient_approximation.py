@@ -367,6 +367,41 @@ def test_what_a_kind_has_no_use_for_makes_no_other_recipe() -> None:
     assert canonical("channels") == {**given, "kind": "channels", "momentum_on_skip": False, "rescale": False}
 
 
+@pytest.mark.parametrize("kind", ["channels", "samples"])
+def test_to_keep_everything_is_refused_and_makes_no_recipe_of_its_own(kind: str) -> None:
+    recipe = Recipe(**{**vars(RECIPE), "methods": {"gradient_approximation": {"kind": kind, "keep": 1.0}}})
+    with pytest.raises(
+        RecipeError, match=rf'keep = 1 leaves nothing out where kind = "{kind}"; lower it, or set kind ='
+    ):
+        methods.active(recipe)
+    assert GradientApproximation(kind=kind, keep=1.0).canonical(recipe) is None
+
+
+def test_kinds_that_keep_nothing_by_number_may_have_any() -> None:
+    recipe = Recipe(**{**vars(RECIPE), "methods": {"gradient_approximation": {"kind": "zero", "keep": 1.0}}})
+    (method,) = (m for m in methods.active(recipe) if m.name == "gradient_approximation")
+    assert method.canonical(recipe) == {"kind": "zero", "keep": 0.5}
+
+
+@pytest.mark.parametrize("rule", [weight_gradients.of_channels, weight_gradients.of_samples])
+def test_a_share_that_rounds_to_all_still_leaves_one_out(rule: Callable[..., Tensor]) -> None:
+    x, weight, _ = (tensor.detach() for tensor in operands(GEOMETRIES[0]))
+    grad = torch.randn(F.conv2d(x, weight, None, *GEOMETRIES[0]).shape, dtype=x.dtype)
+    whole = weight_gradients.exact(grad, x, weight, GEOMETRIES[0])
+    found = rule(grad, x, weight, GEOMETRIES[0], keep=0.99)
+    assert not torch.allclose(found, whole)
+    if rule is weight_gradients.of_channels:
+        assert int((found.flatten(1).abs().amax(1) == 0).sum()) == 1
+
+
+def test_of_one_nothing_can_be_left_out() -> None:
+    x, weight, _ = (tensor.detach()[:1] for tensor in operands(GEOMETRIES[0]))
+    grad = torch.randn(F.conv2d(x, weight, None, *GEOMETRIES[0]).shape, dtype=x.dtype)
+    whole = weight_gradients.exact(grad, x, weight, GEOMETRIES[0])
+    for rule in (weight_gradients.of_channels, weight_gradients.of_samples):
+        torch.testing.assert_close(rule(grad, x, weight, GEOMETRIES[0], keep=0.3), whole)
+
+
 def test_the_work_for_the_weight_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     plain = torch.ops.aten.convolution_backward

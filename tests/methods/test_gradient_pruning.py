@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paretosearch import methods
@@ -22,7 +23,8 @@ from paretosearch.report.shapes import change_of, shape_lines
 from paretosearch.surgery import InsertIdentity, Surgery
 from paretosearch.testing.images import image_set
 from paretosearch.testing.methods import STEPS, TinyTraining
-from paretosearch.training import Training, train
+from paretosearch.testing.recorder import OpRecorder
+from paretosearch.training import Training, forward, tiers, train
 from paretosearch.training.replay import replay
 from paretosearch.training.surgery import analyze, surgeon
 
@@ -145,6 +147,14 @@ def test_the_earlier_thresholds_do_not_depend_on_the_loss_scale() -> None:
     plain, scaled = queues((1.0, 1.0, 1.0)), queues((2.0**13, 2.0**14, 2.0**6))
     assert bool((plain[:, 1:] > 0).all())
     torch.testing.assert_close(scaled, plain, equal_nan=True)
+
+
+def test_until_pruning_begins_nothing_is_asked_of_the_loss() -> None:
+    """A device that records a step must not be made to copy a number to the host, as it would be here."""
+    loss = GradientPruning(sparsity=0.9, window=2, start=0.5).edit_loss(F.cross_entropy)
+    logits = torch.zeros(2, 4, device="meta", requires_grad=True)  # a device from which nothing can be copied
+    loss(logits, torch.zeros(2, dtype=torch.int64, device="meta")).backward()
+    assert logits.grad is not None
 
 
 class Body(nn.Module):
@@ -332,6 +342,21 @@ def test_a_real_training_notes_the_zeros_which_are_no_change_of_its_shape(monkey
     assert not any(phase.changes for phase in outcome.phases)
     assert change_of(outcome.surgeries) == ""
     assert shape_lines(RECIPE, outcome) == []
+
+
+def test_what_is_saved_does_not_depend_on_whether_steps_are_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "worth_recording", lambda *_: True)
+    monkeypatch.setattr(forward, "fused", lambda _: None)
+    fields = {"network": "convnet", "epochs": 4, "batch_size": 8, "reference_batch_size": 8, "learning_rate": 0.002}
+    recipe, images = Recipe(**{**vars(RECIPE), **fields}), image_set(per_class=40)
+    recorded, eager = (
+        Training(recipe, images, CPU, recorder=recorder).go(with_test=False).outcome
+        for recorder in (OpRecorder(), None)
+    )
+    assert "graph" in {phase.tier for phase in recorded.phases}
+    ours, theirs = ([s.figures["backward_macs_saved"] for s in o.surgeries] for o in (recorded, eager))
+    print(f"backward_macs_saved: recorded {ours}, op by op {theirs}")
+    assert ours == pytest.approx(theirs, abs=2e-3)
 
 
 def test_a_training_can_be_timed_again() -> None:

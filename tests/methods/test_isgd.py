@@ -54,6 +54,7 @@ def surprised(stop: int = 3, **parameters: float) -> tuple[TinyTraining, ISGD, l
     """Train until the chart is full, then make a step with wrong labels; gives the losses that further steps saw."""
     method = ISGD(limit=2.0, stop=stop, **parameters)
     training = TinyTraining((method,))
+    training._images, training._labels = training.batch  # of all steps
     for _ in range(4):
         training.epoch()
     losses: list[float] = []
@@ -96,6 +97,7 @@ def test_further_steps_leave_no_trace_in_buffers_momentum_and_random_numbers() -
     drawn = torch.rand(3)
     assert losses
     theirs = TinyTraining(())
+    theirs._images, theirs._labels = theirs.batch
     for _ in range(4):
         theirs.epoch()
     theirs.run.model.train()

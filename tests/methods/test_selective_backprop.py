@@ -143,6 +143,14 @@ def test_a_time_without_the_middle_of_an_epoch_is_refused() -> None:
     with pytest.raises(RecipeError) as caught:
         method.check(Recipe("random", "convnet", epochs=2))
     assert str(caught.value) == (
-        "selective_backprop.start = 0.6 and until = 0.7 have no epoch between them in a training of epochs = 2; "
+        "selective_backprop.start = 0.6 and until = 0.7 have no epoch between them in a training of 2 epochs; "
         "move them apart, or set selective_backprop.keep = 1"
     )
+
+
+def test_the_refusal_counts_the_epochs_that_there_are_with_larger_batches() -> None:
+    recipe = Recipe("random", "convnet", epochs=2, epochs_rule="updates", batch_size=512)
+    assert recipe.total_epochs == 8
+    with pytest.raises(RecipeError, match=r"in a training of 8 epochs; move them apart"):
+        SelectiveBackprop(keep=0.5, start=0.6, until=0.65).check(recipe)
+    SelectiveBackprop(keep=0.5, start=0.6, until=0.7).check(recipe)

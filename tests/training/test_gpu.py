@@ -73,6 +73,15 @@ def test_a_recorded_training_goes_as_an_eager_one(recipe: Recipe, number_format:
     assert ours.accuracy == pytest.approx(eager.accuracy, abs=0.1)
 
 
+@pytest.mark.usefixtures("_recording_always_pays")
+def test_steps_are_recorded_before_gradients_are_pruned_and_when_they_are() -> None:
+    pruning = {"sparsity": 0.9, "start": 0.5, "window": 3}
+    outcome, training = go(replace(RECIPE, pooling="native", methods={"gradient_pruning": pruning}))
+    assert training.stepper.refusal == ""
+    recorded = {phase.pattern for phase in outcome.phases if phase.tier == "graph"}
+    assert recorded == {"", "gradient_pruning prunes"}
+
+
 def test_a_small_network_is_recorded_since_that_pays() -> None:
     outcome, _ = go(replace(RECIPE, epochs=16, pooling="native"))
     eager, graph = outcome.phases

@@ -85,9 +85,8 @@ SWITCHED = [
 @pytest.mark.parametrize("method", SWITCHED, ids=lambda method: method.name)
 def test_every_method_can_be_recorded(method: type[Method]) -> None:
     on = turned_on(method)
-    assert method.switch is not None
     network = "convnet5" if method.name == "kernel_rescaling" else "resnet8"
-    parameters = {method.switch: getattr(on, method.switch)}
+    parameters = {key: getattr(on, key) for key in method.space}
     # At a low rate, or what a tensor of it rounds otherwise than a number grows within an epoch.
     recipe = replace(RECIPE, network=network, learning_rate=0.002, methods={method.name: parameters})
     recorder = OpRecorder()

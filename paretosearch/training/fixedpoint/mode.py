@@ -17,6 +17,9 @@ from paretosearch.training.fixedpoint.convolution import BackEnd, convolve
 class FixedPointMode(TorchFunctionMode):
     """Rounds input, weight and gradient of every convolution but the first, which reads the images.
 
+    It is the context of one pass: layers that compute their filters have other ones in the next, by which nobody could
+    tell which one was the first.
+
     The last layer, what lies between convolutions, and the optimizer stay fp32, as in the training code of the authors
     of Das et al. 2018, arXiv:1802.00930.
 
@@ -28,7 +31,7 @@ class FixedPointMode(TorchFunctionMode):
     def __init__(self, headroom: int, back_end: BackEnd) -> None:
         super().__init__()
         self._headroom, self._back_end = headroom, back_end
-        self._first: Tensor | None = None
+        self._first: tuple[Tensor, Tensor] | None = None  # what the first convolution of the pass reads, and its weight
 
     def __torch_function__(
         self,
@@ -52,8 +55,8 @@ class FixedPointMode(TorchFunctionMode):
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
     ) -> Tensor:
-        self._first = weight if self._first is None else self._first
-        if weight is self._first:
+        images, first = self._first = self._first or (input, weight)
+        if weight is first or input is images:  # the latter where a layer is looked at before it works, in one pass
             return torch.conv2d(input, weight, bias, stride, padding, dilation, groups)
         dilation = pair(dilation)
         padding = _zeros(padding, weight, dilation) if isinstance(padding, str) else pair(padding)

@@ -130,7 +130,7 @@ def test_a_bias_is_added_in_fp32() -> None:
     x, weight = _tensors(PLAIN)
     bias = torch.full((16,), 1e-7)
     with FixedPointMode(2, Exact()):
-        F.conv2d(x, weight)  # the first one
+        F.conv2d(x.clone(), weight)  # the first one
         y = F.conv2d(x, weight * 1, bias, padding=1)
         without = F.conv2d(x, weight * 1, padding=1)
     assert torch.equal(y, without + bias.reshape(-1, 1, 1))
