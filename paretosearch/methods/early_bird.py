@@ -90,7 +90,7 @@ class EarlyBird(Method):
         self._layout: list[list[Any]] = []  # names and sizes of what the masks are of
         self._masks = Masks(self.masks)
         self._exempt: dict[str, bool] = {}  # whether the scales of a layer began at zero
-        self._parameters = 0
+        self._normed = 0  # channels that batch norm scales
         self._is_drawn = False
 
     def _last(self, recipe: Recipe) -> int:
@@ -143,10 +143,11 @@ class EarlyBird(Method):
 
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
         """Learn what there is to judge, if the network has another shape."""
-        parameters = sum(parameter.numel() for parameter in run.model.parameters())
-        # No other Method that goes with this one makes it smaller; where a training is only timed again, others cut.
-        self._is_drawn = self._is_drawn or parameters < self._parameters
-        self._parameters = parameters
+        # No other Method that goes with this one takes channels away, though some make layers smaller; where a training
+        # is only timed again, others cut.
+        channels = sum(module.num_features for module in run.model.modules() if isinstance(module, _BatchNorm))
+        self._is_drawn = self._is_drawn or channels < self._normed
+        self._normed = channels
         if self._searches(run) and self._channels is not run.anatomy.channels:
             self._learn(run)
         return ()
@@ -202,14 +203,14 @@ class EarlyBird(Method):
 
     def state_dict(self) -> dict[str, Any]:
         """Give the masks with what they are of, and whether the ticket is drawn."""
-        known = {"layout": self._layout, "exempt": self._exempt, "parameters": self._parameters}
+        known = {"layout": self._layout, "exempt": self._exempt, "normed": self._normed}
         return {"masks": list(self._masks), "is_drawn": self._is_drawn, **known}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take them back."""
         self._masks = Masks(self.masks, state["masks"])
         self._layout, self._exempt = state["layout"], dict(state["exempt"])
-        self._parameters, self._is_drawn = state["parameters"], state["is_drawn"]
+        self._normed, self._is_drawn = state["normed"], state["is_drawn"]
 
 
 def _unjudged(network: str) -> str:

@@ -12,9 +12,9 @@ from paretosearch.channels import widened
 from paretosearch.errors import RecipeError
 from paretosearch.methods import active, early_bird
 from paretosearch.methods.early_bird import EarlyBird
-from paretosearch.methods.layer_replacement import LayerReplacement
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
+from paretosearch.replacement import empty, forms
 from paretosearch.report.shapes import shape_lines
 from paretosearch.surgery import Remap, Surgery
 from paretosearch.testing.images import image_set
@@ -167,14 +167,18 @@ def test_a_network_that_grows_needs_new_masks() -> None:
 
 
 def test_a_network_whose_layers_are_replaced_at_the_start_of_an_epoch_needs_new_masks() -> None:
-    """Behind this Method, which has then looked at the channels already."""
-    ticket = EarlyBird(pruned=0.5, masks=2, distance=0.5, until=1.0)
-    tiny = TinyTraining((ticket, LayerReplacement(gain=0.9, start=0.2)), width=0.25)
-    masks = []
-    for _ in range(2):
-        masks.append(len(tiny.epoch().methods[0].state_dict()["masks"]))
-    assert [event["do"] for event in tiny.surgeon.history] == ["replace"]  # behind the first epoch
-    assert masks == [1, 1]
+    """By a Method that stands behind this one, which has looked at the channels then."""
+    tiny = training(masks=2, distance=0.5, pruned=0.5)
+    epoch_ends(tiny, 1)
+    tuple(bird(tiny).on_epoch_start(tiny.run))
+    conv = tiny.run.model.get_submodule("5.conv1")
+    assert isinstance(conv, torch.nn.Conv2d)
+    form = forms(conv)[0]
+    tiny.surgeon.replace_layers({"5.conv1": empty(conv, form)}, {"5.conv1": form})
+    tiny.run.epoch += 1
+    (told,) = bird(tiny).on_epoch_end(tiny.run)
+    assert (told.kind, told.operations, told.figures) == ("early_bird", (), {"masks": 1})
+    assert [surgery.kind for surgery in epoch_ends(tiny, 1)] == ["prune"]
 
 
 def test_it_says_when_it_could_cut_next() -> None:
