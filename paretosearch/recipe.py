@@ -260,8 +260,12 @@ def _check_names(cls: type[Recipe], plain: Mapping[str, object]) -> None:
     known = {f.name: f.default is MISSING and f.default_factory is MISSING for f in fields(cls)}
     for name in plain:
         if name not in known:
-            hint = "; parameters of a method stand under methods: {name: {parameter: value}}"
-            raise RecipeError(f"a Recipe has no field {name!r}{suggest(name, known)}{hint}")
+            method, dot, parameter = name.partition(".")
+            if dot:
+                value = json.dumps(plain[name], default=str)
+                where = f'"methods": {{"{method}": {{"{parameter}": {value}}}}}'
+                raise RecipeError(f"a Recipe has no field {name!r}; parameters of methods stand in a table: {where}")
+            raise RecipeError(f"a Recipe has no field {name!r}{suggest(name, known)}")
     for name, required in known.items():
         if required and name not in plain:
             raise RecipeError(f"a Recipe needs the field {name!r}")

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,27 @@ _MOST_BYTES = 1 << 20
 
 #: Number of the one Attempt in its own spool.
 ATTEMPT = 0
+
+
+#: Fields that are told of a training in any case, and those that are where they are not at their default.
+_TOLD, _IF_CHANGED = (
+    ("number_format", "batch_size", "learning_rate", "pooling", "epochs"),
+    ("augmentation", "schedule", "image_size", "train_images", "train_share"),
+)
+
+
+def told_of(recipe: Recipe) -> tuple[str, ...]:
+    """Give the fields and ``method.parameter`` names that say most of a Recipe: its Methods among them.
+
+    Raises:
+        RecipeError: If the Methods cannot be in one training.
+    """
+    from paretosearch import methods  # imports torch
+
+    plain = {field.name: field.default for field in fields(Recipe)}
+    changed = [name for name in _IF_CHANGED if getattr(recipe, name) != plain[name]]
+    switches = [f"{method.name}.{method.switch}" for method in methods.active(recipe) if method.switch]
+    return (*_TOLD, *changed, *switches)
 
 
 def train(

@@ -35,9 +35,9 @@ from paretosearch.cli.timing import retime
 from paretosearch.cli.trees import tree
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
+from paretosearch.recipe import Recipe
 
 #: What `train` says of a Recipe before it trains it.
-SHOWN = ("number_format", "batch_size", "learning_rate", "pooling", "epochs")
 
 
 def register(app: typer.Typer) -> None:
@@ -156,18 +156,16 @@ def train(
     from paretosearch.report.shapes import shape_lines
     from paretosearch.report.simulated import training_lines
     from paretosearch.report.stages import show_stage
-    from paretosearch.report.words import words
 
     chosen = chosen_recipe(recipe, trial, study, storage, seed)
     console = Console(stderr=True)
-    title = f"{chosen.network} on {chosen.dataset}: {words(chosen, SHOWN)}"
     outcome = run(
         chosen,
         gpus,
         cpu,
         out,
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.total_epochs)),
-        on_start=lambda _: console.print(title, markup=False, soft_wrap=True, highlight=False),
+        on_start=lambda _: print_line(console, _title(chosen)),
         on_stage=silent if as_json else show_stage,
         on_data=lambda images: print_line(console, remark(images, study, storage) if trial is not None else ""),
         onnx=onnx,
@@ -191,6 +189,13 @@ def train(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _title(recipe: Recipe) -> str:
+    from paretosearch.api.training import told_of
+    from paretosearch.report.words import words
+
+    return f"{recipe.network} on {recipe.dataset}: {words(recipe, told_of(recipe))}"
 
 
 def _epoch_line(epoch: EpochResult, epochs: int) -> str:

@@ -32,7 +32,8 @@ class Replays:
         classes: Which classes are there.
         search: Who waits for the seconds of the reference class; None times for the fronts alone.
         share: Share of the study's device time that replays may take beyond what must be.
-        again: Whether to time also what a class has trained, where it may be on its front: to see how that agrees.
+        again: Whether to time also what a class has trained, where it may be on its front, to see how that agrees, and
+            once more what was disturbed each time.
 
     Attributes:
         done: How many trials were timed in this launch, each once a class.
@@ -109,7 +110,8 @@ class Replays:
                 tries[attempt.trial, attempt.device_class].append(attempt.failure)
         self._hopeless |= {key for key, failures in tries.items() if is_given_up(failures)}
         for trial, name in sorted(self._timed | self._hopeless):
-            self._accept(trial, name, (trial, name) in self._hopeless)
+            if not self._is_in_doubt(trial, name):
+                self._accept(trial, name, (trial, name) in self._hopeless)
         return ()
 
     def _recall(self, attempt: AttemptRecord) -> None:
@@ -118,8 +120,14 @@ class Replays:
         if attempt.purpose == "search":
             what = attempt.id, attempt.trial, attempt.device_class, attempt.recipe
             self._learn(Trained(*what, attempt.train_seconds, attempt.accuracy), attempt.counts)
-        elif attempt.counts:
+        elif attempt.counts and not (self._again and attempt.noisy):
             self._seconds.note(self._trained[attempt.trial], attempt.device_class, attempt.train_seconds)
+
+    def _is_in_doubt(self, trial: int, device_class: str) -> bool:
+        """Whether whoever asks for times again may get better ones: all replays on another class were disturbed."""
+        elsewhere = self._trained[trial].device_class != device_class
+        made = self._made(trial, device_class)
+        return self._again and elsewhere and bool(made) and all(replay.noisy for replay in made)
 
     def put_off(self, ticket: Ticket) -> None:
         """Forget that it was asked for."""

@@ -55,14 +55,17 @@ def effects_figure(effects: Sequence[Effect], look: Look = PAPER) -> Figure:
     panels[0].set_yticks(range(len(effects)), [look.words(effect.name) for effect in effects])
     panels[0].set_ylim(len(effects) - 0.4, -0.6)
     interval = look.say("mean with {share} % interval", share=f"{100 * CONFIDENCE:.0f}")
-    handles = [Line2D([], [], color=INK, label=interval)]
-    seen = {effect.verdict for effect in effects} if judged else set()
+    handles = (
+        [Line2D([], [], color=INK, label=interval)] if any(e.seconds.half_width is not None for e in effects) else []
+    )
+    seen = {e.verdict for e in effects if e.worth is not None and e.worth.half_width is not None}
     handles += [
         Line2D([], [], linestyle="none", markersize=5, label=look.say(_SAID[verdict]), **mark)  # type: ignore[arg-type]
         for verdict, mark in _MARKS.items()
         if verdict in seen
     ]
-    legend(figure, handles)
+    if handles:
+        legend(figure, handles)
     return figure
 
 
@@ -109,4 +112,6 @@ def _beyond(panel: Axes, place: int, mean: float, reach: float) -> None:
     left, number = mean < 0, f"{mean:+.0f}".replace("-", "−")
     text = f"← {number}" if left else f"{number} →"
     edge = {"xy": (math.copysign(reach, mean), place), "xytext": (0, 0), "textcoords": "offset points"}
+    panel.update_datalim([edge["xy"]])  # or the edge may be further than the panel reaches
+    panel.autoscale_view()
     panel.annotate(text, **edge, ha="left" if left else "right", va="center", fontsize="small", color=INK)  # type: ignore[arg-type]

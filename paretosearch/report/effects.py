@@ -23,6 +23,9 @@ Verdict = Literal["pays", "costs", "unclear"]
 #: The axis along which more seconds can always be had.
 LENGTH = "epochs"
 
+#: How many times as short as the shortest plain training, or as long as the longest, another one may be to be compared.
+BEYOND = 2.001
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -35,7 +38,8 @@ class Effect:
         seconds: Relative change of the training seconds.
         accuracy: Change of the accuracy.
         worth: Accuracy beyond what the plain Recipe reaches in the same seconds, with more or fewer epochs; None where
-            the study has no other number of epochs, or it is the epochs that are changed.
+            the study has no other number of epochs, it is the epochs that are changed, or the seconds are far from all
+            that the plain Recipe takes.
         off: Names of the Methods that it turns off.
     """
 
@@ -127,7 +131,9 @@ def _effect(
     worths = [
         after.accuracy - _at(curves[after.recipe.seed], after.train_seconds)
         for _, after in pairs
-        if after.recipe.seed in curves and changed != (LENGTH,)
+        if after.recipe.seed in curves
+        and changed != (LENGTH,)
+        and _tells(curves[after.recipe.seed], after.train_seconds)
     ]
     return Effect(group.recipe, on, len(pairs), seconds, accuracy, Spread.of(worths) if worths else None, off)
 
@@ -145,6 +151,11 @@ def _curves(lengths: Sequence[Replicates]) -> dict[int, list[Point]]:
     for point in sorted((p for group in lengths for p in group.points), key=lambda point: point.train_seconds):
         by_seed.setdefault(point.recipe.seed, []).append(point)
     return {seed: points for seed, points in by_seed.items() if len({p.recipe.total_epochs for p in points}) > 1}
+
+
+def _tells(curve: Sequence[Point], seconds: float) -> bool:
+    """Whether a curve says something of so many seconds: they are not far beyond its ends."""
+    return curve[0].train_seconds <= BEYOND * seconds and seconds <= BEYOND * curve[-1].train_seconds
 
 
 def _at(curve: Sequence[Point], seconds: float) -> float:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any
 from unittest import mock
 
@@ -87,7 +86,7 @@ class RayCluster:
         arguments = {"node_name": name, "num_cpus": cpus, "num_gpus": gpus, "env_vars": {**own, **(environment or {})}}
         if not self._nodes:
             # Ray writes down there which cluster is the newest, and makes the folder only where it keeps its own files.
-            Path(os.environ.get("RAY_TMPDIR") or gettempdir(), "ray").mkdir(exist_ok=True)
+            Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray").mkdir(exist_ok=True)
             arguments |= {**_HEAD, "temp_dir": str(self._folder / "ray")}
         self._nodes[name] = self._cluster.add_node(wait=not self._nodes, **_NODE, **arguments)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from paretosearch.fleet.base import Assignment
+from paretosearch.fleet.replays import Replays
 from paretosearch.outcome import Outcome, failed
 from paretosearch.store import Store
 from tests.fleet.conftest import Crash
-from tests.fleet.worlds import NARROW, WIDE, World, recorded, seconds, shown, told
+from tests.fleet.worlds import NARROW, WIDE, World, recorded, seconds, shown, told, wide_device
 
 if TYPE_CHECKING:
     from tests.fleet.conftest import Bench
@@ -121,3 +122,17 @@ def test_a_crash_behind_a_disturbed_replay_leaves_no_gap_in_what_is_noted_of_the
         bench.launch(world, trials=1)
     bench.launch(world, trials=1)
     assert recorded(bench.store, NARROW) == shown(bench.store, NARROW) == {0}
+
+
+def test_whoever_asks_for_times_again_gets_those_that_were_disturbed_each_time(bench: Bench, world: World) -> None:
+    world.noisy_replays = set(range(4))
+    bench.launch(world, trials=4, devices=1, wide=1)
+    wrong = {point.trial for point in bench.store.front("s", WIDE).points if point.noisy}
+    assert wrong
+    for again in (False, True):
+        replays = Replays("s", bench.store, bench.classes, share=0.0, again=again)
+        replays.recover()
+        tickets = []
+        while (ticket := replays.spare(wide_device(0))) is not None:
+            tickets.append(ticket.trial)
+        assert wrong <= set(tickets) if again else not tickets

@@ -84,6 +84,12 @@ def test_a_change_is_worth_what_it_has_beyond_the_plain_recipe_in_the_same_secon
     assert found.verdict == verdict
 
 
+@pytest.mark.parametrize("times", [0.4, 5.0])
+def test_what_takes_other_seconds_than_any_plain_training_is_not_judged(times: float) -> None:
+    _, found = effects(study((FORMAT, lambda seed: (times * plain(seed)[0], plain(seed)[1]))), AXES)
+    assert (found.worth, found.verdict) == (None, "unclear")
+
+
 def test_the_plain_recipe_is_the_one_that_differs_least_wherever_it_stands() -> None:
     groups = study((SMOOTH, plain), (FORMAT, plain))
     named = {effect.name for effect in effects(groups[::-1], AXES)}
@@ -153,7 +159,7 @@ def test_a_change_that_lies_far_from_the_others_is_written_at_the_edge_and_leave
     near = [_effect(0.01 * number) for number in range(-3, 4)]
     *_, panel = effects_figure([*near, _effect(-0.6)]).axes
     assert [text.get_text() for text in panel.texts] == ["← −60"]
-    assert -20 < panel.get_xlim()[0] < -4
+    assert -20 < panel.get_xlim()[0] < panel.texts[0].xy[0] < -4  # type: ignore[attr-defined]
     *_, panel = effects_figure([*near, _effect(-0.06)]).axes
     assert [text.get_text() for text in panel.texts] == []
     assert panel.get_xlim()[0] < -7
