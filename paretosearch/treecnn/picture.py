@@ -43,7 +43,7 @@ def tree_figure(increments: Sequence[Increment]) -> Figure:
     in_units = [[cost.weights_times_images / 1e9 for cost in costs] for costs in _costs(increments)]
     _pair(effort, seen, *map(_summed, in_units))
     accuracy.set_ylabel("validation accuracy (%)")
-    seconds.set(ylabel="training time (s)", ylim=(0, None))
+    seconds.set(ylabel="training time so far (s)", ylim=(0, None))
     effort.set(ylabel="weights x images (1e9)", ylim=(0, None))
     for panel in (accuracy, seconds, effort):
         panel.set_xlabel("classes so far")
