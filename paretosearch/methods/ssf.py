@@ -54,7 +54,8 @@ class SSF(Method):
     Args:
         structure: ``dictionary`` learns filters from the images; ``initial`` keeps the network's random ones, scaled in
             the same way, which tells what the dictionary is worth; ``off`` is off.
-        sparsity: Weight of the sum of absolute codes of a patch of length 1.
+        sparsity: Weight of the sum of absolute codes of a patch of length 1, beside half of the squared error; beside
+            all of it, it would be twice as much.
         unfreeze: Share of the training after which the filters are trained as well, at the rate of the schedule; from 1
             on they never are.
     """

@@ -68,10 +68,11 @@ def test_a_shipped_study_is_right_and_bears_the_name_it_is_asked_by(name: str) -
 
 
 def test_whatever_the_study_of_all_methods_draws_can_be_trained() -> None:
-    space, rng = load("thesis").space, random.Random(1)
+    study, rng = load("thesis"), random.Random(1)
+    space = study.space
+    drawn = [{name: rng.choice(_some(axis)) for name, axis in space.axes.items()} for _ in range(300)]
     seen: set[str] = set()
-    for _ in range(300):
-        genome = {name: rng.choice(_some(axis)) for name, axis in space.axes.items()}
+    for genome in [*study.first.values(), *drawn]:
         recipe = space.recipe(genome)
         seen |= {method.name for method in methods.active(recipe)}
     searched = {name.partition(".")[0] for name in space.axes if "." in name}
