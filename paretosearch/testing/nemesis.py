@@ -172,6 +172,10 @@ class MakeVictim(Protocol):
         """Make it; its database is an SQLite file unless another one is named."""
 
 
+#: Most seconds from the begin of a training to a kill: with more, a quick machine would be done before its kills.
+LONGEST_WAIT = 0.25
+
+
 class Nemesis:
     """Kills Workers and Launchers of a study at random moments, until there were enough of each.
 
@@ -199,7 +203,7 @@ class Nemesis:
 
     def _strike(self, launcher: subprocess.Popen[str]) -> None:
         trained = _until_training(self._victim, launcher)
-        time.sleep(self._chance.uniform(0.0, 1.0))
+        time.sleep(self._chance.uniform(0.0, LONGEST_WAIT))
         what, workers = self._plan[-1], self._victim.workers(launcher)
         # One that is killed again and again before it is ready is a broken Device, and given up.
         able = [worker for worker in workers if worker.pid in trained]

@@ -20,7 +20,8 @@ def test_a_clock_that_jumps_changes_no_seconds(make_victim: MakeVictim, note_fau
         rows = connection.execute(f"SELECT outcome, {SECONDS} FROM ps_attempt").fetchall()
         stamps = connection.execute("SELECT started, ended FROM ps_attempt").fetchall()
     assert any(started > ended for started, ended in stamps)  # or the clock has not jumped
-    assert [outcome for outcome, *_ in rows] == ["complete"] * 12, victim.said()
+    assert {outcome for outcome, *_ in rows} == {"complete"}, victim.said()
+    assert len(rows) >= 12  # what was disturbed is timed again
     seconds = [value for _, *values in rows for value in values]
     wrong = sum(not 0 <= value < 60 for value in seconds)
     note_fault("F20", f"negative or jumping seconds {wrong} of {len(seconds)}, attempts ended early 0 of {len(rows)}")

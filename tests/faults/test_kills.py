@@ -27,6 +27,7 @@ def test_a_search_survives_forty_kills(
         f"orphans {hurt.orphans} ({hurt.late} took longer than a second), "
         f"given up after three kills {states.count('FAIL')}",
     )
-    assert code == 0, victim.said()
+    # A launch whose only trial was killed for the third time ends with 1.
+    assert code == 0 or (code == 1 and "FAIL" in states), victim.said()
     assert verdict.is_clean, verdict
     assert (hurt.kills, hurt.orphans, len(states)) == (kills, 0, 60)
