@@ -9,45 +9,26 @@ equal epochs, with the same seeds. What was trained is kept in the working folde
 
 from __future__ import annotations
 
-import argparse
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from pathlib import Path
-from tempfile import gettempdir
 
-from paretosearch import launch
-from paretosearch.report.findings import Findings, findings
+from matplotlib.figure import Figure
+
+from benchmarks.drawn import run, signed
+from paretosearch.report.findings import Findings
 from paretosearch.report.replicates import Spread, every_recipe
 from paretosearch.report.shareplots import EQUAL, shares_figure
 from paretosearch.report.shares import Line, claims, gain, lines, plain_of
-from paretosearch.report.style import save
-from paretosearch.store import open_store
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, then write table and picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--study", default="less_data")
-    parser.add_argument("--cpu")
-    parser.add_argument("--gpus")
-    parser.add_argument("--work", type=Path, default=Path(gettempdir()) / "paretosearch-less-data")
-    chosen = parser.parse_args(arguments)
-    chosen.work.mkdir(parents=True, exist_ok=True)
-    url = f"sqlite:///{chosen.work / 'less_data.db'}"
-    launched = launch(chosen.study, gpus=chosen.gpus, cpu=chosen.cpu, storage=url)
-    with closing(open_store(url, create=False)) as store:
-        found = findings(store, launched.study)
+    """Train what is missing, then write tables and picture."""
+    run(arguments, __doc__, "less_data", both)
+
+
+def both(found: Findings) -> tuple[Iterator[str], Figure]:
+    """Make tables and picture."""
     trained = lines(every_recipe(found.front), found.axes)
-    kind = "cpu" if found.device_class.startswith("cpu:") else "gpu"
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    table = chosen.out / f"less_data-{kind}.md"
-    table.write_text("\n".join(written(found, trained)) + "\n")
-    drawn = save(shares_figure(trained), chosen.work / f"less_data-{kind}")
-    picture = next(path for path in drawn if path.suffix == ".png")
-    shutil.copy(picture, chosen.out / picture.name)
-    print(table.read_text())
+    return written(found, trained), shares_figure(trained)
 
 
 def written(found: Findings, trained: Sequence[Line]) -> Iterator[str]:
@@ -66,7 +47,7 @@ def written(found: Findings, trained: Sequence[Line]) -> Iterator[str]:
     yield "| recipe | at | with the fewest images | with all | difference | |"
     yield "|---|---|---|---|---|---|"
     for claim in claims(trained):
-        cells = claim.line.name, EQUAL[claim.line.rule], *map(_signed, (claim.few, claim.many, claim.more))
+        cells = claim.line.name, EQUAL[claim.line.rule], *map(signed, (claim.few, claim.many, claim.more))
         verdict = "" if claim.verdict == "unclear" else f"**{claim.verdict}**"
         yield f"| {' | '.join((*cells, verdict))} |"
 
@@ -85,12 +66,7 @@ def _cell(line: Line, of_rule: Sequence[Line], share: float) -> str:
         return ""
     spread, gained = Spread.of(accuracies), gain(line, plain_of(line, of_rule), share)
     half = "" if spread.half_width is None else f" ±{100 * spread.half_width:.2f}"
-    return f"{100 * spread.mean:.2f}{half}" + ("" if gained is None else f" ({_signed(gained)})")
-
-
-def _signed(spread: Spread) -> str:
-    half = "" if spread.half_width is None else f" ±{100 * spread.half_width:.2f}"
-    return f"{100 * spread.mean:+.2f}{half}"
+    return f"{100 * spread.mean:.2f}{half}" + ("" if gained is None else f" ({signed(gained)})")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from paretosearch.geometry import unfilled
 from paretosearch.moments import variance_and_mean
 
 # Shapes: N images, C channels that are read, O that are written, kh and kw of a kernel, H and W of a map.
@@ -46,18 +47,7 @@ class WeightNormConv2d(nn.Conv2d):
     @classmethod
     def of(cls, conv: nn.Conv2d) -> Self:
         """Make one that computes what a convolution does; its weight and its bias are that one's own."""
-        made = cls(  # on a device where nothing is drawn
-            conv.in_channels,
-            conv.out_channels,
-            conv.kernel_size,  # type: ignore[arg-type]  # two numbers, as everywhere below
-            conv.stride,  # type: ignore[arg-type]
-            conv.padding,  # type: ignore[arg-type]
-            conv.dilation,  # type: ignore[arg-type]
-            conv.groups,
-            bias=False,
-            padding_mode=conv.padding_mode,
-            device="meta",
-        )
+        made = unfilled(cls, conv)
         made.weight = conv.weight
         made.gain = nn.Parameter(torch.linalg.vector_norm(conv.weight.detach(), dim=(1, 2, 3)))
         made.bias = nn.Parameter(torch.zeros_like(made.gain)) if conv.bias is None else conv.bias

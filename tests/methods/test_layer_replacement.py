@@ -23,7 +23,7 @@ from paretosearch.run import StepCost
 from paretosearch.surgery import ReplaceLayers, Surgery
 from paretosearch.testing.images import image_set
 from paretosearch.testing.methods import TinyTraining
-from paretosearch.training import Training, loop, replay, train
+from paretosearch.training import Trained, Training, loop, replay, train
 from paretosearch.training.precision import Precision
 from paretosearch.training.stepcost import layer_cost
 from paretosearch.training.surgery import Surgeon
@@ -54,6 +54,18 @@ def by_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let layers take time in proportion to their weights, in real trainings as in tiny ones."""
     monkeypatch.setattr(loop, "step_cost", lambda *_: StepCost(1.0, 0, None))
     monkeypatch.setattr(loop, "layer_cost", lambda layer, *_: 1e-6 * sum(p.numel() for p in layer.parameters()))
+
+
+def trained(recipe: Recipe) -> tuple[Trained, list[bytes]]:
+    """Train a Recipe; gives the checkpoint behind each epoch as well, as a file has it."""
+    kept: list[bytes] = []
+
+    def keep(checkpoint: Any) -> None:
+        file = io.BytesIO()
+        torch.save(checkpoint, file)
+        kept.append(file.getvalue())
+
+    return train(recipe, IMAGES, CPU, keep=keep), kept
 
 
 def tiny(network: str = "resnet8", **parameters: float) -> TinyTraining:
@@ -232,14 +244,7 @@ def test_a_training_that_is_continued_ends_as_one_that_was_not_and_measures_noth
     stands: bool, most_loss: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     most_loss(math.inf if stands else 0.0)
-    kept: list[bytes] = []
-
-    def keep(checkpoint: Any) -> None:
-        file = io.BytesIO()
-        torch.save(checkpoint, file)
-        kept.append(file.getvalue())
-
-    unbroken = train(RECIPE, IMAGES, CPU, keep=keep)
+    unbroken, kept = trained(RECIPE)
     kinds = [surgery.kind for surgery in unbroken.outcome.surgeries]
     assert kinds == (["replace"] * 3 if stands else ["replace", "restore"])
     tried = 3 if stands else 1
@@ -276,16 +281,10 @@ def test_it_follows_growth_and_pruning_and_averages_follow_it(stands: bool, most
         "layer_replacement": {"gain": 0.5, "start": 0.5},
     }
     recipe = replace(RECIPE, epochs=6, width=0.5, channel_multiple=4, methods=others)
-    kept: list[bytes] = []
-
-    def keep(checkpoint: Any) -> None:
-        file = io.BytesIO()
-        torch.save(checkpoint, file)
-        kept.append(file.getvalue())
-
-    unbroken = train(recipe, IMAGES, CPU, keep=keep)
+    unbroken, kept = trained(recipe)
     kinds = [surgery.kind for surgery in unbroken.outcome.surgeries]
     assert {"widen", "prune", "replace"} <= set(kinds)
+    assert ("restore" in kinds) == (not stands)
     expected = unbroken.model.state_dict()
     for data in kept[2:]:
         checkpoint = torch.load(io.BytesIO(data), weights_only=True)
@@ -307,6 +306,8 @@ def test_real_measurements_end_in_a_decision_too() -> None:
     first = outcome.surgeries[0]
     assert first.kind == "replace"
     assert first.seconds > 0
+    assert first.figures["candidates"] >= first.figures["layers"]
+    assert any(phase.changes for phase in outcome.phases) == (first.figures["layers"] > 0)
     print(f"\nmeasured on this device: {dict(first.figures)}")
 
 
