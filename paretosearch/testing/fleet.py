@@ -155,7 +155,7 @@ class FleetSuite:
     def test_a_killed_worker_is_lost_and_replaced(
         self, fleet: Fleet, folder: Path, recipe: Recipe, kill: Callable[[], None]
     ) -> None:
-        fleet.assign(fleet.devices[0], Assignment(1, 0, recipe))
+        fleet.assign(fleet.devices[0], Assignment(1, 0, replace(recipe, epochs=500)))
         wait_for(fleet, Progress)
         kill()
         lost = wait_for(fleet, Lost)
@@ -169,7 +169,7 @@ class FleetSuite:
     def test_a_killed_training_goes_on_from_its_checkpoint(
         self, fleet: Fleet, folder: Path, recipe: Recipe, kill: Callable[[], None]
     ) -> None:
-        recipe = replace(recipe, epochs=4)
+        recipe = replace(recipe, epochs=100)  # some of them last 10 ms: a kill must find it at work
         whole = run(fleet, Assignment(1, 0, recipe))
         fleet.assign(fleet.devices[0], Assignment(2, 0, recipe, checkpoint_seconds=0.0))
         before = [wait_for(fleet, Progress), wait_for(fleet, Progress)]

@@ -373,7 +373,7 @@ def test_a_training_of_a_node_that_is_lost_goes_on_from_its_last_checkpoint_on_o
     monkeypatch.setattr("paretosearch.fleet.joining.LOOK_SECONDS", 0.5)
     cluster.add("d", without_cores=[0])
     cluster.wait()
-    recipe = replace(recipe, epochs=60)
+    recipe = replace(recipe, epochs=200)
     said: list[str] = []
     with reserved(cluster, Wish(cpu="1"), said) as site:
         site.prepare([(f"folder:{images}", 16, None)])
@@ -396,7 +396,7 @@ def test_a_training_of_a_node_that_is_lost_goes_on_from_its_last_checkpoint_on_o
         seen = {event.result for event in before if isinstance(event, Progress)}
         kept = [event.result for event in after if event.result in seen]  # with their seconds: not trained again
         again = len(seen) - len(kept)
-        assert [event.result.epoch for event in after] == list(range(1, 61))
+        assert [event.result.epoch for event in after] == list(range(1, 201))
         assert len(kept) > 1
         note_fault(
             "F1", f"a training of a lost Ray node went on elsewhere: {again} of {len(seen)} epochs trained again"
