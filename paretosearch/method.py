@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, Literal
 
@@ -102,6 +102,7 @@ class Method:
         switch: Parameter that turns the Method off at its value ``off``; None for a Method that fills a named slot.
         off: That value.
         timing: ``simulated`` where the promised saving needs hardware that does not exist here.
+        reshapes: Whether it changes layers or the size of the images on the way, until `settled_at`.
         is_recordable: Whether its steps may be recorded and repeated as they were; not if it decides in one of them by
             what it has computed there.
 
@@ -120,6 +121,7 @@ class Method:
     switch: ClassVar[str | None] = None
     off: ClassVar[Value | None] = None
     timing: ClassVar[Literal["real", "simulated"]] = "real"
+    reshapes: ClassVar[bool] = False
     is_recordable: ClassVar[bool] = True
 
     def __init__(self, **parameters: Value) -> None:
@@ -138,6 +140,14 @@ class Method:
         value = cls.space[parameter].default
         assert value is not None
         return value
+
+    @property
+    def is_on(self) -> bool:
+        """Whether its switch, if it has one, does not turn it off."""
+        return self.switch is None or getattr(self, self.switch) != self.off
+
+    def beside(self, others: Sequence[Method]) -> None:
+        """Learn which other Methods are on in the training, before all that follows."""
 
     def check(self, recipe: Recipe) -> None:
         """Look for a reason why the Method could never act in the training of a Recipe.
@@ -265,6 +275,13 @@ class Method:
 
     def after_step(self, run: Run) -> None:
         """Look at or change the weights."""
+
+    def loss_put_back(self, run: Run) -> float | None:
+        """Give the loss of the network that `on_epoch_end` will put back; None if what was trained stays.
+
+        It is that of the epoch if its own is not finite, which else ends the training.
+        """
+        return None
 
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
         """Draw conclusions from an epoch, and give the changes of shape that follow, as `on_epoch_start` does."""

@@ -115,12 +115,20 @@ def active(recipe: Recipe) -> tuple[Method, ...]:
     """
     parameters: dict[str, Mapping[str, Value]] = {_of_slot(recipe, slot).name: {} for slot in NAMED_SLOTS}
     parameters |= {by_name(name).name: values for name, values in recipe.methods.items()}
-    made = (method(**parameters[method.name]) for method in CATALOGUE if method.name in parameters)
-    on = tuple(method for method in made if method.switch is None or getattr(method, method.switch) != method.off)
+    on = _on(parameters)
     _check_slots(on)
     compatibility.check(recipe, [method.name for method in on])
     for method in on:
         method.check(recipe)
+    return on
+
+
+def _on(parameters: Mapping[str, Mapping[str, Value]]) -> tuple[Method, ...]:
+    """Make Methods by their parameters, which know of each other, without those that are off."""
+    made = (method(**parameters[method.name]) for method in CATALOGUE if method.name in parameters)
+    on = tuple(method for method in made if method.is_on)
+    for method in on:
+        method.beside([other for other in on if other is not method])
     return on
 
 
@@ -171,7 +179,8 @@ def _activation(method: type[Method]) -> Activation:
 def _canonical(method: type[Method], recipe: Recipe) -> Mapping[str, Value] | None:
     if _gives_way(method, recipe):
         return None
-    return method(**recipe.methods[method.name]).canonical(recipe)
+    (made,) = (other for other in _on(recipe.methods) if type(other) is method)
+    return made.canonical(recipe)
 
 
 def _gives_way(method: type[Method], recipe: Recipe) -> bool:

@@ -147,12 +147,6 @@ CONFLICTS: tuple[Conflict, ...] = (
     ),
     Conflict(
         "layer_replacement",
-        ("early_bird", "kernel_rescaling", "progressive_resolution"),
-        "it judges a trial by the loss before it, and would put layers where the other one still cuts, scales kernels "
-        "or changes the images; turn one of them off",
-    ),
-    Conflict(
-        "layer_replacement",
         ("weight_norm", "ssf"),
         "there are no plain convolutions left to replace; turn one of them off",
     ),

@@ -75,6 +75,7 @@ class EarlyBird(Method):
     }
     switch = "pruned"
     off = 0.0
+    reshapes = True
 
     pruned: float
     strength: float
@@ -143,8 +144,7 @@ class EarlyBird(Method):
 
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
         """Learn what there is to judge, if the network has another shape."""
-        # No other Method that goes with this one takes channels away, though some make layers smaller; where a training
-        # is only timed again, others cut.
+        # No other Method that goes with this one takes channels away; where a training is only timed again, others cut.
         channels = sum(module.num_features for module in run.model.modules() if isinstance(module, _BatchNorm))
         self._is_drawn = self._is_drawn or channels < self._normed
         self._normed = channels
@@ -186,8 +186,6 @@ class EarlyBird(Method):
         recipe = run.recipe
         if not self.pruned or self._is_drawn or run.epoch > self._last(recipe) or run.epoch % recipe.stretch:
             return
-        if self._channels is not run.anatomy.channels:  # one behind this may have replaced layers at the epoch's start
-            self._learn(run)
         found = self._votes(run)
         generator = torch.Generator().manual_seed(_STREAM + (recipe.seed << 14) + run.epoch)
         mask = marked(torch.cat([own for _, own in found]), self.pruned, generator)

@@ -48,6 +48,7 @@ class KernelRescaling(Method):
     space = {"until": Real(0.0, 0.8, default=0.0)}
     switch = "until"
     off = 0.0
+    reshapes = True
 
     until: float
 

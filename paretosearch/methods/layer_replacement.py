@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from paretosearch import growth
 from paretosearch.axis import Real, Value
 from paretosearch.errors import RecipeError
+from paretosearch.kernels import large_kernels
 from paretosearch.method import Method
 from paretosearch.recipe import Recipe
 from paretosearch.replacement import alone, damage, empty, fitted, forms, is_replaceable
@@ -75,19 +75,37 @@ def is_worth_it(before: float, after: float) -> bool:
     return after <= (1 - LEAST_GAIN) * before
 
 
-def chosen(candidates: Iterable[Candidate], budget: float) -> list[Candidate]:
-    """Choose greedily by score: at most one for each stage, of together no more seconds than the budget.
+def chosen(candidates: Iterable[Candidate], goal: float) -> list[Candidate]:
+    """Choose greedily by score, at most one for each stage, until together they save enough.
 
     Args:
         candidates: What there is to choose from.
-        budget: Seconds of a step to be saved at most.
+        goal: Seconds of a step to be saved; the last one that is chosen may save more.
     """
     taken: list[Candidate] = []
     for candidate in sorted(candidates, key=lambda candidate: -candidate.score):
-        is_new = all(candidate.stage != other.stage for other in taken)
-        if is_new and sum(other.saved for other in taken) + candidate.saved <= budget:
+        if sum(other.saved for other in taken) >= goal:
+            break
+        if all(candidate.stage != other.stage for other in taken):
             taken.append(candidate)
     return taken
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Layers in their first epoch.
+
+    Args:
+        snapshot: What was there before them.
+        loss: The last losses before them.
+        since: Epochs done at the replacement before this one; negative if there was none.
+        saved: Seconds of a step that those before this one save.
+    """
+
+    snapshot: Snapshot
+    loss: float
+    since: int
+    saved: float
 
 
 class LayerReplacement(Method):
@@ -98,19 +116,22 @@ class LayerReplacement(Method):
     stand in its place: a 3x1 and a 1x3 convolution (by singular values), 3x3 of each channel and 1x1, 1x1 to few
     channels and 3x3 and 1x1, 3x3 in two or four groups (the latter three by least squares on what some images make of
     it). Those that save a fifth of the convolution's time are chosen by seconds saved for damage done, one for each
-    size of the maps. The epoch is a trial: where its last losses are above 1.3 times those before, the network and the
-    optimizer become, bit by bit, what they were before it. The next epoch may try again, up to three times, until
-    ``gain`` is reached, nothing is left or a trial has failed. All of it is on the clock, a failed trial's epoch, too.
+    size of the maps. The epoch is a trial: where its last losses are above 1.3 times those before, or not finite, the
+    network and the optimizer become, bit by bit, what they were before it. The next epoch may try again, up to three
+    times, until ``gain`` is reached, nothing is left or a trial has failed. All of it is on the clock, a failed trial's
+    epoch, too.
 
     Because times are measured, two trainings of a Recipe may differ. What was done is in the history of the training:
     one that is continued or timed again does not measure what the other one has measured before.
 
     Layers with few multiplications are often no faster, which the measurement finds out. Nothing is replaced while
-    ``net2net`` or ``prunetrain`` still change the shape.
+    another Method still changes the layers or the size of the images.
 
     Args:
-        gain: Share of the time of a step to be saved at most; 0 is off.
-        start: Share of the training after which the first trial begins, at the nearest end of an epoch.
+        gain: Share of the time of a step to be saved, by the sum of what the layers save; the last one to be replaced
+            may save more. 0 is off.
+        start: Share of the training after which the first trial begins, at the nearest end of an epoch; it waits for
+            ``net2net``, ``prunetrain``, ``early_bird``, ``kernel_rescaling`` and ``progressive_resolution``.
         rewarm: Epochs over which the learning rate rises from zero behind a replacement.
     """
 
@@ -134,29 +155,38 @@ class LayerReplacement(Method):
         self._step_seconds, self._saved = 0.0, 0.0  # of a step before the first trial, and what was saved of them
         self._since = -1  # epochs done at the last replacement that stands
         self._losses = torch.zeros(JUDGED_STEPS)  # of the last steps, the newest last
-        self._trial: tuple[Snapshot, float, list[object]] | None = None  # with the loss before, and the shape behind it
+        self._trial: Trial | None = None
+        self._changing: list[Method] = []  # what must have settled: it changes the layers, or the loss that is compared
+
+    def beside(self, others: Sequence[Method]) -> None:
+        """Learn what to wait for."""
+        self._changing = [other for other in others if other.reshapes]
+
+    def _settled(self, recipe: Recipe) -> tuple[int, str]:
+        """Say after how many epochs other Methods change nothing any more, and name the last one that does."""
+        return max(((other.settled_at(recipe), other.name) for other in self._changing), default=(0, ""))
 
     def _first(self, recipe: Recipe) -> int:
-        return max(1, math.floor(self.start * recipe.total_epochs + 0.5))
+        """Give the epochs that are done when the first trial begins."""
+        return max(1, math.floor(self.start * recipe.total_epochs + 0.5), self._settled(recipe)[0])
 
     def check(self, recipe: Recipe) -> None:
-        """Refuse a training in which no epoch follows a trial, or whose shape changes behind the first one."""
+        """Refuse a training in which no epoch follows a trial."""
         epochs, first = recipe.total_epochs, self._first(recipe)
-        if first > epochs - 2:
-            raise RecipeError(
-                f"layer_replacement.start = {self.start:g} lets its first trial begin after {first} of {epochs} "
-                "epochs, and an epoch must follow the trial; lower it, train longer, or set gain = 0"
+        if first <= epochs - 2:
+            return
+        settled, changing = self._settled(recipe)
+        begins = f"start = {self.start:g} lets its first trial begin"
+        remedy = "lower it"
+        if first == settled:
+            begins, remedy = (
+                f"gain = {self.gain:g} lets it wait for {changing}, and begin",
+                f"let {changing} end sooner",
             )
-        growths = growth.growth_epochs(growth.schedule_of(recipe), epochs)
-        pruning = recipe.methods.get("prunetrain", {})
-        until = float(pruning.get("until", 1.0)) * epochs if pruning.get("penalty_ratio") else 0.0
-        settled = max(math.ceil(until), *growths, 0)
-        if settled > first:
-            raise RecipeError(
-                f"layer_replacement.start = {self.start:g} lets its first trial begin after {first} epochs, and "
-                f"net2net or prunetrain change the network until {settled} are done; raise it, end them before, or set "
-                "gain = 0"
-            )
+        raise RecipeError(
+            f"layer_replacement.{begins} after {first} of {epochs} epochs, and another one must follow the trial; "
+            f"{remedy}, train longer, or set gain = 0"
+        )
 
     def settled_at(self, recipe: Recipe) -> int:
         """Say when the last trial is over."""
@@ -164,7 +194,7 @@ class LayerReplacement(Method):
 
     def edit_model(self, model: nn.Module) -> nn.Module:
         """Refuse a network that has nothing to replace."""
-        if self.gain and not any(is_replaceable(module) for module in model.modules()):
+        if self.gain and not _replaceable(model):
             raise RecipeError(
                 "layer_replacement needs a 3x3 convolution that reads and writes 2 channels or more, and this network "
                 "has none; use another network, or set layer_replacement.gain = 0"
@@ -188,23 +218,22 @@ class LayerReplacement(Method):
 
     def _try(self, run: Run) -> Iterator[Surgery]:
         self._step_seconds = self._step_seconds or run.step_cost(run.batch_size).seconds
-        layers = {name: module for name, module in run.model.named_modules() if is_replaceable(module)}
-        convolutions = {name: module for name, module in layers.items() if isinstance(module, nn.Conv2d)}
-        inputs = run.anatomy.inputs_of(convolutions, IMAGES)
+        convolutions, goal = _replaceable(run.model), self.gain * self._step_seconds
+        inputs = _inputs(run, convolutions)
         found = candidates(convolutions, inputs, run.batch_size, run.layer_cost, run.recipe.seed)
-        plan = chosen(found, self.gain * self._step_seconds - self._saved)
+        plan = chosen(found, goal - self._saved)
+        saved = sum(candidate.saved for candidate in plan)
         self._trials += 1
-        self._is_over = not plan or self._trials == MOST_TRIALS
+        self._is_over = not plan or self._trials == MOST_TRIALS or self._saved + saved >= goal
         figures: dict[str, float] = {"candidates": len(found), "layers": len(plan)}
         if not plan:
             yield Surgery("replace", (), figures)
             return
-        saved = sum(candidate.saved for candidate in plan)
         figures |= {"saving": saved / self._step_seconds, "damage": max(candidate.damage for candidate in plan)}
         snapshot = Snapshot.of(run.model, run.optimizer, [candidate.layer for candidate in plan])
         made = {c.layer: _fitted(convolutions[c.layer], c.form, inputs[c.layer], run.recipe.seed) for c in plan}
         yield Surgery("replace", (ReplaceLayers(made, {c.layer: c.form for c in plan}),), figures)
-        self._trial = snapshot, self._recent_loss(run), _shape(run.model)
+        self._trial = Trial(snapshot, self._recent_loss(run), self._since, self._saved)
         self._since, self._saved = run.epoch, self._saved + saved
 
     def on_batch(self, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -223,15 +252,22 @@ class LayerReplacement(Method):
     def _recent_loss(self, run: Run) -> float:
         return self._losses[-min(JUDGED_STEPS, run.steps_per_epoch) :].mean().item()
 
+    def loss_put_back(self, run: Run) -> float | None:
+        """Give the loss before a trial that `on_epoch_end` undoes."""
+        return self._trial.loss if self._trial is not None and not self._stands(run, self._trial) else None
+
+    def _stands(self, run: Run, trial: Trial) -> bool:
+        return self._recent_loss(run) <= MOST_LOSS * trial.loss  # one that is not a number is not below it
+
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
-        """Undo the trial if the loss is too high; not if another Method has changed the shape since."""
-        if self._trial is None:
+        """Undo the trial if the loss is too high."""
+        trial, self._trial = self._trial, None
+        if trial is None or self._stands(run, trial):
             return
-        (snapshot, before, shape), self._trial = self._trial, None
-        ratio = self._recent_loss(run) / max(before, torch.finfo(torch.float32).tiny)
-        if ratio > MOST_LOSS and shape == _shape(run.model):
-            self._is_over, self._since = True, -1
-            yield Surgery("restore", (TakeBack(snapshot),), {"loss_ratio": ratio, "layers": len(snapshot.layers)})
+        self._is_over, self._since, self._saved = True, trial.since, trial.saved
+        ratio = self._recent_loss(run) / max(trial.loss, torch.finfo(torch.float32).tiny)
+        known = {"loss_ratio": ratio} if math.isfinite(ratio) else {}
+        yield Surgery("restore", (TakeBack(trial.snapshot),), {**known, "layers": len(trial.snapshot.layers)})
 
     def state_dict(self) -> dict[str, Any]:
         """Give what was tried; the shape itself is in the history of the training."""
@@ -244,6 +280,22 @@ class LayerReplacement(Method):
         self._step_seconds, self._saved, self._losses = state["step_seconds"], state["saved"], state["losses"].clone()
 
 
+def _inputs(run: Run, convolutions: Mapping[str, nn.Conv2d]) -> dict[str, Tensor]:
+    """Give what convolutions get, requiring a gradient where training needs it: not where nothing before is trained."""
+    own = ((name, module.parameters(recurse=False)) for name, module in run.model.named_modules())
+    trained = [name for name, parameters in own if any(parameter.requires_grad for parameter in parameters)]
+    first = next(iter(run.anatomy.inputs_of(trained, 2)))  # of one image, batch norm may see one pixel
+    found = run.anatomy.inputs_of(convolutions, IMAGES)
+    return {name: x.requires_grad_(name != first) for name, x in found.items()}
+
+
+def _replaceable(model: nn.Module) -> dict[str, nn.Conv2d]:
+    """Find what can be replaced: not kernels that are 3x3 now, and will grow."""
+    growing = large_kernels(model)
+    named = ((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    return {name: conv for name, conv in named if is_replaceable(conv) and name not in growing}
+
+
 def candidates(
     convolutions: Mapping[str, nn.Conv2d], inputs: Mapping[str, Tensor], batch_size: int, cost: Cost, seed: int
 ) -> list[Candidate]:
@@ -251,7 +303,7 @@ def candidates(
 
     Args:
         convolutions: The convolutions by name.
-        inputs: What each gets (N, C, H, W) for some images.
+        inputs: What each gets (N, C, H, W) for some images; with or without a gradient, as in training.
         batch_size: Images of a step.
         cost: Measures a layer; convolutions of one shape are measured once.
         seed: Of the choice of patches.
@@ -263,7 +315,8 @@ def candidates(
         batch = _repeated(x, batch_size)
 
         def seconds(form: str, conv: nn.Conv2d = conv, batch: Tensor = batch) -> float:
-            key = (form, conv.weight.shape, conv.stride, conv.padding, conv.bias is None, batch.shape)
+            alike = conv.weight.shape, conv.stride, conv.padding, conv.bias is None
+            key = (form, *alike, batch.shape, batch.requires_grad)
             if key not in known:
                 known[key] = cost(empty(conv, form) if form else alone(conv), batch)
             return known[key]
@@ -288,8 +341,5 @@ def _stage(conv: nn.Conv2d, x: Tensor) -> tuple[int, ...]:
 def _repeated(x: Tensor, count: int) -> Tensor:
     """Give so many images, in the memory order of a training."""
     index = torch.arange(count, device=x.device) % len(x)
-    return x[index].contiguous(memory_format=torch.channels_last)
-
-
-def _shape(model: nn.Module) -> list[object]:
-    return [(name, tensor.shape) for name, tensor in [*model.named_parameters(), *model.named_buffers()]]
+    images = x.detach()[index].contiguous(memory_format=torch.channels_last)
+    return images.requires_grad_(x.requires_grad)

@@ -50,6 +50,7 @@ class Net2Net(Method):
     }
     switch = "schedule"
     off = growth.NONE
+    reshapes = True
 
     schedule: str
     noise: float

@@ -49,6 +49,7 @@ class ProgressiveResolution(Method):
     }
     switch = "smallest"
     off = 1.0
+    reshapes = True
 
     smallest: float
     full_at: float

@@ -58,6 +58,7 @@ class PruneTrain(Method):
     }
     switch = "penalty_ratio"
     off = 0.0
+    reshapes = True
 
     penalty_ratio: float
     interval: int

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from paretosearch.axis import Axis, Choice, Text, Value
 from paretosearch.method import Method
 
@@ -15,8 +17,8 @@ SUITED = {"kernel_rescaling": "convnet5", "progressive_resolution": "resnet8", "
 WIDE = {"early_bird": 0.25, "prunetrain": 0.25}
 
 #: Parameters with which a Method acts in a `TinyTraining`; of one that is not here, its switch is at the first value
-#: that is not off. The network grows behind the first epoch, layers are replaced behind the second and images grow
-#: behind the third, so that no two of these changes come at once and a ticket can be drawn between them.
+#: that is not off. The network grows behind the first epoch, and images grow behind the third, so that no two of these
+#: changes come at once and a ticket can be drawn between them.
 PARAMETERS: dict[str, dict[str, Value]] = {
     "ssf": {"structure": "dictionary", "unfreeze": 0.75},
     "selective_backprop": {"keep": 0.5, "start": 0.0, "until": 1.0},
@@ -36,6 +38,13 @@ PARAMETERS: dict[str, dict[str, Value]] = {
     "gradient_clipping": {"norm": 0.01},
     "dynamic_batch": {"largest": 2 * BATCH},
     "standardization_loss": {"strength": 1e-4},  # more is too much for deep networks
+}
+
+#: Those of Methods that `layer_replacement` waits for, in a training that is long enough for both.
+SOONER: dict[str, dict[str, Value]] = {
+    "early_bird": {"until": 0.5},
+    "progressive_resolution": {"full_at": 0.5},
+    "kernel_rescaling": {"until": 0.5},
 }
 
 #: What tells that a Method has acted, beside a result that is another one: a kind of surgery, a note, or that the
@@ -89,23 +98,38 @@ def is_idle(method: type[Method], beside: str = "") -> bool | None:
     return method.name in NEUTRAL or (method.name, beside) in IDLE
 
 
-def turned_on(method: type[Method]) -> Method:
-    """Make a Method that does something in a `TinyTraining`."""
-    if method.name in PARAMETERS or method.switch is None:
-        return method(**PARAMETERS.get(method.name, {}))
-    other = next(value for value in inside(method.space[method.switch]) if value != method.off)
-    return method(**{method.switch: other})
+@dataclass(frozen=True)
+class Setting:
+    """A `TinyTraining` in which some Methods find something to do.
+
+    Args:
+        network: The network.
+        width: Factor on its channels; None is a small one.
+        epochs: How many there are.
+        sooner: Whether Methods that another one waits for end sooner.
+    """
+
+    network: str
+    width: float | None
+    epochs: int = EPOCHS
+    sooner: bool = False
+
+    def turned_on(self, method: type[Method]) -> Method:
+        """Make a Method that does something."""
+        name = method.name
+        if name in PARAMETERS or method.switch is None:
+            return method(**PARAMETERS.get(name, {}) | (SOONER.get(name, {}) if self.sooner else {}))
+        other = next(value for value in inside(method.space[method.switch]) if value != method.off)
+        return method(**{method.switch: other})
 
 
-def suited_network(*methods: type[Method]) -> str:
-    """Name a network in which all of some Methods find something to do."""
+def suited(*methods: type[Method]) -> Setting:
+    """Give a training in which all of some Methods find something to do."""
     names = {method.name for method in methods}
-    return next((network for name, network in SUITED.items() if name in names), "convnet")
-
-
-def suited_width(*methods: type[Method]) -> float | None:
-    """Give the width with which all of some Methods find something to do in a network; None is a small one."""
-    return max((WIDE[method.name] for method in methods if method.name in WIDE), default=None)
+    network = next((network for name, network in SUITED.items() if name in names), "convnet")
+    width = max((WIDE[name] for name in names if name in WIDE), default=None)
+    waits = "layer_replacement" in names and len(names) > 1
+    return Setting(network, width, EPOCHS + 2 if waits else EPOCHS, sooner=waits)
 
 
 def inside(axis: Axis) -> tuple[Value, ...]:

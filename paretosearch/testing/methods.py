@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, reduce
 from typing import Any
@@ -23,14 +23,13 @@ from paretosearch.testing.acting import (
     EPOCHS,
     SIGNS,
     STEPS,
+    Setting,
     is_idle,
-    suited_network,
-    suited_width,
-    turned_on,
+    suited,
 )
 from paretosearch.training.surgery import Surgeon
 
-__all__ = ["BATCH", "NETWORKS", "STEPS", "TinyTraining", "suited_network", "turned_on"]
+__all__ = ["BATCH", "NETWORKS", "STEPS", "TinyTraining", "suited"]
 
 CLASSES = 4
 
@@ -65,9 +64,12 @@ class TinyTraining:
         methods: The Methods, in the order of the catalogue.
         network: One of `NETWORKS`, or another for images of 16 pixels.
         width: Factor on its channel counts, where these are not fixed; None makes it small.
+        epochs: How many `to_the_end` trains.
     """
 
-    def __init__(self, methods: Sequence[Method], network: str = "convnet", width: float | None = None) -> None:
+    def __init__(
+        self, methods: Sequence[Method], network: str = "convnet", width: float | None = None, epochs: int = EPOCHS
+    ) -> None:
         torch.manual_seed(0)
         self.methods = methods
         width = 1.0 if network.startswith("torchvision:") else width or 0.125
@@ -75,6 +77,7 @@ class TinyTraining:
         images, labels = _images(size)
         channels, edge = 1, size
         for method in methods:
+            method.beside([other for other in methods if other is not method])
             channels, edge = method.edit_input(channels, edge)
         model = nets.build(network, classes=CLASSES, channels=channels, image_size=edge, width=width)
         for method in methods:
@@ -91,8 +94,9 @@ class TinyTraining:
         for method in methods:
             self.loss, self.step = method.edit_loss(self.loss), method.edit_step(self.step)
             optimizer = method.wrap_optimizer(optimizer)
-        recipe = Recipe("random", network, width=width, epochs=EPOCHS, batch_size=BATCH, learning_rate=rate)
-        recipe = replace(recipe, reference_batch_size=BATCH, channel_multiple=1)
+        recipe = Recipe("random", network, width=width, epochs=epochs, batch_size=BATCH, learning_rate=rate)
+        on = {method.name: {key: getattr(method, key) for key in method.space} for method in methods if method.switch}
+        recipe = replace(recipe, reference_batch_size=BATCH, channel_multiple=1, methods=on)
         generator = torch.Generator().manual_seed(0)
         self.surgeon = Surgeon(model, self.batch[0], optimizer)
         given = recipe, torch.device("cpu"), model, optimizer, generator, self.surgeon, _step_cost, BATCH, STEPS
@@ -109,6 +113,12 @@ class TinyTraining:
             self._batch(self._images[rows], self._labels[rows])
         self.run.epoch, self.run.epoch_step = self.run.epoch + 1, 0
         self._change("on_epoch_end")
+        return self
+
+    def to_the_end(self) -> TinyTraining:
+        """Train the epochs that are left."""
+        while self.run.epoch < self.run.recipe.epochs:
+            self.epoch()
         return self
 
     def _change(self, verb: str) -> None:
@@ -218,15 +228,15 @@ def check_training(method: type[Method], network: str) -> None:
     if (method.name, network) in NOTHING_TO_DO:
         assert _refuses_network(method, network)
         return
-    width = suited_width(method)
-    training = TinyTraining((turned_on(method),), network, width)
+    setting = replace(suited(method), network=network)
+    training = _begun((method,), setting)
     before = [p.detach().clone() for p in training.run.model.parameters()]
-    logits = _to_the_end(training).logits()
+    logits = training.to_the_end().logits()
     assert logits.shape == (BATCH, CLASSES)
     assert logits.isfinite().all()
     assert all(p.isfinite().all() for p in training.run.model.parameters())
     assert not _are_equal(before, list(training.run.model.parameters())), "nothing was trained"
-    _check_acts(method, training, _result((), network, width), network)
+    _check_acts(method, training, _result((), setting), network)
 
 
 def check_off(method: type[Method]) -> None:
@@ -239,9 +249,9 @@ def check_off(method: type[Method]) -> None:
 
 def check_checkpoint(method: type[Method]) -> None:
     """Check that a training continued from any checkpoint goes on as one that was never stopped."""
-    network, width = suited_network(method), suited_width(method)
-    training = _stopped_and_continued(lambda: TinyTraining((turned_on(method),), network, width), range(1, EPOCHS))
-    _check_acts(method, training, _result((), network, width))
+    setting = suited(method)
+    training = _stopped_and_continued((method,), setting, range(1, setting.epochs))
+    _check_acts(method, training, _result((), setting))
 
 
 def check_pair(first: type[Method], second: type[Method]) -> None:
@@ -249,37 +259,35 @@ def check_pair(first: type[Method], second: type[Method]) -> None:
 
     Each of them must act beside the other: without it the result is another one.
     """
-    network, width = suited_network(first, second), suited_width(first, second)
-    begin = lambda: TinyTraining((turned_on(first), turned_on(second)), network, width)  # noqa: E731
-    training = _stopped_and_continued(begin, [EPOCHS // 2])
+    setting = suited(first, second)
+    training = _stopped_and_continued((first, second), setting, [setting.epochs // 2])
     assert training.logits().isfinite().all()
     for method, other in ((first, second), (second, first)):
-        _check_acts(method, training, _result((other,), network, width), other.name)
+        _check_acts(method, training, _result((other,), setting), other.name)
 
 
-def _stopped_and_continued(begin: Callable[[], TinyTraining], stops: Sequence[int]) -> TinyTraining:
+def _begun(methods: Sequence[type[Method]], setting: Setting) -> TinyTraining:
+    made = [setting.turned_on(method) for method in methods]
+    return TinyTraining(made, setting.network, setting.width, setting.epochs)
+
+
+def _stopped_and_continued(methods: Sequence[type[Method]], setting: Setting, stops: Sequence[int]) -> TinyTraining:
     """Compare a training with those that continue from its checkpoints after some epochs; gives it as it ends."""
-    unbroken, checkpoints = begin(), []
-    for epoch in range(1, EPOCHS + 1):
+    unbroken, checkpoints = _begun(methods, setting), []
+    for epoch in range(1, setting.epochs + 1):
         unbroken.epoch().logits()  # to look at it must leave no trace
         checkpoints += [unbroken.checkpoint()] if epoch in stops else []
     for checkpoint in checkpoints:
-        resumed = _to_the_end(begin().resume(checkpoint))
+        resumed = _begun(methods, setting).resume(checkpoint).to_the_end()
         assert _same_weights(resumed, unbroken)
         assert torch.equal(resumed.logits(), unbroken.logits())
     return unbroken
 
 
-def _to_the_end(training: TinyTraining) -> TinyTraining:
-    while training.run.epoch < EPOCHS:
-        training.epoch()
-    return training
-
-
 @cache
-def _result(methods: tuple[type[Method], ...], network: str, width: float | None) -> list[Tensor]:
+def _result(methods: tuple[type[Method], ...], setting: Setting) -> list[Tensor]:
     """Give what a whole training ends with: the state of the network, and what it answers."""
-    return _found(_to_the_end(TinyTraining([turned_on(method) for method in methods], network, width)))
+    return _found(_begun(methods, setting).to_the_end())
 
 
 def _found(training: TinyTraining) -> list[Tensor]:
@@ -324,7 +332,7 @@ def _refuses(method: type[Method], key: str, value: Value) -> bool:
 
 def _refuses_network(method: type[Method], network: str) -> bool:
     try:
-        training = TinyTraining((turned_on(method),), network)
+        training = _begun((method,), Setting(network, None))
         training.methods[0].check_anatomy(training.surgeon, network)
     except RecipeError as error:
         return method.name in str(error) and "\n" not in str(error)

@@ -81,7 +81,7 @@ def train(
         RecipeError: If the network, a Method or the batch size does not fit the images, or the checkpoint is of another
             Recipe.
         DeviceError: If the device cannot do the number format.
-        DivergedError: If the loss is not finite at the end of an epoch.
+        DivergedError: If the loss is not finite at the end of an epoch whose training no Method takes back.
     """
     training = Training(recipe, images, device, on_epoch)
     if checkpoint is not None:
@@ -193,14 +193,21 @@ class Training:
         self.steps(batches, total)
         self._count_work()
         run.epoch, run.epoch_step = run.epoch + 1, 0
-        loss = total.item() / run.steps_per_epoch
-        if not math.isfinite(loss):
-            raise DivergedError(f"the training loss is {loss} in epoch {run.epoch}")
+        loss = self._finite(total.item() / run.steps_per_epoch)
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         if run.epoch == run.recipe.total_epochs:
             with self.clock.event():
                 reestimate(single(self.eval_model()), self.batches, run.recipe.norm_batches, self.precision)
         return loss
+
+    def _finite(self, loss: float) -> float:
+        """Give the loss of an epoch, or that of the network that a Method puts back."""
+        if math.isfinite(loss):
+            return loss
+        for method in self.methods:
+            if (before := method.loss_put_back(self.run)) is not None:
+                return before
+        raise DivergedError(f"the training loss is {loss} in epoch {self.run.epoch}")
 
     def _count_work(self) -> None:
         """Count what was computed in the steps of an epoch, and beside them, off the clock."""

@@ -73,7 +73,7 @@ def layer_cost(layer: nn.Module, x: Tensor, device: torch.device, precision: Pre
 
     Args:
         layer: The layer, which must have no state but its parameters.
-        x: Its input (N, C, H, W); that gets a gradient as well.
+        x: Its input (N, C, H, W), whose gradient is computed as well if it requires one.
         device: Where.
         precision: The number format of the training.
 
@@ -94,7 +94,7 @@ def layer_cost(layer: nn.Module, x: Tensor, device: torch.device, precision: Pre
 
 
 def _layer_pass(layer: nn.Module, x: Tensor, device: torch.device, precision: Precision) -> float:
-    x = x.detach().requires_grad_()
+    x = x.detach().requires_grad_(x.requires_grad)
     with Clock(device).event() as event:
         with precision.autocast():
             y = layer(x)

@@ -11,7 +11,7 @@ from paretosearch.method import NAMED_SLOTS, Method
 from paretosearch.methods import CATALOGUE, compatibility
 from paretosearch.recipe import FIELDS, Recipe
 from paretosearch.space import Space
-from paretosearch.testing.methods import turned_on
+from paretosearch.testing.acting import suited
 
 CONFLICTS = [(conflict, other) for conflict in compatibility.CONFLICTS for other in conflict.others]
 
@@ -22,7 +22,7 @@ every_conflict = pytest.mark.parametrize(
 
 def switched(*names: str) -> dict[str, dict[str, Value]]:
     """Turn Methods on that are no choice of a slot."""
-    found = [(method, turned_on(method)) for method in CATALOGUE if method.name in names]
+    found = [(method, suited(method).turned_on(method)) for method in CATALOGUE if method.name in names]
     return {m.name: {key: getattr(on, key) for key in m.space} for m, on in found if m.switch is not None}
 
 

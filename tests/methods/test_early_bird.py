@@ -14,7 +14,6 @@ from paretosearch.methods import active, early_bird
 from paretosearch.methods.early_bird import EarlyBird
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.replacement import empty, forms
 from paretosearch.report.shapes import shape_lines
 from paretosearch.surgery import Remap, Surgery
 from paretosearch.testing.images import image_set
@@ -164,21 +163,6 @@ def test_a_network_that_grows_needs_new_masks() -> None:
     generator = torch.Generator().manual_seed(0)
     tiny.surgeon.remap({s.name: widened(s.size, s.size + 8, generator) for s in tiny.surgeon.channels.free})
     assert [surgery.figures["masks"] for surgery in epoch_ends(tiny, 2)] == [1, 2]
-
-
-def test_a_network_whose_layers_are_replaced_at_the_start_of_an_epoch_needs_new_masks() -> None:
-    """By a Method that stands behind this one, which has looked at the channels then."""
-    tiny = training(masks=2, distance=0.5, pruned=0.5)
-    epoch_ends(tiny, 1)
-    tuple(bird(tiny).on_epoch_start(tiny.run))
-    conv = tiny.run.model.get_submodule("5.conv1")
-    assert isinstance(conv, torch.nn.Conv2d)
-    form = forms(conv)[0]
-    tiny.surgeon.replace_layers({"5.conv1": empty(conv, form)}, {"5.conv1": form})
-    tiny.run.epoch += 1
-    (told,) = bird(tiny).on_epoch_end(tiny.run)
-    assert (told.kind, told.operations, told.figures) == ("early_bird", (), {"masks": 1})
-    assert [surgery.kind for surgery in epoch_ends(tiny, 1)] == ["prune"]
 
 
 def test_it_says_when_it_could_cut_next() -> None:

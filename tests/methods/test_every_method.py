@@ -53,12 +53,12 @@ def test_it_continues_from_a_checkpoint(method):
 def test_what_turns_it_on_here_is_a_recipe_that_can_be_trained(method):
     if method.switch is None:
         return
-    on = suite.turned_on(method)
+    setting = suite.suited(method)
+    on = setting.turned_on(method)
     values = {method.name: {key: getattr(on, key) for key in method.space}}
     if method is dynamic_batch.DynamicBatch:
         values["net2net"] = acting.PARAMETERS["net2net"]
-    network = suite.suited_network(method)
-    recipe = Recipe("random", network, epochs=acting.EPOCHS, batch_size=suite.BATCH, methods=values)
+    recipe = Recipe("random", setting.network, epochs=setting.epochs, batch_size=suite.BATCH, methods=values)
     assert method.name in [active.name for active in methods.active(recipe)]
 
 

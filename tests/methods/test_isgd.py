@@ -43,8 +43,8 @@ def test_mean_and_deviation_are_those_of_the_last_losses(losses: list[float], si
 
 def test_without_a_limit_it_is_sgd_bit_by_bit() -> None:
     endless, plain = ISGD(limit=6.0), TinyTraining(())
-    endless.limit = math.inf
     watched = TinyTraining((endless,))
+    endless.limit = math.inf
     for _ in range(4):
         assert torch.equal(weights(watched.epoch()), weights(plain.epoch()))
     assert endless._chart.is_full

@@ -16,9 +16,12 @@ from torch import Tensor, nn
 
 from paretosearch import methods
 from paretosearch.errors import RecipeError, SurgeryError
+from paretosearch.kernels import large_kernels
 from paretosearch.methods import layer_replacement
+from paretosearch.methods.kernel_rescaling import KernelRescaling
 from paretosearch.methods.layer_replacement import Candidate, LayerReplacement, candidates, chosen
 from paretosearch.recipe import Recipe
+from paretosearch.replacement import empty
 from paretosearch.run import StepCost
 from paretosearch.surgery import ReplaceLayers, Surgery
 from paretosearch.testing.images import image_set
@@ -112,24 +115,44 @@ def pairs(count: int, seed: int) -> list[Candidate]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_larger_budget_never_saves_less_and_no_budget_is_exceeded(seed: int) -> None:
+def test_layers_are_taken_until_enough_is_saved_and_not_one_more(seed: int) -> None:
     found = pairs(12, seed)
-    before = 0.0
-    for budget in (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0):
-        plan = chosen(found, budget)
-        saved = sum(candidate.saved for candidate in plan)
-        assert before <= saved <= budget
+    before: list[Candidate] = []
+    for goal in (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 10.0):
+        plan = chosen(found, goal)
+        assert plan[: len(before)] == before  # who wants more gets all of that, and then more
+        assert sum(candidate.saved for candidate in plan[:-1]) < goal or not plan
+        assert sum(candidate.saved for candidate in plan) >= goal or len(plan) == len({one.stage for one in found})
         assert len({candidate.stage for candidate in plan}) == len(plan)
         projected = [10 - sum(candidate.saved for candidate in plan[:n]) for n in range(len(plan) + 1)]
         assert projected == sorted(projected, reverse=True)  # every replacement makes the step shorter
-        before = saved
+        before = plan
 
 
 def test_what_saves_more_for_its_damage_comes_first() -> None:
     cheap, harmful = Candidate("a", "depthwise", (8, 8), 0.2, 0.1), Candidate("b", "depthwise", (8, 8), 0.3, 0.9)
     assert chosen([harmful, cheap], 1.0) == [cheap]
-    assert chosen([harmful, cheap], 0.1) == []
-    assert chosen([harmful, replace(cheap, stage=(4, 4))], 1.0) == [replace(cheap, stage=(4, 4)), harmful]
+    assert chosen([harmful, cheap], 0.1) == [cheap]  # more than what is wanted
+    small = replace(cheap, stage=(4, 4))
+    assert chosen([harmful, small], 1.0) == [small, harmful]
+    assert chosen([harmful, small], 0.2) == [small]
+    assert chosen([harmful, small], 0.0) == []
+
+
+def test_the_gradient_of_an_input_is_timed_only_where_training_needs_it() -> None:
+    training = tiny("convnet").epoch()
+    timed: dict[int, set[bool]] = {}
+
+    def cost(_: nn.Module, x: Tensor) -> float:
+        timed.setdefault(x.shape[1], set()).add(x.requires_grad)
+        return 1.0
+
+    first = nn.Conv2d(2, 8, 3, padding=1)
+    training.run.model[0] = nn.Sequential(nn.Conv2d(1, 2, 1).requires_grad_(False), first)  # type: ignore[index]
+    training.run.layer_cost = cost
+    begun(training)
+    assert timed.pop(2) == {False}
+    assert set().union(*timed.values()) == {True}
 
 
 @pytest.mark.parametrize(("factor", "passes"), [(1.5, False), (1.0, False), (0.81, False), (0.79, True), (0.1, True)])
@@ -195,17 +218,50 @@ def test_a_failed_trial_leaves_no_trace_in_weights_optimizer_and_buffers(most_lo
     assert not torch.equal(before["model"]["0.0.weight"], again.run.model.state_dict()["0.0.weight"])
 
 
-@pytest.mark.parametrize(("ratio", "stands"), [(1.29, True), (1.31, False)])
+def test_a_failed_trial_leaves_those_before_it_as_they_stood() -> None:
+    training = tiny(rewarm=2.0).epoch()
+    method = training.methods[0]
+    assert isinstance(method, LayerReplacement)
+    method._since, method._saved = 0, 1e-3  # a replacement at the start of the first epoch stands
+    begun(training)
+    assert method._since == 1
+    assert method._saved > 1e-3
+    method._losses.fill_(math.inf)
+    assert [surgery.figures for surgery in method.on_epoch_end(training.run)] == [{"layers": 3}]
+    assert (method._since, method._saved) == (0, 1e-3)
+
+
+@pytest.mark.usefixtures("by_weights")
+def test_a_trial_that_diverges_is_undone_and_the_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_replacement, "fitted", lambda conv, form, *_: _overflowing(empty(conv, form)))
+    outcome = train(RECIPE, IMAGES, CPU).outcome
+    assert [surgery.kind for surgery in outcome.surgeries] == ["replace", "restore"]
+    assert outcome.surgeries[1].figures == {"layers": outcome.surgeries[0].figures["layers"]}
+    losses = [epoch.loss for epoch in outcome.epochs]
+    assert all(map(math.isfinite, losses))
+    assert len(losses) == 5
+    plain = train(replace(RECIPE, methods={}), IMAGES, CPU).outcome
+    assert outcome.epochs[0].loss == plain.epochs[0].loss
+    assert outcome.epochs[1].accuracy == plain.epochs[0].accuracy  # the network before the trial
+
+
+def _overflowing(layers: nn.Module) -> nn.Module:
+    for parameter in layers.parameters():
+        parameter.data.fill_(1e30)
+    return layers
+
+
+@pytest.mark.parametrize(("ratio", "stands"), [(1.29, True), (1.31, False), (math.inf, False), (math.nan, False)])
 def test_a_trial_is_undone_above_a_loss_of_1_3_times_that_before(ratio: float, stands: bool) -> None:
     training = tiny().epoch()
     method = training.methods[0]
     assert isinstance(method, LayerReplacement)
     begun(training)
     assert method._trial is not None
-    snapshot, before, shape = method._trial
-    method._losses.fill_(ratio * before)
-    method._trial = snapshot, before, shape
+    method._losses.fill_(ratio * method._trial.loss)
+    assert (method.loss_put_back(training.run) is None) == stands
     assert bool(list(method.on_epoch_end(training.run))) != stands
+    assert method.loss_put_back(training.run) is None  # no trial any more
 
 
 def test_the_loss_before_is_that_of_the_last_steps_of_the_epoch_before() -> None:
@@ -223,7 +279,7 @@ def test_the_loss_before_is_that_of_the_last_steps_of_the_epoch_before() -> None
     training.epoch()
     begun(training)
     assert method._trial is not None
-    assert method._trial[1] == pytest.approx(sum(seen[-2:]) / 2)
+    assert method._trial.loss == pytest.approx(sum(seen[-2:]) / 2)
 
 
 def test_the_learning_rate_rises_again_behind_a_replacement_that_stands(most_loss: Judge) -> None:
@@ -360,18 +416,67 @@ def refusal(epochs: int, **others: dict[str, Any]) -> str:
 
 def test_a_training_without_an_epoch_behind_the_trial_is_refused() -> None:
     assert refusal(2) == (
-        "layer_replacement.start = 0.2 lets its first trial begin after 1 of 2 epochs, and an epoch must follow the "
-        "trial; lower it, train longer, or set gain = 0"
+        "layer_replacement.start = 0.2 lets its first trial begin after 1 of 2 epochs, and another one must follow "
+        "the trial; lower it, train longer, or set gain = 0"
     )
 
 
-def test_a_network_that_still_changes_its_shape_is_refused() -> None:
-    assert "net2net or prunetrain change the network until 5" in refusal(10, net2net={"schedule": "deepen"})
-    assert "until 10 are done" in refusal(10, prunetrain={"penalty_ratio": 0.2})
-    settled = {"prunetrain": {"penalty_ratio": 0.2, "until": 0.4}, "layer_replacement": {"gain": 0.3, "start": 0.4}}
-    methods.active(Recipe("random", "resnet8", epochs=10, methods=settled))
-    off = {"prunetrain": {"penalty_ratio": 0.0}, "layer_replacement": {"gain": 0.3}}
-    methods.active(Recipe("random", "resnet8", epochs=10, methods=off))
+@pytest.mark.parametrize(
+    ("other", "begins"),
+    [
+        ({"net2net": {"schedule": "deepen@0.5"}}, 6),
+        ({"prunetrain": {"penalty_ratio": 0.2, "until": 0.4}}, 5),
+        ({"early_bird": {"pruned": 0.3, "until": 0.6}}, 7),
+        ({"progressive_resolution": {"smallest": 0.5, "full_at": 0.7}}, 8),
+        ({"prunetrain": {"penalty_ratio": 0.0}}, 2),
+        ({"muon": {"rate": 0.1}}, 2),
+    ],
+)
+def test_it_waits_for_what_changes_layers_or_images(other: dict[str, Any], begins: int) -> None:
+    recipe = Recipe("random", "resnet8", epochs=10, methods={"layer_replacement": {"gain": 0.3}, **other})
+    (method,) = [method for method in methods.active(recipe) if isinstance(method, LayerReplacement)]
+    training = tiny()
+    training.run.recipe = recipe
+    asked: list[int] = []
+    training.run.layer_cost = lambda *_: float(asked.append(training.run.epoch) or 1)
+    for training.run.epoch in range(10):
+        list(method.on_epoch_start(training.run))
+    assert set(asked) == {begins}
+    assert method.settled_at(recipe) == min(begins + 3, 10)
+
+
+def test_a_training_that_is_over_when_it_has_waited_is_refused() -> None:
+    assert refusal(10, prunetrain={"penalty_ratio": 0.2}) == (
+        "layer_replacement.gain = 0.3 lets it wait for prunetrain, and begin after 10 of 10 epochs, and another one "
+        "must follow the trial; let prunetrain end sooner, train longer, or set gain = 0"
+    )
+    assert "wait for early_bird, and begin after 8 of 9" in refusal(9, early_bird={"pruned": 0.3, "until": 0.8})
+
+
+@pytest.mark.usefixtures("by_weights")
+@pytest.mark.parametrize(
+    ("network", "other", "kind"),
+    [
+        ("convnet5", {"kernel_rescaling": {"until": 0.5}}, "rescale"),
+        ("resnet8", {"early_bird": {"pruned": 0.5, "masks": 2, "distance": 0.5}}, "prune"),
+    ],
+)
+def test_layers_are_replaced_when_others_have_scaled_kernels_or_cut_channels(
+    network: str, other: dict[str, Any], kind: str, most_loss: Judge
+) -> None:
+    most_loss(math.inf)
+    recipe = replace(RECIPE, network=network, epochs=7, methods={**RECIPE.methods, **other})
+    outcome = train(recipe, image_set(per_class=32, size=32), CPU).outcome
+    did = [(surgery.kind, surgery.epoch) for surgery in outcome.surgeries if surgery.kind in (kind, "replace")]
+    assert [name for name, _ in did][:2] == [kind, "replace"]
+    assert did[1][1] > did[0][1]
+
+
+def test_kernels_that_will_grow_are_not_replaced() -> None:
+    training = TinyTraining((KernelRescaling(until=0.5), LayerReplacement(gain=0.5)), "convnet5")
+    small = [name for name, m in training.run.model.named_modules() if getattr(m, "kernel_size", 0) == (3, 3)]
+    assert set(layer_replacement._replaceable(training.run.model)).isdisjoint(large_kernels(training.run.model))
+    assert small
 
 
 def test_a_network_without_such_a_convolution_is_refused() -> None:

@@ -12,8 +12,8 @@ from paretosearch.method import Method, Slot
 from paretosearch.methods.prunetrain import PROXIMAL_STEPS
 from paretosearch.outcome import Outcome
 from paretosearch.recipe import Recipe
+from paretosearch.testing.acting import suited
 from paretosearch.testing.images import image_set
-from paretosearch.testing.methods import turned_on
 from paretosearch.testing.recorder import OpRecorder
 from paretosearch.training import Training, forward, loop, tiers
 from paretosearch.training.tiers import Recorder, worth_recording
@@ -84,7 +84,7 @@ SWITCHED = [
 
 @pytest.mark.parametrize("method", SWITCHED, ids=lambda method: method.name)
 def test_every_method_can_be_recorded(method: type[Method]) -> None:
-    on = turned_on(method)
+    on = suited(method).turned_on(method)
     network = "convnet5" if method.name == "kernel_rescaling" else "resnet8"
     parameters = {key: getattr(on, key) for key in method.space}
     # At a low rate, or what a tensor of it rounds otherwise than a number grows within an epoch.
