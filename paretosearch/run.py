@@ -58,12 +58,12 @@ class Sight:
     Args:
         mean: Mean of each channel, in [0, 1].
         std: Standard deviation of each channel, in units of [0, 1], never 0.
-        flip: Whether a mirrored image is still of its class.
+        mirrored: Whether it sees them mirrored, too, while it trains.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    flip: bool
+    mirrored: bool
 
 
 @dataclass(frozen=True)

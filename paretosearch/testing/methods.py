@@ -81,7 +81,7 @@ class TinyTraining:
             channels, edge = method.edit_input(channels, edge)
         model = nets.build(network, classes=CLASSES, channels=channels, image_size=edge, width=width)
         for method in methods:
-            method.see(Sight((0.0,), (1.0,), flip=True))
+            method.see(Sight((0.0,), (1.0,), mirrored=True))
             images, labels = method.edit_data(images, labels)
             model = method.edit_model(model)
         self._images, self._labels = images.float() / 255, labels

@@ -154,9 +154,10 @@ class Training:
         split = self.images.train
         if recipe.train_images or recipe.train_share < 1:
             split = subset(split, recipe.train_images, recipe.seed, recipe.train_share)
+        sight = Sight(self.images.mean, self.images.std, self.images.flip and recipe.augmentation != "none")
         with self.clock.event(), self.clock.rebuild():
             for method in self.methods:
-                method.see(Sight(self.images.mean, self.images.std, self.images.flip))
+                method.see(sight)
                 pixels, labels = method.edit_data(split.images, split.labels)
                 if pixels is not split.images or labels is not split.labels:
                     split = Split(pixels, labels)

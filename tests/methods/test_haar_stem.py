@@ -96,7 +96,7 @@ def test_the_bands_are_those_of_the_transform_each_divided_by_its_size() -> None
 
 def test_a_band_without_anything_in_it_is_not_blown_up() -> None:
     flat = torch.full((4, 1, 8, 8), 200, dtype=torch.uint8)
-    sizes = band_sizes(flat, band_filters("haar", 1), Sight((0.5,), (0.25,), flip=False))
+    sizes = band_sizes(flat, band_filters("haar", 1), Sight((0.5,), (0.25,), mirrored=False))
     assert sizes[1:].tolist() == pytest.approx([LEAST_SIZE] * 3)
     assert sizes[0] == pytest.approx((200 / 255 - 0.5) / 0.25, rel=1e-4)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from paretosearch import methods, nets
 from paretosearch.data import ImageSet
+from paretosearch.errors import RecipeError
 from paretosearch.methods.test_views import ViewAveraging, views_of
 from paretosearch.recipe import Recipe
 from paretosearch.run import Sight
@@ -76,6 +77,14 @@ def test_where_nothing_may_be_mirrored_images_are_shifted_alone() -> None:
     moved = [network(seen(x, View(1, shift=shift))) for shift in (1, -1)]
     torch.testing.assert_close(answer_of(6, False, network, x), network(x) / 2 + (moved[0] + moved[1]) / 4)
     assert torch.equal(answer_of(2, False, network, x), network(x))
+
+
+def test_a_network_that_has_seen_no_mirror_image_is_shown_none() -> None:
+    with pytest.raises(RecipeError, match='with augmentation = "none" the network never learns what these show'):
+        methods.active(with_views(2, augmentation="none"))
+    six = Training(with_views(6, augmentation="none"), images_to(True), CPU)
+    assert six.passes == 3
+    assert Training(with_views(6, augmentation="alternating"), images_to(True), CPU).passes == 6
 
 
 @pytest.mark.parametrize(

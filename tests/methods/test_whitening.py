@@ -64,7 +64,7 @@ def test_the_answers_to_patches_have_variance_one_and_nothing_in_common(
 ) -> None:
     monkeypatch.setattr(whitening, "PIXELS_AT_ONCE", 7 * 12 * 12)
     images = smooth_images(channels=channels)
-    sight = Sight(MEAN[:channels], STD[:channels], flip=True)
+    sight = Sight(MEAN[:channels], STD[:channels], mirrored=True)
     moments = second_moments(images, size, sight)
     patches = patches_of(normalised(images), size)
     torch.testing.assert_close(moments, patches.T @ patches / len(patches), rtol=1e-4, atol=1e-5)
@@ -84,7 +84,7 @@ def test_the_answers_to_patches_have_variance_one_and_nothing_in_common(
 
 def test_epsilon_keeps_directions_without_variance_from_being_blown_up() -> None:
     flat = torch.full((4, 1, 6, 6), 200, dtype=torch.uint8)
-    moments = second_moments(flat, 2, Sight((0.5,), (0.25,), flip=True))
+    moments = second_moments(flat, 2, Sight((0.5,), (0.25,), mirrored=True))
     filters = whitening_filters(moments, 1, 2)
     norms = filters.flatten(1).norm(dim=1)
     assert filters.isfinite().all()
@@ -93,7 +93,7 @@ def test_epsilon_keeps_directions_without_variance_from_being_blown_up() -> None
 
 
 def test_both_signs_lose_nothing_behind_a_relu() -> None:
-    sight = Sight(MEAN, STD, flip=True)
+    sight = Sight(MEAN, STD, mirrored=True)
     filters = whitening_filters(second_moments(smooth_images(), 2, sight), 3, 2)
     x = normalised(smooth_images()).float()
     maps = FixedFilters(filters)(x)
@@ -145,7 +145,7 @@ def test_a_network_without_an_ordinary_first_convolution_is_refused_in_one_line(
     with pytest.raises(RecipeError, match="needs a network that begins with an ordinary convolution; set it to 0"):
         Whitening(size=2).edit_model(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)))
     method = Whitening(size=2)
-    method.see(Sight((0.5,), (0.2,), flip=False))
+    method.see(Sight((0.5,), (0.2,), mirrored=False))
     method.edit_data(smooth_images(channels=1), torch.zeros(40))
     with pytest.raises(RecipeError, match="reads 3 channels and images have 1"):
         method.edit_model(nn.Sequential(nn.Conv2d(3, 4, 3)))

@@ -77,7 +77,7 @@ def test_an_evaluation_rounds_all_but_the_first_in_every_batch_and_view(
     kind: str, views: int, rounded: list[Tensor]
 ) -> None:
     model, convolutions = network(kind)
-    model = model if views == 1 else Views(model, views_of(views, flip=True))
+    model = model if views == 1 else Views(model, views_of(views, mirrored=True))
     found = per_batch(rounded, lambda batches: accuracy(model, batches, 12, dfp16()))  # type: ignore[arg-type]  # any will do
     assert found == [views * (convolutions - 1)] * 3
 
@@ -99,7 +99,7 @@ def test_lengths_are_chosen_by_what_the_first_convolution_gives_without_rounding
 @pytest.mark.parametrize("number_format", ["fp32", "bf16"])
 def test_a_context_for_each_pass_gives_the_answer_of_one_for_all(number_format: str) -> None:
     model, _ = network("plain")
-    views, precision = Views(model, views_of(6, flip=True)), Precision(number_format, torch.device("cpu"))
+    views, precision = Views(model, views_of(6, mirrored=True)), Precision(number_format, torch.device("cpu"))
     x = torch.randn(4, 1, 16, 16)
     with torch.no_grad():
         ours = answering(views, precision)(x)
