@@ -1,4 +1,4 @@
-"""The parts of a training that a Recipe names: its network, its optimizer."""
+"""The parts of a training that a Recipe names: its images, its network, its optimizer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,34 @@ import torch
 from torch import nn
 
 from paretosearch import nets
-from paretosearch.data import ImageSet
+from paretosearch.data import Batches, ImageSet, Split, subset
 from paretosearch.method import Method
 from paretosearch.recipe import Recipe
+from paretosearch.run import Sight
+
+
+def build_batches(
+    recipe: Recipe, images: ImageSet, active: Sequence[Method], device: torch.device, generator: torch.Generator
+) -> Batches:
+    """Choose the training images of a Recipe, with what the Methods make of them.
+
+    Args:
+        recipe: Says how many, in which batches, and how they are augmented.
+        images: The data set.
+        active: The Methods, who learn first how the network will see images.
+        device: Where batches are made.
+        generator: Source of their order, on the CPU.
+    """
+    split, augments = images.train, recipe.augmentation != "none"
+    if recipe.train_images or recipe.train_share < 1:
+        split = subset(split, recipe.train_images, recipe.seed, recipe.train_share)
+    for method in active:
+        method.see(Sight(images.mean, images.std, images.flip and augments))
+        pixels, labels = method.edit_data(split.images, split.labels)
+        if pixels is not split.images or labels is not split.labels:
+            split = Split(pixels, labels)
+    alternate = recipe.seed if recipe.augmentation == "alternating" else None
+    return Batches(split, images, device, recipe.batch_size, augments, generator, alternate=alternate)
 
 
 def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:

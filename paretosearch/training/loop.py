@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from paretosearch import methods
 from paretosearch.channels import Shadow
-from paretosearch.data import Batches, ImageSet, Split, subset
+from paretosearch.data import ImageSet
 from paretosearch.errors import DivergedError
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
-from paretosearch.run import Loss, Run, Sight, Step, StepCost
-from paretosearch.training.build import build_model, build_optimizer
+from paretosearch.run import Loss, Run, Step, StepCost
+from paretosearch.training.build import build_batches, build_model, build_optimizer
 from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
-from paretosearch.training.evaluation import accuracy as measure
+from paretosearch.training.evaluation import Evaluator
 from paretosearch.training.forward import Forward
 from paretosearch.training.meters import Effort, PeakMemory, energy_joules
 from paretosearch.training.phases import Setting
@@ -36,10 +36,6 @@ from paretosearch.training.surgery import Surgeon
 from paretosearch.training.tiers import SEARCH_PAYS_FROM, Recorder, Stepper, fit_to_shape, recorder_for
 from paretosearch.training.worth import QUEUED_STEPS, TRIAL_STEPS, queued_seconds
 from paretosearch.views import single
-
-#: Large enough to fill a GPU with small images, small enough for the memory of a small one with large images; a CPU is
-#: a third faster with maps that fit its caches.
-EVALUATION_BATCH = {"cuda": 500, "cpu": 250}
 
 #: Enough images for the statistics of an inserted layer.
 SAMPLE_IMAGES = 128
@@ -116,11 +112,12 @@ class Training:
         self.clock, self.memory = Clock(device), PeakMemory(device)
         self.joules, self.joules_before = energy_joules(device), 0.0
         generator = torch.Generator().manual_seed(recipe.seed)
-        self.batches = self._batches(recipe, generator)
-        self.validation = self._in_order(images.validation)
+        with self.clock.event(), self.clock.rebuild():
+            self.batches = build_batches(recipe, images, self.methods, device, generator)
         model = build_model(recipe, images, self.methods)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
         model = self.precision.convert(model)
+        self.evaluator = Evaluator(model, self.methods, images, device, self.precision, self.clock)
         plain_loss: Loss = F.cross_entropy
         self.loss = reduce(lambda loss, method: method.edit_loss(loss), self.methods, plain_loss)
         optimizer = reduce(lambda opt, method: method.wrap_optimizer(opt), self.methods, build_optimizer(model, recipe))
@@ -150,20 +147,6 @@ class Training:
         self._made_for: tuple[int, int, int] | None = None
         self.results: list[EpochResult] = []
 
-    def _batches(self, recipe: Recipe, generator: torch.Generator) -> Batches:
-        split = self.images.train
-        if recipe.train_images or recipe.train_share < 1:
-            split = subset(split, recipe.train_images, recipe.seed, recipe.train_share)
-        sight = Sight(self.images.mean, self.images.std, self.images.flip and recipe.augmentation != "none")
-        with self.clock.event(), self.clock.rebuild():
-            for method in self.methods:
-                method.see(sight)
-                pixels, labels = method.edit_data(split.images, split.labels)
-                if pixels is not split.images or labels is not split.labels:
-                    split = Split(pixels, labels)
-        drawn = self.images, self.device, recipe.batch_size, recipe.augmentation != "none", generator
-        return Batches(split, *drawn, alternate=recipe.seed if recipe.augmentation == "alternating" else None)
-
     def go(self, with_test: bool, keep: Callable[[Checkpoint], None] | None = None) -> Trained:
         """Train what is left of the epochs."""
         while self.run.epoch < self.run.recipe.total_epochs:
@@ -172,7 +155,7 @@ class Training:
             if keep is not None and self.run.epoch < self.run.recipe.total_epochs:
                 keep(taken(self))
             self.on_epoch(self.results[-1])
-        return Trained(outcome_of(self, with_test), self.eval_model())
+        return Trained(outcome_of(self, with_test), self.evaluator.network)
 
     def spent_joules(self) -> float | None:
         """Energy of the device since the training began; None where it cannot be read."""
@@ -198,7 +181,7 @@ class Training:
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         if run.epoch == run.recipe.total_epochs:
             with self.clock.event():
-                reestimate(single(self.eval_model()), self.batches, run.recipe.norm_batches, self.precision)
+                reestimate(single(self.evaluator.network), self.batches, run.recipe.norm_batches, self.precision)
         return loss
 
     def _finite(self, loss: float) -> float:
@@ -342,30 +325,3 @@ class Training:
 
     def _shadows(self) -> Iterator[Shadow]:
         return chain.from_iterable(method.shadows() for method in self.methods)
-
-    def eval_model(self) -> nn.Module:
-        """Give the network that is to be evaluated, which may be an average."""
-        return reduce(lambda net, method: method.eval_model(net), self.methods, self.run.model)
-
-    @property
-    def passes(self) -> int:
-        """Forward passes that an image takes in an evaluation."""
-        return math.prod(method.passes() for method in self.methods)
-
-    def last_accuracy(self) -> float:
-        """Evaluate the trained network on the validation split, the passes beyond the first of an image on the clock.
-
-        Whoever uses a network in several views takes the time for them; the first one is no part of any training.
-        """
-        if self.passes == 1:
-            return self.accuracy(self.images.validation)
-        with self.clock.event(share=1 - 1 / self.passes):
-            return self.accuracy(self.images.validation)
-
-    def _in_order(self, split: Split) -> Batches:
-        return Batches.in_order(split, self.images, self.device, EVALUATION_BATCH[self.device.type])
-
-    def accuracy(self, split: Split) -> float:
-        """Give the share of a split that the network classifies correctly, in [0, 1]."""
-        batches = self.validation if split is self.images.validation else self._in_order(split)
-        return measure(self.eval_model(), batches, len(split), self.precision)

@@ -25,7 +25,8 @@ def epoch_result(training: Training, loss: float) -> EpochResult:
     median, iqr = training.clock.latest(run.steps_per_epoch)
     skipped, loss_scale = training.precision.take_skipped()
     is_last = run.epoch == run.recipe.total_epochs
-    accuracy = training.last_accuracy() if is_last else training.accuracy(training.images.validation)
+    evaluator, validation = training.evaluator, training.images.validation
+    accuracy = evaluator.last_accuracy() if is_last else evaluator.accuracy(validation)
     return EpochResult(
         epoch=run.epoch,
         train_seconds=training.clock.train_seconds,
@@ -57,7 +58,7 @@ def outcome_of(training: Training, with_test: bool) -> Outcome:
         wall_seconds=training.clock.wall_seconds,
         accuracy=last.accuracy,
         training_flops=training.effort.flops,
-        inference_flops=last.flops_per_image * training.passes,
+        inference_flops=last.flops_per_image * training.evaluator.passes,
         parameters=last.parameters,
         peak_memory_bytes=training.memory.sample(),
         images_per_second=training.effort.images / training.clock.train_seconds,
@@ -67,4 +68,4 @@ def outcome_of(training: Training, with_test: bool) -> Outcome:
         surgeries=tuple(training.shape.results),
         phases=phase_results(training.clock.phases, training.shape.surgeon.outline),
     )
-    return replace(outcome, test_accuracy=training.accuracy(training.images.test)) if with_test else outcome
+    return replace(outcome, test_accuracy=training.evaluator.accuracy(training.images.test)) if with_test else outcome

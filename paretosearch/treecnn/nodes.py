@@ -12,8 +12,7 @@ from paretosearch.data import Batches, ImageSet, Split
 from paretosearch.errors import RecipeError
 from paretosearch.recipe import Recipe
 from paretosearch.training import Training
-from paretosearch.training.evaluation import answering
-from paretosearch.training.loop import EVALUATION_BATCH
+from paretosearch.training.evaluation import EVALUATION_BATCH, answering
 from paretosearch.training.meters import count_parameters
 from paretosearch.training.precision import Precision
 from paretosearch.treecnn.rules import Children

@@ -21,7 +21,7 @@ from paretosearch.recipe import Recipe
 from paretosearch.resolution import plain_share, resized, suited_edge, whole_epochs
 from paretosearch.testing.images import image_set
 from paretosearch.testing.recorder import OpRecorder
-from paretosearch.training import Training, forward, loop, replay, tiers, train
+from paretosearch.training import Training, evaluation, forward, loop, replay, tiers, train
 from paretosearch.training.flops import TRAINING_FORWARDS, flops_of
 from paretosearch.training.sampling import Sample
 from paretosearch.training.surgery import Surgeon
@@ -128,13 +128,13 @@ def test_each_size_is_a_phase_and_its_operations_are_counted() -> None:
 
 def test_every_evaluation_is_of_full_size(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[int] = set()
-    measure = loop.measure
+    measure = evaluation.accuracy
 
     def watched(model: nn.Module, batches: Any, *rest: Any) -> float:
         seen.update(x.shape[-1] for x, _ in batches)
         return measure(model, batches, *rest)
 
-    monkeypatch.setattr(loop, "measure", watched)
+    monkeypatch.setattr(evaluation, "accuracy", watched)
     training = trained()
     assert seen == {16}
     norm = next(module for module in training.run.model.modules() if isinstance(module, nn.BatchNorm2d))

@@ -16,7 +16,7 @@ from paretosearch.methods.test_views import ViewAveraging, views_of
 from paretosearch.recipe import Recipe
 from paretosearch.run import Sight
 from paretosearch.testing.images import image_set
-from paretosearch.training import Trained, Training, train
+from paretosearch.training import Trained, Training, evaluation, train
 from paretosearch.training import loop as loop_module
 from paretosearch.training.portable import script_of, wide
 from paretosearch.views import View, Views, seen, single
@@ -83,8 +83,8 @@ def test_a_network_that_has_seen_no_mirror_image_is_shown_none() -> None:
     with pytest.raises(RecipeError, match='with augmentation = "none" the network never learns what these show'):
         methods.active(with_views(2, augmentation="none"))
     six = Training(with_views(6, augmentation="none"), images_to(True), CPU)
-    assert six.passes == 3
-    assert Training(with_views(6, augmentation="alternating"), images_to(True), CPU).passes == 6
+    assert six.evaluator.passes == 3
+    assert Training(with_views(6, augmentation="alternating"), images_to(True), CPU).evaluator.passes == 6
 
 
 @pytest.mark.parametrize(
@@ -129,14 +129,14 @@ class _Ticking:
 def trained_with_slow_views(monkeypatch: pytest.MonkeyPatch, count: int, with_test: bool) -> tuple[Trained, float]:
     """Train with evaluations of 12 seconds; gives the result and what was on the clock before the last one."""
     training, ticking = Training(with_views(count), images_to(True), CPU), _Ticking()
-    measure, seconds = loop_module.measure, []
+    measure, seconds = evaluation.accuracy, []
 
     def slow(*arguments: object) -> float:
         ticking.now += 12.0
         seconds.append(training.clock.train_seconds)
         return measure(*arguments)  # type: ignore[arg-type]  # as they were
 
-    monkeypatch.setattr(loop_module, "measure", slow)
+    monkeypatch.setattr(evaluation, "accuracy", slow)
     monkeypatch.setattr(training.clock, "_now", ticking)
     monkeypatch.setattr(training.clock._delay, "seconds", lambda: 0.0)
     result = training.go(with_test)

@@ -77,7 +77,7 @@ def test_they_are_those_of_the_averaged_weights_that_are_evaluated_and_kept(
     trained = training.go(with_test=False)
     assert seen == [trained.model]
     assert trained.model is not training.run.model
-    assert training.accuracy(training.images.validation) == trained.outcome.accuracy
+    assert training.evaluator.accuracy(training.images.validation) == trained.outcome.accuracy
     means, lagging = (
         torch.cat([buffer for name, buffer in model.named_buffers() if name.endswith("running_mean")])
         for model in (trained.model, training.run.model)
