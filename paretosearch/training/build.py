@@ -10,6 +10,7 @@ from torch import nn
 
 from paretosearch import nets
 from paretosearch.data import Batches, ImageSet, Split, subset
+from paretosearch.errors import RecipeError
 from paretosearch.method import Method
 from paretosearch.recipe import Recipe
 from paretosearch.run import Sight
@@ -45,12 +46,24 @@ def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> n
     Raises:
         RecipeError: If the network does not fit the images, or a Method does not fit the network.
     """
-    channels, edge = images.channels, images.image_size
+    model = _built(recipe, images, active)
+    return reduce(lambda net, method: method.edit_model(net), active, model)
+
+
+def _built(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:
+    """Build the network for what the Methods let it read."""
+    channels, size = images.channels, images.image_size
+    edge = size
     for method in active:
         channels, edge = method.edit_input(channels, edge)
     shape = {"channels": channels, "image_size": edge}
-    model = nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
-    return reduce(lambda net, method: method.edit_model(net), active, model)
+    try:
+        return nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
+    except RecipeError as error:
+        if edge == size:
+            raise
+        changing = ", ".join(method.name for method in active if type(method).edit_input is not Method.edit_input)
+        raise RecipeError(f"{error}; {edge}x{edge} is what {changing} makes of images of {size}x{size}") from None
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

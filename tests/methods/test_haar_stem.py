@@ -26,6 +26,9 @@ from paretosearch.wavelets import FixedBands, band_filters, haar
 CPU = torch.device("cpu")
 IMAGES = image_set(per_class=32, size=16)
 KINDS = ("haar", "haar_no_hh", "unshuffle")
+LEVELS = (1, 2)
+#: Channels that a network reads for one of an image.
+BANDS = {"haar": (4, 16), "haar_no_hh": (3, 11), "unshuffle": (4, 16)}
 RECIPE = Recipe(
     "stripes",
     "resnet8",
@@ -38,8 +41,9 @@ RECIPE = Recipe(
 )
 
 
-def of(kind: str, **fields: Any) -> Recipe:
-    return replace(RECIPE, methods={**fields.pop("methods", {}), "haar_stem": {"kind": kind}}, **fields)
+def of(kind: str, levels: int = 1, **fields: Any) -> Recipe:
+    stem = {"kind": kind, "levels": levels}
+    return replace(RECIPE, methods={**fields.pop("methods", {}), "haar_stem": stem}, **fields)
 
 
 def coloured(images: ImageSet = IMAGES) -> ImageSet:
@@ -58,40 +62,44 @@ def bands_of(model: nn.Module) -> FixedBands:
     return found
 
 
+@pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("images", [IMAGES, coloured()], ids=["grey", "colour"])
-def test_the_network_is_that_for_bands_of_half_the_size(kind: str, images: ImageSet) -> None:
-    model = build_model(of(kind), images, methods.active(of(kind)))
-    bands = (3 if kind == "haar_no_hh" else 4) * images.channels
-    plain = nets.build("resnet8", classes=4, channels=bands, image_size=8, width=0.25)
+def test_the_network_is_that_for_smaller_bands(kind: str, levels: int, images: ImageSet) -> None:
+    recipe = of(kind, levels)
+    model = build_model(recipe, images, methods.active(recipe))
+    bands, edge = BANDS[kind][levels - 1] * images.channels, 16 // 2**levels
+    plain = nets.build("resnet8", classes=4, channels=bands, image_size=edge, width=0.25)
     shapes = [p.shape for p in model.parameters()]
     assert shapes == [p.shape for p in plain.parameters()]
-    inner = flops_of(plain, (bands, 8, 8), CPU).forward
+    inner = flops_of(plain, (bands, edge, edge), CPU).forward
     whole = flops_of(model, (images.channels, 16, 16), CPU).forward
-    assert whole - inner == 2 * bands * images.channels * 4 * 8 * 8  # the transform itself, with the zeros of others
-    assert train(of(kind), images, CPU).outcome.inference_flops == whole
+    assert whole - inner == 2 * bands * images.channels * 16 * 16  # the transform itself, with the zeros of others
+    assert train(recipe, images, CPU).outcome.inference_flops == whole
 
 
+@pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_bands_of_the_images_have_one_size(kind: str) -> None:
+def test_bands_of_the_images_have_one_size(kind: str, levels: int) -> None:
     images = coloured()
-    training = Training(of(kind), images, CPU)
+    training = Training(of(kind, levels), images, CPU)
     assert training.clock.event_seconds > 0
     x = torch.cat([x for x, _ in training.batches.in_order(images.train, images, CPU, 128)])
     sizes = bands_of(training.run.model)(x).square().mean((0, 2, 3)).sqrt()
-    print(f"{kind}: sizes of the bands {sizes.min():.4f} to {sizes.max():.4f}")
+    print(f"{kind}, {levels}: sizes of the bands {sizes.min():.4f} to {sizes.max():.4f}")
     torch.testing.assert_close(sizes, torch.ones_like(sizes), rtol=1e-4, atol=0)
 
 
-def test_the_bands_are_those_of_the_transform_each_divided_by_its_size() -> None:
-    training = Training(RECIPE, IMAGES, CPU)
+@pytest.mark.parametrize("levels", LEVELS)
+def test_the_bands_are_those_of_the_transform_each_divided_by_its_size(levels: int) -> None:
+    training = Training(of("haar", levels), IMAGES, CPU)
     x = training.batches.sample(16)
-    found, expected = bands_of(training.run.model)(x), haar(x)
+    found, expected = bands_of(training.run.model)(x), haar(x, levels)
     factors = (found.flatten(2).norm(dim=2) / expected.flatten(2).norm(dim=2)).mean(0)
     torch.testing.assert_close(found, expected * factors.view(1, -1, 1, 1), rtol=1e-4, atol=1e-5)
-    back = torch.linalg.inv(bands_of(training.run.model).weight.view(4, 4))
+    back = torch.linalg.inv(bands_of(training.run.model).weight.flatten(1))
     pixels = torch.einsum("kb,nbhw->nkhw", back, found)
-    torch.testing.assert_close(pixels, torch.pixel_unshuffle(x, 2), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(pixels, torch.pixel_unshuffle(x, 2**levels), rtol=1e-4, atol=1e-5)
 
 
 def test_a_band_without_anything_in_it_is_not_blown_up() -> None:
@@ -101,13 +109,14 @@ def test_a_band_without_anything_in_it_is_not_blown_up() -> None:
     assert sizes[0] == pytest.approx((200 / 255 - 0.5) / 0.25, rel=1e-4)
 
 
-def test_the_transform_stays_through_training_pruning_growth_and_a_stop() -> None:
+@pytest.mark.parametrize("levels", LEVELS)
+def test_the_transform_stays_through_training_pruning_growth_and_a_stop(levels: int) -> None:
     others: dict[str, Any] = {
         "prunetrain": {"penalty_ratio": 0.8, "interval": 1, "threshold": 0.05},
         "net2net": {"schedule": "widen@0.5x1.5"},
         "ema": {"decay": 0.9},
     }
-    recipe = of("haar", epochs=4, channel_multiple=1, methods=others)
+    recipe = of("haar", levels, epochs=4, channel_multiple=1, methods=others)
     kept: list[bytes] = []
 
     def keep(checkpoint: object) -> None:
@@ -123,29 +132,33 @@ def test_the_transform_stays_through_training_pruning_growth_and_a_stop() -> Non
         assert all(map(torch.equal, unbroken.state_dict().values(), continued.state_dict().values()))
 
 
-def test_surgery_freezes_the_input_and_the_bands_and_no_others() -> None:
-    surgeon = Training(RECIPE, IMAGES, CPU).shape.surgeon
+@pytest.mark.parametrize("levels", LEVELS)
+def test_surgery_freezes_the_input_and_the_bands_and_no_others(levels: int) -> None:
+    surgeon = Training(of("haar", levels), IMAGES, CPU).shape.surgeon
     plain = Surgeon(nets.build("resnet8", classes=4, channels=1, image_size=16, width=0.25), torch.zeros(2, 1, 16, 16))
     free = [sorted(space.size for space in s.channels.free) for s in (surgeon, plain)]
     assert free[0] == free[1]
     reasons = [space.frozen_reason for space in surgeon.channels.spaces.values() if space.frozen_reason]
     assert sum("are the bands of the images" in reason for reason in reasons) == 1
-    assert surgeon.total_stride == 2 * plain.total_stride == 8
+    assert plain.total_stride == 4
+    assert surgeon.total_stride == 2**levels * plain.total_stride
     assert len(surgeon.channels.branches) == len(plain.channels.branches)
     assert len(surgeon.stages) == len(plain.stages)
 
 
+@pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("number_format", ["bf16", "dfp16", "bfp8", "bf16-pure"])
-def test_every_number_format_trains_behind_the_bands(number_format: str) -> None:
-    training = Training(of("haar", number_format=number_format, epochs=1), IMAGES, CPU)
+def test_every_number_format_trains_behind_the_bands(number_format: str, levels: int) -> None:
+    training = Training(of("haar", levels, number_format=number_format, epochs=1), IMAGES, CPU)
     before = bands_of(training.run.model).weight.clone()
     assert training.go(with_test=False).outcome.status == "complete"
     assert torch.equal(bands_of(training.run.model).weight, before)
     assert before.dtype == torch.float32
 
 
-def test_it_is_written_down_for_other_programs_with_its_transform() -> None:
-    model = wide(train(of("haar", epochs=1), IMAGES, CPU).model)
+@pytest.mark.parametrize("levels", LEVELS)
+def test_it_is_written_down_for_other_programs_with_its_transform(levels: int) -> None:
+    model = wide(train(of("haar", levels, epochs=1), IMAGES, CPU).model)
     scope: dict[str, object] = {}
     exec(compile(script_of(model, IMAGES, "fp32"), "network.py", "exec"), scope)
     written = scope["Network"]()  # type: ignore[operator]  # the class of the file
@@ -154,9 +167,34 @@ def test_it_is_written_down_for_other_programs_with_its_transform() -> None:
     torch.testing.assert_close(written.eval()(x), model(x))
 
 
-def test_images_of_an_odd_edge_and_a_stride_besides_are_refused_in_one_line() -> None:
-    with pytest.raises(RecipeError, match="halves images, and theirs is an odd edge of 15 pixels; set image_size"):
-        build_model(RECIPE, image_set(per_class=8, size=15), methods.active(RECIPE))
+@pytest.mark.parametrize(
+    ("levels", "size", "message"),
+    [
+        (1, 15, "a multiple of 2, and theirs has 15 pixels; set image_size to a multiple, or haar_stem.kind to"),
+        (2, 15, "a multiple of 4, and theirs has 15 pixels; set image_size to a multiple, or haar_stem.kind to"),
+        (2, 2, "a multiple of 4, and theirs has 2 pixels; set image_size to a multiple, haar_stem.levels to 1, or"),
+        (2, 18, "a multiple of 4, and theirs has 18 pixels; set image_size to a multiple, haar_stem.levels to 1, or"),
+    ],
+)
+def test_images_whose_edge_windows_do_not_fill_are_refused_in_one_line(levels: int, size: int, message: str) -> None:
+    recipe, images = of("haar", levels), image_set(per_class=8, size=size)
+    with pytest.raises(RecipeError) as caught:
+        train(recipe, images, CPU)  # which measures the bands before it builds the network
+    assert f'haar_stem.kind = "haar" with levels = {levels} needs images whose edge is {message}' in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_that_cannot_take_so_small_bands_is_refused_in_one_line() -> None:
+    recipe = of("haar", 2, network="convnet")
+    with pytest.raises(RecipeError, match="convnet cannot take images of 4x4 .*; set another image_size; ") as caught:
+        build_model(recipe, IMAGES, methods.active(recipe))
+    assert str(caught.value).endswith("4x4 is what haar_stem makes of images of 16x16")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(RecipeError, match="set another image_size$"):
+        build_model(replace(recipe, methods={}), image_set(per_class=8, size=4), ())
+
+
+def test_a_stride_besides_and_another_stem_are_refused() -> None:
     large = replace(RECIPE, network="resnet18", width=0.125)
     with pytest.raises(RecipeError, match="0.0, the first convolution of this network, has a stride besides"):
         build_model(large, image_set(per_class=4, size=132), methods.active(large))

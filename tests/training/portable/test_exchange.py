@@ -16,6 +16,7 @@ from paretosearch.testing.images import image_set
 from paretosearch.testing.surgery import randomised
 from paretosearch.training.portable import NotPortableError, save_onnx, wide
 from paretosearch.views import View, Views
+from paretosearch.wavelets import FixedBands, band_filters
 
 IMAGES = image_set()
 
@@ -45,11 +46,17 @@ def test_onnx_gives_the_same_logits_for_any_number_of_images(model: nn.Module, t
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_onnx_has_all_views_and_the_filters_before_the_first_layer(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "filters",
+    [FixedFilters(torch.randn(8, 1, 2, 2)), *(FixedBands(band_filters("haar", 1, levels)) for levels in (1, 2))],
+    ids=["whitening", "bands", "bands of two levels"],
+)
+def test_onnx_has_all_views_and_the_filters_before_the_first_layer(
+    filters: FixedFilters | FixedBands, tmp_path: Path
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    filters = FixedFilters(torch.randn(8, 1, 2, 2))
-    network = nn.Sequential(filters, nn.Conv2d(8, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(filters, nn.Conv2d(len(filters.weight), 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     views = wide(Views(network, (View(0.5), View(0.25, shift=1), View(0.25, mirrored=True, shift=-1))))
     save_onnx(views, IMAGES, tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
