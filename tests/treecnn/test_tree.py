@@ -15,7 +15,7 @@ from paretosearch.testing.images import image_set
 from paretosearch.treecnn import tree as of_trees
 from paretosearch.treecnn.nodes import Cost, Net
 from paretosearch.treecnn.picture import tree_figure
-from paretosearch.treecnn.rules import Rules, paths
+from paretosearch.treecnn.rules import Children, Rules, paths
 from paretosearch.treecnn.showing import (
     decision_line,
     increments_json,
@@ -25,7 +25,7 @@ from paretosearch.treecnn.showing import (
     totals,
     tree_lines,
 )
-from paretosearch.treecnn.study import TreeStudy
+from paretosearch.treecnn.study import Retraining, TreeStudy
 from paretosearch.treecnn.tree import Increment, Tree, grow
 
 CPU = torch.device("cpu")
@@ -40,7 +40,7 @@ RECIPE = Recipe(
     augmentation="none",
     seed=3,
 )
-STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, RECIPE)
+STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "changed", RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_a_group_costs_its_root_its_changed_branches_and_the_look_at_its_images(
 ) -> None:
     for before, one in pairwise(increments):
         changed = [labels for labels in one.children if len(labels) > 1 and labels not in before.children]
-        assert one.cost.nets == 1 + len(changed)
+        assert one.cost.nets == one.root_trained + len(changed)
         assert one.retrained_cost.nets == 1
         assert {decision.label for decision in one.decisions} == set(one.new)
 
@@ -89,7 +89,7 @@ def test_only_the_root_and_changed_branches_are_trained(monkeypatch: pytest.Monk
     """The root takes class 2 for 0, class 3 for 1, and class 4 for 1."""
     looks = iter([(0.9, 0.1), (0.1, 0.9), (0.1, 0.9)])
     monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(looks))
-    study = replace(STUDY, recipe=replace(RECIPE, epochs=1), grown_epochs=2)
+    study = replace(STUDY, recipe=replace(RECIPE, epochs=1), grown_epochs=2, retrain_root="always")
     tree = Tree(study, IMAGES, CPU)
     tree.learn((0, 1))
     tree.learn((2, 3))
@@ -104,6 +104,48 @@ def test_only_the_root_and_changed_branches_are_trained(monkeypatch: pytest.Monk
     weights = sum(p.numel() for p in tree.root.model.parameters())
     seen = tree.root.cost.weights_times_images // weights
     assert seen == 2 * 5 * 48  # a root that goes on has epochs of its own
+
+
+@pytest.mark.parametrize(
+    ("looks", "children", "is_trained"),
+    [
+        (((0.1, 0.8, 0.1),), ((0,), (1, 3), (2,)), False),
+        (((0.1, 0.8, 0.1), (0.8, 0.1, 0.1)), ((0, 4), (1, 3), (2,)), False),
+        (((0.34, 0.33, 0.33),), ((0,), (1,), (2,), (3,)), True),
+        (((0.18, 0.42, 0.40),), ((0,), (1, 2, 3)), True),  # those left are the first of before, and one less
+        (((0.18, 0.42, 0.40), (0.34, 0.33, 0.33)), ((0,), (1, 2, 3), (4,)), True),  # as many, and others
+    ],
+)
+@pytest.mark.parametrize("rule", ["changed", "always"])
+def test_a_root_is_trained_once_its_outputs_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+    looks: tuple[tuple[float, ...], ...],
+    children: Children,
+    is_trained: bool,
+    rule: Retraining,
+) -> None:
+    waiting = iter(looks)
+    monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(waiting))
+    monkeypatch.setattr(of_trees, "trained", lambda *_: Net(torch.nn.Identity(), None, Cost(1.0, 10, 1)))
+    tree = Tree(replace(STUDY, retrain_root=rule), IMAGES, CPU)
+    tree.learn((0, 1, 2))
+    before, trains = tree.root, is_trained or rule == "always"
+    _, cost = tree.learn(range(3, 3 + len(looks)))
+    assert tree.children == children
+    assert (tree.root is not before) == trains
+    branches = sum(len(labels) > 1 for labels in children)
+    assert (cost.nets, cost.weights_times_images) == (trains + branches, 10 * (trains + branches))
+    assert tree.branches.keys() == {labels for labels in children if len(labels) > 1}
+
+
+def test_a_group_says_whether_its_root_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([(0.9, 0.1), (0.5, 0.5)])
+    monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(looks))
+    study = replace(STUDY, groups=(2, 1, 1), recipe=replace(RECIPE, epochs=1), rules=Rules(beta=0.6))
+    found = list(grow(study, IMAGES, CPU))
+    assert [one.children for one in found] == [((0,), (1,)), ((0, 2), (1,)), ((0, 2), (1,), (3,))]
+    assert [one.root_trained for one in found] == [True, False, True]
+    assert [one.cost.nets for one in found] == [1, 1, 1]
 
 
 def test_an_image_is_classified_by_the_branch_that_it_is_sent_to(monkeypatch: pytest.MonkeyPatch) -> None:
