@@ -40,7 +40,7 @@ RECIPE = Recipe(
     augmentation="none",
     seed=3,
 )
-STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "changed", RECIPE)
+STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_only_the_root_and_changed_branches_are_trained(monkeypatch: pytest.Monk
     """The root takes class 2 for 0, class 3 for 1, and class 4 for 1."""
     looks = iter([(0.9, 0.1), (0.1, 0.9), (0.1, 0.9)])
     monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(looks))
-    study = replace(STUDY, recipe=replace(RECIPE, epochs=1), grown_epochs=2, retrain_root="always")
+    study = replace(STUDY, recipe=replace(RECIPE, epochs=1), grown_epochs=2)
     tree = Tree(study, IMAGES, CPU)
     tree.learn((0, 1))
     tree.learn((2, 3))
@@ -142,7 +142,7 @@ def test_a_group_says_whether_its_root_was_trained(monkeypatch: pytest.MonkeyPat
     looks = iter([(0.9, 0.1), (0.5, 0.5)])
     monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(looks))
     study = replace(STUDY, groups=(2, 1, 1), recipe=replace(RECIPE, epochs=1), rules=Rules(beta=0.6))
-    found = list(grow(study, IMAGES, CPU))
+    found = list(grow(replace(study, retrain_root="changed"), IMAGES, CPU))
     assert [one.children for one in found] == [((0,), (1,)), ((0, 2), (1,)), ((0, 2), (1,), (3,))]
     assert [one.root_trained for one in found] == [True, False, True]
     assert [one.cost.nets for one in found] == [1, 1, 1]
