@@ -60,6 +60,7 @@ class TreeStudy:
             never see most of its classes: in the shipped study it saves a third of the effort and loses 10 points of
             accuracy (78.0 % instead of 87.7 %, means of 3 seeds), so the first is the default.
         recipe: How each network is trained; ``train_images`` and ``train_share`` are of the whole data set.
+        text: All of its file.
     """
 
     name: str
@@ -69,6 +70,7 @@ class TreeStudy:
     grown_epochs: int
     retrain_root: Retraining
     recipe: Recipe
+    text: str
 
 
 def load_tree(name_or_path: str) -> TreeStudy:
@@ -93,7 +95,7 @@ def load_tree(name_or_path: str) -> TreeStudy:
     _check_methods(source, recipe)
     rules = Rules(given.alpha, given.beta, given.shortcut, given.most_classes)
     how = given.likelihood_images, given.grown_epochs, given.retrain_root
-    return TreeStudy(page.name, groups, rules, *how, recipe)
+    return TreeStudy(page.name, groups, rules, *how, recipe, source.text)
 
 
 def _groups(source: Source, sizes: list[int]) -> tuple[int, ...]:

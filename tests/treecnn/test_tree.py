@@ -1,30 +1,17 @@
 """A tree learns groups of classes, and every class has one way."""
 
 from dataclasses import replace
-from io import StringIO
 from itertools import pairwise
 
 import pytest
 import torch
-from rich.console import Console
 
 from paretosearch.errors import RecipeError
 from paretosearch.recipe import Recipe
-from paretosearch.report.pgf import picture
 from paretosearch.testing.images import image_set
 from paretosearch.treecnn import tree as of_trees
 from paretosearch.treecnn.nodes import Cost, Net
-from paretosearch.treecnn.picture import tree_figure
 from paretosearch.treecnn.rules import Children, Rules, paths
-from paretosearch.treecnn.showing import (
-    decision_line,
-    increments_json,
-    increments_rows,
-    increments_table,
-    summary_lines,
-    totals,
-    tree_lines,
-)
 from paretosearch.treecnn.study import Retraining, TreeStudy
 from paretosearch.treecnn.tree import Increment, Tree, grow
 
@@ -40,7 +27,7 @@ RECIPE = Recipe(
     augmentation="none",
     seed=3,
 )
-STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE)
+STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE, "")
 
 
 @pytest.fixture(scope="module")
@@ -215,40 +202,3 @@ def test_more_classes_than_there_are_is_one_line() -> None:
         RecipeError, match="^the groups of little have 9 classes, and stripes has 8; make them smaller$"
     ):
         next(grow(replace(STUDY, groups=(4, 5)), IMAGES, CPU))
-
-
-def test_what_is_shown_says_what_was_done(increments: tuple[Increment, ...]) -> None:
-    tree, anew = totals(increments)
-    assert tree.seconds == pytest.approx(sum(one.cost.seconds for one in increments))
-    line, unverified = summary_lines(increments)
-    assert f"{anew.nets})" in line
-    assert "could not be verified" in unverified
-    plain = increments_json("little", "cpu", increments, IMAGES.classes)
-    assert [len(one["classes"]) for one in plain["increments"]] == [4, 2, 2]
-    assert sorted(name for labels in plain["tree"] for name in labels) == list(IMAGES.classes)
-    assert [row["classes"] for row in increments_rows(increments, IMAGES.classes)] == [4, 6, 8]
-    decisions = [decision for one in increments for decision in one.decisions]
-    said = [decision_line(decision, IMAGES.classes) for decision in decisions]
-    assert all(text.startswith(IMAGES.classes[d.label]) for text, d in zip(said, decisions, strict=True))
-
-
-def test_a_tree_is_drawn_with_a_line_for_every_class() -> None:
-    lines = list(tree_lines(((0,), (1, 2), (3,)), ("a", "b", "c", "d")))
-    assert lines == ["root", "├── a", "├── branch of 2", "│   ├── b", "│   └── c", "└── d"]
-    assert list(tree_lines(((0, 1),), ("a", "b"))) == ["root", "└── branch of 2", "    ├── a", "    └── b"]
-
-
-def test_the_figure_has_accuracy_seconds_and_effort(increments: tuple[Increment, ...]) -> None:
-    figure = tree_figure(increments)
-    assert [len(panel.lines) for panel in figure.axes] == [3, 2, 2]
-    effort = figure.axes[2].lines[0].get_ydata()
-    assert effort[-1] == pytest.approx(totals(increments)[1].weights_times_images / 1e9)
-    assert len(picture(figure, "tree").data) == 3
-
-
-def test_the_table_fits_a_narrow_terminal(increments: tuple[Increment, ...]) -> None:
-    console = Console(width=80, file=StringIO(), record=True)
-    console.print(increments_table(increments))
-    shown = console.export_text()
-    assert "…" not in shown
-    assert len(shown.splitlines()) == 5
