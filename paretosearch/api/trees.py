@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretosearch.api.training import one_wish, taken
 from paretosearch.device import Device
-from paretosearch.errors import UsageError
-from paretosearch.files import replacing
 from paretosearch.fleet.worker import own_the_cores, torch_device
-from paretosearch.report.cells import write_csv
+from paretosearch.report.look import PAPER, Look
 from paretosearch.treecnn.study import load_tree
 
 if TYPE_CHECKING:
     import torch
 
+    from paretosearch.treecnn.learned import Learned
     from paretosearch.treecnn.tree import Increment
-
-#: Name of the figure's files, the table and the text in a folder.
-FIGURE, TABLE, TEXT = "increments", "increments.csv", "tree.txt"
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a tree has learned.
-
-    Args:
-        study: Name of the study.
-        device_class: On what.
-        classes: Name of each class, by its label.
-        increments: One for each group.
-    """
-
-    study: str
-    device_class: str
-    classes: tuple[str, ...]
-    increments: tuple[Increment, ...]
 
 
 def tree(
@@ -49,7 +28,8 @@ def tree(
     cpu: str | int | None = None,
     out: Path | None = None,
     on_stage: Callable[[str], None] = lambda _: None,
-    on_increment: Callable[[Increment, Sequence[str]], None] = lambda *_: None,
+    on_increment: Callable[[Increment], None] = lambda _: None,
+    look: Look = PAPER,
 ) -> Learned:
     """Learn the classes of a data set group by group, by a tree and by training anew.
 
@@ -59,7 +39,8 @@ def tree(
         cpu: One slot of cores, such as ``1x4``; with neither wish the first GPU, else one core.
         out: Folder for a figure, a table and the tree as text; None writes nothing.
         on_stage: Called with what comes next, before everything that takes long.
-        on_increment: Called with what each group did and the names of all classes.
+        on_increment: Called with what each group did.
+        look: What figure and table are made for.
 
     Returns:
         What each group did.
@@ -77,6 +58,8 @@ def tree(
         _make_folder(out)
     with taken(wish) as device:
         from paretosearch import data
+        from paretosearch.treecnn.export import export
+        from paretosearch.treecnn.learned import Learned
         from paretosearch.treecnn.tree import grow
 
         on_stage("preparing the data set")
@@ -84,11 +67,11 @@ def tree(
         increments = []
         with _here(device) as place:
             for increment in grow(file, images, place, on_stage):
-                on_increment(increment, images.classes)
+                on_increment(increment)
                 increments.append(increment)
-        learned = Learned(file.name, device.device_class, images.classes, tuple(increments))
+    learned = Learned(file, device, images.classes, tuple(increments))
     if out is not None:
-        _write(learned, out)
+        export(learned, out, look)
     return learned
 
 
@@ -106,23 +89,9 @@ def _here(device: Device) -> Iterator[torch.device]:
 
 
 def _make_folder(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise UsageError(f"{out} is a file; name a folder by --out") from None
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {out}: {error.strerror}") from None
-    if not os.access(out, os.W_OK):
-        raise UsageError(f"cannot write in the folder {out}")
+    """Find out before the training whether its results can be written."""
+    from paretosearch.report.folder import writing_to
 
-
-def _write(learned: Learned, out: Path) -> None:
-    from paretosearch.report.style import save
-    from paretosearch.treecnn.picture import tree_figure
-    from paretosearch.treecnn.showing import increments_rows, tree_lines
-
-    save(tree_figure(learned.increments), out / FIGURE)
-    write_csv(list(increments_rows(learned.increments, learned.classes)), out / TABLE)
-    with replacing(out / TEXT) as file:
-        text = "\n".join(tree_lines(learned.increments[-1].children, learned.classes))
-        file.write(f"{text}\n".encode())
+    with writing_to(out):
+        if not os.access(out, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

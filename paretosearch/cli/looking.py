@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from paretosearch.cli.options import DeviceClass, Json, Storage, Study, print_json, whole_number
-from paretosearch.cli.values import one_of
+from paretosearch.cli.options import DeviceClass, DrawnFor, Json, Lang, Storage, Study, print_json, whole_number
 from paretosearch.errors import UsageError
 
 
@@ -93,24 +92,8 @@ def export(
     study: Study = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("front"),
     storage: Storage = None,
-    style: Annotated[
-        Literal["thesis", "slides"],
-        typer.Option(
-            "--style",
-            help="Draw for a page, or larger for a screen.",
-            metavar="thesis|slides",
-            parser=one_of("--style", "style", ("thesis", "slides")),
-        ),
-    ] = "thesis",
-    lang: Annotated[
-        Literal["en", "de"],
-        typer.Option(
-            "--lang",
-            help="English, or German with a decimal comma.",
-            metavar="en|de",
-            parser=one_of("--lang", "language", ("en", "de")),
-        ),
-    ] = "en",
+    style: DrawnFor = "thesis",
+    lang: Lang = "en",
     device_class: DeviceClass = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the paths of all files as JSON.")] = False,
 ) -> None:

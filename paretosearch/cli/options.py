@@ -114,6 +114,24 @@ DeviceClass = Annotated[
         show_default=False,
     ),
 ]
+DrawnFor = Annotated[
+    Literal["thesis", "slides"],
+    typer.Option(
+        "--style",
+        help="Draw for a page, or larger for a screen.",
+        metavar="thesis|slides",
+        parser=one_of("--style", "style", ("thesis", "slides")),
+    ),
+]
+Lang = Annotated[
+    Literal["en", "de"],
+    typer.Option(
+        "--lang",
+        help="English, or German with a decimal comma.",
+        metavar="en|de",
+        parser=one_of("--lang", "language", ("en", "de")),
+    ),
+]
 Network = Annotated[
     str | None,
     typer.Option("--network", help="Show what can change in this network.", metavar="NAME", show_default=False),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from paretosearch.cli.options import Json, OneCpu, OneGpu, print_json, print_line, silent
+from paretosearch.cli.options import DrawnFor, Json, Lang, OneCpu, OneGpu, print_json, print_line, silent
 
 if TYPE_CHECKING:
     from paretosearch.treecnn.tree import Increment
@@ -21,34 +20,34 @@ def tree(
     cpu: OneCpu = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for a figure, a table and the tree as text.", show_default=False),
+        typer.Option(
+            "--out",
+            help="Folder for figure and table (PDF, SVG, PNG, LaTeX, CSV) and the tree.",
+            show_default=False,
+        ),
     ] = None,
+    style: DrawnFor = "thesis",
+    lang: Lang = "en",
     as_json: Json = False,
 ) -> None:
     """Learn classes that arrive in groups by a tree of networks, beside one trained anew each time (Tree-CNN)."""
     from paretosearch.api.trees import tree as run
+    from paretosearch.report.look import Look
     from paretosearch.report.stages import show_stage
-    from paretosearch.treecnn.showing import (
-        decision_line,
-        increments_json,
-        increments_table,
-        summary_lines,
-        tree_lines,
-    )
+    from paretosearch.treecnn.rows import increments_json
+    from paretosearch.treecnn.showing import increment_line, shown
 
-    console = Console(quiet=as_json)
+    say = silent if as_json else show_stage
 
-    def show(increment: Increment, classes: Sequence[str]) -> None:
-        for decision in increment.decisions:
-            print_line(console, f"  {decision_line(decision, classes)}")
+    def show(increment: Increment) -> None:
+        say(increment_line(increment))
 
-    learned = run(study, gpus, cpu, out, silent if as_json else show_stage, show)
+    learned = run(study, gpus, cpu, out, say, show, Look(style, lang))
     if as_json:
-        print_json(increments_json(learned.study, learned.device_class, learned.increments, learned.classes))
+        print_json(increments_json(learned))
         return
-    console.print(increments_table(learned.increments))
-    told = *summary_lines(learned.increments), f"on {learned.device_class}"
-    for line in (*told, *tree_lines(learned.increments[-1].children, learned.classes)):
-        print_line(console, line)
+    console = Console()
+    console.print(shown(learned))
     if out is not None:
-        print_line(console, f"figure, table and tree are in {out}/")
+        kinds = "figure as PDF, SVG, PNG and LaTeX, table as LaTeX and CSV, tree as text"
+        print_line(console, f"{kinds} are in {out}/; PROVENANCE.md says where all is from")

@@ -135,12 +135,31 @@ def tabular(
     rows = [[*row, *(column[number] for column in columns)] for number, row in enumerate(numbers)]
     sides = "r" * len(heads) + sides
     titled = [*heads, *(look.say(named[axis]) for axis in varying)]
-    cells = [[_head(text, side) for text, side in zip(titled, sides, strict=True)], *rows]
+    said = [look.say(note) for note in notes]
+    return set_rows(sides, titled, rows, said, (*hints, *_hints(found, points, varying, len(front))))
+
+
+def set_rows(
+    sides: str, heads: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str], hints: Sequence[str]
+) -> str:
+    """Set any table.
+
+    Args:
+        sides: Of each column, ``l`` or ``r``.
+        heads: Its headings; one of several lines keeps them.
+        rows: Cells, in LaTeX, row by row.
+        notes: What to say below the table, each in a line.
+        hints: What to say in comments for a caption.
+
+    Returns:
+        A ``tabular`` no wider than the text.
+    """
+    cells = [[_head(text, side) for text, side in zip(heads, sides, strict=True)], *rows]
     lines = [" & ".join(row) + r" \\" for row in cells]
     begin = rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}"
     body = ["\\toprule", lines[0], "\\midrule", *lines[1:], "\\bottomrule", "\\addlinespace[2pt]"]
-    below = [rf"\multicolumn{{{len(sides)}}}{{@{{}}l@{{}}}}{{{escaped(look.say(note))}}} \\" for note in notes]
-    above = [f"% {commented(hint)}" for hint in (*hints, *_hints(found, points, varying, len(front)))]
+    below = [rf"\multicolumn{{{len(sides)}}}{{@{{}}l@{{}}}}{{{escaped(note)}}} \\" for note in notes]
+    above = [f"% {commented(hint)}" for hint in hints]
     inside = [begin, *body, *below, r"\end{tabular}"]
     return "\n".join([*above, _BOX, *inside, r"\end{lrbox}", r"\paretosearchfit"])
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from paretosearch.errors import UsageError
-from paretosearch.files import replacing
 from paretosearch.report.booktabs import confirmed_tabular, front_tabular
 from paretosearch.report.cells import flat_recipe, write_csv
 from paretosearch.report.classplots import fronts_figure
@@ -20,14 +18,13 @@ from paretosearch.report.confirmation import confirmed_figure, confirmed_rows
 from paretosearch.report.effectplots import effects_figure
 from paretosearch.report.effects import SAMPLER, Effect, by_worth, effects, effects_rows
 from paretosearch.report.findings import Findings, findings
+from paretosearch.report.folder import write_figures, write_tabular, write_text, writing_to
 from paretosearch.report.growthplots import hypervolume_figure
 from paretosearch.report.html import page
-from paretosearch.report.latex import PREAMBLE, framed, preamble
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.networks import Shaped, channels_figure
+from paretosearch.report.origin import PROVENANCE
 from paretosearch.report.panels import axes_figures
-from paretosearch.report.pgf import picture
-from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.plots import Curve, curves_figure, front_figure
 from paretosearch.report.provenance import provenance
 from paretosearch.report.replicates import every_recipe, replicates, replicates_figure, replicates_rows
@@ -35,7 +32,6 @@ from paretosearch.report.shareplots import shares_figure, shares_tabular
 from paretosearch.report.shares import SAMPLER as LISTED
 from paretosearch.report.shares import Line, lines, shares_rows
 from paretosearch.report.simulated import names_of, simulated
-from paretosearch.report.style import save
 from paretosearch.report.tables import points_csv
 from paretosearch.store import AttemptRecord, Point, Store
 
@@ -60,13 +56,8 @@ def export(
         StoreError: If there is no such study.
     """
     found = findings(store, study, device_class)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return (*_drawn(found, out, look), *_tables(found, out), *_texts(found, out, look))
-    except FileExistsError:
-        raise UsageError(f"{out} is a file; name a folder by --out") from None
-    except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}; name another folder by --out") from None
+    with writing_to(out):
+        return (*write_figures(_figures(found, look), out, look), *_tables(found, out), *_texts(found, out, look))
 
 
 def written_lines(files: Sequence[Path], out: Path, standing: str) -> Iterator[str]:
@@ -81,16 +72,6 @@ def written_lines(files: Sequence[Path], out: Path, standing: str) -> Iterator[s
     yield f"open {out / 'front.html'} in a browser, or {out / 'front.pdf'}; PROVENANCE.md says where all is from"
     way = "" if standing == "confirmed" else "; paretosearch confirm repeats what may be on the front"
     yield f"{standing}{way}"
-
-
-def _drawn(found: Findings, out: Path, look: Look) -> Iterator[Path]:
-    yield _written(out / PREAMBLE, preamble(declarations(), look))
-    for name, figure in _figures(found, look):
-        yield from save(figure, out / name, look)
-        drawn = picture(figure, name)
-        yield _written(out / f"{name}.tex", framed(drawn.tex, name, look))
-        for table, text in drawn.data.items():
-            yield _written(out / table, text)
 
 
 def _figures(found: Findings, look: Look) -> Iterator[tuple[str, Figure]]:
@@ -171,13 +152,13 @@ def _tables(found: Findings, out: Path) -> tuple[Path, ...]:
 
 def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
     front = fronts_tabular(found, look) if found.others else front_tabular(found, look)
-    yield _written(out / "front_table.tex", framed(front, "front_table", look))
+    yield write_tabular(front, "front_table", out, look)
     if found.is_confirmed:
-        yield _written(out / "confirmed_table.tex", framed(confirmed_tabular(found, look), "confirmed_table", look))
+        yield write_tabular(confirmed_tabular(found, look), "confirmed_table", out, look)
     if found_lines := _lines(found):
-        yield _written(out / "shares_table.tex", framed(shares_tabular(found, found_lines, look), "shares_table", look))
-    yield _written(out / "front.html", page(found, look))
-    yield _written(out / "PROVENANCE.md", provenance(found, look))
+        yield write_tabular(shares_tabular(found, found_lines, look), "shares_table", out, look)
+    yield write_text(out / "front.html", page(found, look))
+    yield write_text(out / PROVENANCE, provenance(found, look))
 
 
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:
@@ -185,9 +166,3 @@ def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:
     moments = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
     said = {**values, **moments, "simulated": " ".join(simulated(attempt.recipe))}
     return {"trial": attempt.trial, "on_front": on_front, **said, **flat_recipe(attempt.recipe)}
-
-
-def _written(path: Path, text: str) -> Path:
-    with replacing(path) as file:
-        file.write(text.encode())
-    return path

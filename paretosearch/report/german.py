@@ -44,6 +44,25 @@ GERMAN = {
     "gain: over {name} with the same images, seed by seed": (
         "Gewinn: gegenüber {name} mit denselben Bildern, Startwert für Startwert"
     ),
+    "classes so far": "Klassen bisher",
+    "training time so far (s)": "Trainingszeit bisher (s)",
+    "training time\nso far (s)": "Trainingszeit\nbisher (s)",
+    "weights × images so far (10⁹)": "Gewichte × Bilder bisher (10⁹)",
+    "weights × images\nso far (10⁹)": "Gewichte × Bilder\nbisher (10⁹)",
+    "tree": "Baum",
+    "anew": "neu",
+    "routed": "geleitet",
+    "classes": "Klassen",
+    "networks\ntrained": "Netze\ntrainiert",
+    "one network, trained anew": "ein Netz, neu trainiert",
+    "routed to the right child": "zum richtigen Kind geleitet",
+    "routed: images that the root sends to the right child": (
+        "geleitet: Bilder, die die Wurzel zum richtigen Kind leitet"
+    ),
+    "anew: one network, trained anew on all classes so far": "neu: ein Netz, mit allen Klassen bisher neu trainiert",
+    "10⁹: weights × images, summed over the networks that were trained": (
+        "10⁹: Gewichte × Bilder, über die trainierten Netze summiert"
+    ),
     "better than its seconds": "besser als seine Sekunden",
     "worse than its seconds": "schlechter als seine Sekunden",
     "no difference to be seen": "kein Unterschied zu sehen",

@@ -36,6 +36,7 @@ _SAID = {
     "†": r"\dag{}",
     "×": r"$\times$",
     "µ": r"$\mu$",
+    "⁹": "$^9$",
     "–": r"\textendash{}",
     "—": r"\textemdash{}",
     "…": r"\dots{}",

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Iterator
 
 from paretosearch.report.confirmed import standing
 from paretosearch.report.findings import Findings
 from paretosearch.report.look import Look
+from paretosearch.report.markdown import block
+from paretosearch.report.origin import CLOCK, account, code, devices_table, made_by, plain, table
 from paretosearch.report.simulated import names_of
 from paretosearch.report.timed import origins, replays_of
 from paretosearch.report.words import counted, duration_text, seconds_text
 from paretosearch.store import Front, Point
 
-_CLOCK = """\
-Seconds are `train_seconds`: everything that a recipe causes (batches, losses of methods, changes of the network's
-shape, compilation, the statistics of batch norm at the end), by a clock that takes, for each kind of step, the median
-of its steps times their number, and leaves out what another program's use of the core took. Start of the process,
-loading and decoding of data, validation and checkpoints stand outside. `wall_seconds` in `trials.csv` are the plain
-seconds of the same; a trial is `noisy` where both differ by more than 5 %, or another program used its GPU. Times of
-different classes of device are never compared."""
+_WALL = """\
+`wall_seconds` in `trials.csv` are the plain seconds of the same; a trial is `noisy` where both differ by more than 5 %,
+or another program used its GPU."""
 
 _ACCURACY = """\
 Accuracy is on a validation split that is cut from the training set, the same for every trial. The search never sees
@@ -47,9 +42,6 @@ timed. Nothing was trained, and the accuracy is that of the training; `purpose` 
 Each front is of the seconds of one class. With several classes, `front`, `front_table`, `hypervolume` and `front.csv`
 show all of them; everything else shows the first."""
 
-#: What draws.
-_DRAWN_BY = ("paretosearch", "matplotlib", "plotly")
-
 
 def provenance(found: Findings, look: Look) -> str:
     """Write what must be known to judge the figures, or to make them again.
@@ -63,19 +55,18 @@ def provenance(found: Findings, look: Look) -> str:
     """
     record = found.record
     sections = {
-        f"Where the figures of {_code(record.name)} come from": _study(found),
+        f"Where the figures of {code(record.name)} come from": _study(found),
         "What the points are worth": _worth(found),
-        "What is measured": [_CLOCK, "", _ACCURACY, *_simulated(found)],
+        "What is measured": [CLOCK, _WALL, "", _ACCURACY, *_simulated(found)],
         **({"Classes of device": _classes(found)} if _is_mixed(found) else {}),
-        "Devices": _devices(found),
-        "Versions": _table(("what measured", "version"), sorted(record.versions.items())),
+        "Devices": devices_table(found.devices),
+        "Versions": table(("what measured", "version"), sorted(record.versions.items())),
         "Number formats": _formats(found),
         "Seeds": _seeds(found),
-        "The study file": _block(record.text),
+        "The study file": [block(record.text.rstrip("\n"))],
         "How they were made": _made(found, look),
     }
-    parts = [f"## {title}\n\n" + "\n".join(lines) for title, lines in sections.items()]
-    return "\n\n".join(parts).removeprefix("#") + "\n"
+    return account(sections)
 
 
 def _simulated(found: Findings) -> Iterator[str]:
@@ -83,7 +74,7 @@ def _simulated(found: Findings) -> Iterator[str]:
     points = [p for of_class in found.classes for p in (*of_class.front.points, *of_class.front.dominated)]
     if names := names_of(points):
         yield ""
-        yield _SIMULATED.format(names=_plain(", ".join(names)))
+        yield _SIMULATED.format(names=plain(", ".join(names)))
 
 
 def _is_mixed(found: Findings) -> bool:
@@ -94,14 +85,14 @@ def _study(found: Findings) -> Iterator[str]:
     record, counts, front = found.record, found.counts, found.front
     ends = {"complete": counts.complete, "ended early": counts.dominated, "failed": counts.failed}
     trials = ", ".join(f"{count} {name}" for name, count in ends.items() if count)
-    yield f"- Launched first: {record.created:%Y-%m-%d %H:%M} UTC; space {_code(record.space_hash)}"
+    yield f"- Launched first: {record.created:%Y-%m-%d %H:%M} UTC; space {code(record.space_hash)}"
     yield f"- Sampler: {record.sampler}; seed {record.seed}"
     yield f"- Trials: {trials}; {duration_text(found.device_seconds)} of device time"
     if found.others:
         others = counted(len(found.others), "more class", "more classes")
-        yield f"- Times: on {_code(found.device_class)}, by which the search went, and on {others}: see below"
+        yield f"- Times: on {code(found.device_class)}, by which the search went, and on {others}: see below"
     else:
-        yield f"- Times: on {_code(found.device_class)}"
+        yield f"- Times: on {code(found.device_class)}"
     yield f"- Front: {counted(len(front.points), 'trial')}; hypervolume {_area(front)}"
 
 
@@ -119,7 +110,7 @@ def _classes(found: Findings) -> Iterator[str]:
         of, front = origins(found.attempts, of_class.device_class), of_class.front
         rows.append((of_class.device_class, str(of.trained), str(of.timed), str(len(front.points)), _area(front)))
         copied += of.copied
-    yield from _table(("class of device", "trained there", "timed again", "on the front", "hypervolume"), rows)
+    yield from table(("class of device", "trained there", "timed again", "on the front", "hypervolume"), rows)
     if copied:
         yield ""
         yield f"{counted(copied, 'more result')} of another study, which knows how they were measured."
@@ -140,14 +131,6 @@ def _worth(found: Findings) -> Iterator[str]:
     yield _MEANS
 
 
-def _devices(found: Findings) -> Iterator[str]:
-    rows = []
-    for device in found.devices:
-        memory = f"{device.memory_bytes / 2**30:.0f} GiB"
-        rows.append((device.label, device.name, str(len(device.cores) or ""), memory, device.device_class))
-    yield from _table(("device", "model", "cores", "memory", "class"), rows)
-
-
 def _formats(found: Findings) -> Iterator[str]:
     measured = found.record.number_formats
     if not measured:
@@ -159,7 +142,7 @@ def _formats(found: Findings) -> Iterator[str]:
         rows.append((name, "" if relative is None else f"{relative:.2f}", str(verdict.get("reason") or "")))
     yield "Seconds of a step at the first launch, those of fp32 being 1, and why a format was left out:"
     yield ""
-    yield from _table(("format", "seconds", "left out"), rows)
+    yield from table(("format", "seconds", "left out"), rows)
 
 
 def _seeds(found: Findings) -> Iterator[str]:
@@ -173,7 +156,7 @@ def _seeds(found: Findings) -> Iterator[str]:
         rows.append((str(point.trial), str(point.recipe.seed), others, point.digest))
     yield "Of the trials on the front and those that were repeated; every trial is in `trials.csv`."
     yield ""
-    yield from _table(("trial", "seed", "seeds of repeats", "recipe"), rows)
+    yield from table(("trial", "seed", "seeds of repeats", "recipe"), rows)
 
 
 def _listed(found: Findings) -> list[Point]:
@@ -182,35 +165,8 @@ def _listed(found: Findings) -> list[Point]:
 
 
 def _made(found: Findings, look: Look) -> Iterator[str]:
-    study = _plain(found.record.name)
+    study = plain(found.record.name)
     command = ["paretosearch", "export", study, "--style", look.style, "--lang", look.lang]
     if not found.others and any(a.counts and a.device_class != found.device_class for a in found.attempts):
-        command += ["--device-class", _plain(found.device_class)]
-    yield from _block(shlex.join(command))
-    yield ""
-    drawn_by = ", ".join(f"{name} {version(name)}" for name in _DRAWN_BY)
-    yield f"by {drawn_by}. The same store and versions give the same bytes."
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'---|' * len(heads)}"
-    for row in rows:
-        yield f"| {' | '.join(_plain(cell).replace('|', '/') for cell in row)} |"
-
-
-def _block(text: str) -> Iterator[str]:
-    """Show a text as it is, behind fences that are longer than any in it."""
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    yield from (fence, text.rstrip("\n"), fence)
-
-
-def _code(text: str) -> str:
-    """Show a name as it is: of one line, in more backticks than it has."""
-    ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    pad = " " if "`" in text else ""
-    return f"{ticks}{pad}{_plain(text)}{pad}{ticks}"
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
+        command += ["--device-class", plain(found.device_class)]
+    yield from made_by(command, ("paretosearch", "matplotlib", "plotly"), "store")

@@ -27,6 +27,7 @@ class Increment:
         decisions: Where each of the classes was attached; none for the first group, which makes the root.
         accuracy: Share of the validation images of all classes so far that the tree classifies correctly, in [0, 1].
         routing_accuracy: Share of them that the root sends to the right child, which is never less.
+        root_trained: Whether the root was trained for them.
         cost: What the tree took for this group.
         retrained_accuracy: Accuracy, on the same images, of one network trained anew on all classes so far.
         retrained_cost: What that took.
@@ -37,6 +38,7 @@ class Increment:
     decisions: tuple[Decision, ...]
     accuracy: float
     routing_accuracy: float
+    root_trained: bool
     cost: Cost
     retrained_accuracy: float
     retrained_cost: Cost
@@ -78,6 +80,7 @@ def grow(
 
 
 def _increment(tree: Tree, new: tuple[int, ...], say: Callable[[str], None]) -> Increment:
+    before = tree.root if tree.children else None
     growth, cost = tree.learn(new)
     labels = tuple(sorted(paths(tree.children)))
     assert labels == tuple(range(new[-1] + 1)), "every class so far has one way"
@@ -97,6 +100,7 @@ def _increment(tree: Tree, new: tuple[int, ...], say: Callable[[str], None]) -> 
         growth.decisions if growth else (),
         _share(found == judged.labels),
         _share(routed == right),
+        tree.root is not before,
         cost,
         _share(anew == judged.labels),
         net.cost,
@@ -134,7 +138,7 @@ class Tree:
         self.branches: dict[tuple[int, ...], Net] = {}
 
     def learn(self, new: Sequence[int]) -> tuple[Growth | None, Cost]:
-        """Learn new classes: attach them, go on with the root, train every branch anew that has changed.
+        """Learn new classes: attach them, go on with a root that has changed, train every such branch anew.
 
         Returns:
             How the tree has grown, None for the first classes; and what it took.
@@ -144,11 +148,14 @@ class Tree:
             self.root = trained(self.recipe, restricted(self.images, self.children), self.device)
             return None, self.root.cost
         growth, cost = self._attached(new)
+        has_other_outputs = growth.kept != tuple(range(len(self.children)))
         self.children = growth.children
-        longer = replace(self.recipe, epochs=self._study.grown_epochs or self.recipe.epochs)
-        parted = restricted(self.images, self.children)
-        self.root = trained(longer, parted, self.device, self.root, growth.kept)
-        return growth, cost + self.root.cost + self._branch_out()
+        if has_other_outputs or self._study.retrain_root == "always":
+            longer = replace(self.recipe, epochs=self._study.grown_epochs or self.recipe.epochs)
+            parted = restricted(self.images, self.children)
+            self.root = trained(longer, parted, self.device, self.root, growth.kept)
+            cost += self.root.cost
+        return growth, cost + self._branch_out()
 
     def _attached(self, new: Sequence[int]) -> tuple[Growth, Cost]:
         """Find the places of new classes; looking at their images is a part of learning them."""

@@ -29,14 +29,18 @@ def _study(folder: Path) -> None:
 
 
 def test_a_tree_is_learned_shown_and_drawn(run: Run, folder: Path) -> None:
-    done = run("tree", "little.toml", "--cpu", "1", "--out", "tree")
+    done = run("tree", "little.toml", "--cpu", "1", "--out", "tree", "--lang", "de")
     assert done.returncode == 0, done.stderr
     assert "learning class-0, class-1" in done.stderr
-    assert "in all the tree took" in done.stdout
-    assert "could not be verified" in done.stdout
-    assert "root" in done.stdout.splitlines()
+    assert "3 classes: accuracy" in done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("what each group took, on cpu:")
+    assert {"where each class was attached", "the tree", "root"} < set(lines)
+    assert lines[-1].endswith("are in tree/; PROVENANCE.md says where all is from")
     names = {path.name for path in (folder / "tree").iterdir()}
-    assert names == {"increments.pdf", "increments.svg", "increments.png", "increments.csv", "tree.txt"}
+    assert {"increments.pdf", "increments.tex", "increments_table.tex", "increments.csv", "PROVENANCE.md"} < names
+    assert "Klassen bisher" in (folder / "tree" / "increments.tex").read_text()
+    assert STUDY in (folder / "tree" / "PROVENANCE.md").read_text()
     text = (folder / "tree" / "tree.txt").read_text()
     assert all(text.count(f"class-{label}") == 1 for label in range(3))
 

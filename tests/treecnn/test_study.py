@@ -39,6 +39,7 @@ def test_a_study_says_how_its_networks_are_trained(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(GOOD)
     study = load_tree(str(tmp_path / "mine.toml"))
     assert (study.groups, study.likelihood_images, study.grown_epochs) == ((4, 3, 3), 0, 0)
+    assert study.retrain_root == "always"
     assert (study.recipe.epochs, study.recipe.pooling, study.recipe.seed) == (3, "s3", 7)
     assert study.recipe.methods["label_smoothing"] == {"alpha": 0.1}
 
@@ -56,7 +57,8 @@ def test_a_tree_of_a_search_is_refused_with_the_command_that_runs_it() -> None:
     with pytest.raises(StudyFileError) as caught:
         load_tree("quickstart")
     message = str(caught.value)
-    assert message.endswith("has no [tree] table, so it is a search; run paretosearch launch quickstart")
+    told = "is a search, as it has a [space] table and no [tree] table; run paretosearch launch quickstart"
+    assert message.endswith(f"/quickstart.toml {told}")
     assert "\n" not in message
 
 
@@ -71,7 +73,9 @@ def test_a_tree_of_a_search_is_refused_with_the_command_that_runs_it() -> None:
         ("[recipe]", "alpha = 1.5\n[recipe]", "tree.alpha: 1.5 is not a number from 0 to 1"),
         ("[recipe]", "beta = nan\n[recipe]", "tree.beta: nan is not a number from 0 to 1"),
         ("[recipe]", "most_classes = 1\n[recipe]", "tree.most_classes: 1 is not a whole number of at least 2"),
+        ("[recipe]", 'retrain_root = "never"\n[recipe]', "tree.retrain_root: 'never' is not one of always, changed"),
         ("[recipe]", "cap = 3\n[recipe]", "tree.cap: unknown key"),
+        ("[tree]\ngroups = [4, 3, 3]", "", "mine.toml:1: tree: is missing; it must be a table with groups and others"),
         ("epochs  = 3", "epochs = 0", "recipe.epochs: 0 is not a whole number from 1 to 10000"),
         ("epochs  = 3", "epohs = 3", "recipe.epohs: unknown key (did you mean 'epochs'?)"),
         ("epochs  = 3", "epochs = [1, 2]", "recipe.epochs: [1, 2] is not a whole number"),

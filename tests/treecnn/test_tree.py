@@ -1,31 +1,18 @@
 """A tree learns groups of classes, and every class has one way."""
 
 from dataclasses import replace
-from io import StringIO
 from itertools import pairwise
 
 import pytest
 import torch
-from rich.console import Console
 
 from paretosearch.errors import RecipeError
 from paretosearch.recipe import Recipe
-from paretosearch.report.pgf import picture
 from paretosearch.testing.images import image_set
 from paretosearch.treecnn import tree as of_trees
 from paretosearch.treecnn.nodes import Cost, Net
-from paretosearch.treecnn.picture import tree_figure
-from paretosearch.treecnn.rules import Rules, paths
-from paretosearch.treecnn.showing import (
-    decision_line,
-    increments_json,
-    increments_rows,
-    increments_table,
-    summary_lines,
-    totals,
-    tree_lines,
-)
-from paretosearch.treecnn.study import TreeStudy
+from paretosearch.treecnn.rules import Children, Rules, paths
+from paretosearch.treecnn.study import Retraining, TreeStudy
 from paretosearch.treecnn.tree import Increment, Tree, grow
 
 CPU = torch.device("cpu")
@@ -40,7 +27,7 @@ RECIPE = Recipe(
     augmentation="none",
     seed=3,
 )
-STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, RECIPE)
+STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE, "")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +67,7 @@ def test_a_group_costs_its_root_its_changed_branches_and_the_look_at_its_images(
 ) -> None:
     for before, one in pairwise(increments):
         changed = [labels for labels in one.children if len(labels) > 1 and labels not in before.children]
-        assert one.cost.nets == 1 + len(changed)
+        assert one.cost.nets == one.root_trained + len(changed)
         assert one.retrained_cost.nets == 1
         assert {decision.label for decision in one.decisions} == set(one.new)
 
@@ -104,6 +91,48 @@ def test_only_the_root_and_changed_branches_are_trained(monkeypatch: pytest.Monk
     weights = sum(p.numel() for p in tree.root.model.parameters())
     seen = tree.root.cost.weights_times_images // weights
     assert seen == 2 * 5 * 48  # a root that goes on has epochs of its own
+
+
+@pytest.mark.parametrize(
+    ("looks", "children", "is_trained"),
+    [
+        (((0.1, 0.8, 0.1),), ((0,), (1, 3), (2,)), False),
+        (((0.1, 0.8, 0.1), (0.8, 0.1, 0.1)), ((0, 4), (1, 3), (2,)), False),
+        (((0.34, 0.33, 0.33),), ((0,), (1,), (2,), (3,)), True),
+        (((0.18, 0.42, 0.40),), ((0,), (1, 2, 3)), True),  # those left are the first of before, and one less
+        (((0.18, 0.42, 0.40), (0.34, 0.33, 0.33)), ((0,), (1, 2, 3), (4,)), True),  # as many, and others
+    ],
+)
+@pytest.mark.parametrize("rule", ["changed", "always"])
+def test_a_root_is_trained_once_its_outputs_are_others(
+    monkeypatch: pytest.MonkeyPatch,
+    looks: tuple[tuple[float, ...], ...],
+    children: Children,
+    is_trained: bool,
+    rule: Retraining,
+) -> None:
+    waiting = iter(looks)
+    monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(waiting))
+    monkeypatch.setattr(of_trees, "trained", lambda *_: Net(torch.nn.Identity(), None, Cost(1.0, 10, 1)))
+    tree = Tree(replace(STUDY, retrain_root=rule), IMAGES, CPU)
+    tree.learn((0, 1, 2))
+    before, trains = tree.root, is_trained or rule == "always"
+    _, cost = tree.learn(range(3, 3 + len(looks)))
+    assert tree.children == children
+    assert (tree.root is not before) == trains
+    branches = sum(len(labels) > 1 for labels in children)
+    assert (cost.nets, cost.weights_times_images) == (trains + branches, 10 * (trains + branches))
+    assert tree.branches.keys() == {labels for labels in children if len(labels) > 1}
+
+
+def test_a_group_says_whether_its_root_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([(0.9, 0.1), (0.5, 0.5)])
+    monkeypatch.setattr(of_trees, "likelihood", lambda *_: next(looks))
+    study = replace(STUDY, groups=(2, 1, 1), recipe=replace(RECIPE, epochs=1), rules=Rules(beta=0.6))
+    found = list(grow(replace(study, retrain_root="changed"), IMAGES, CPU))
+    assert [one.children for one in found] == [((0,), (1,)), ((0, 2), (1,)), ((0, 2), (1,), (3,))]
+    assert [one.root_trained for one in found] == [True, False, True]
+    assert [one.cost.nets for one in found] == [1, 1, 1]
 
 
 def test_an_image_is_classified_by_the_branch_that_it_is_sent_to(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,40 +202,3 @@ def test_more_classes_than_there_are_is_one_line() -> None:
         RecipeError, match="^the groups of little have 9 classes, and stripes has 8; make them smaller$"
     ):
         next(grow(replace(STUDY, groups=(4, 5)), IMAGES, CPU))
-
-
-def test_what_is_shown_says_what_was_done(increments: tuple[Increment, ...]) -> None:
-    tree, anew = totals(increments)
-    assert tree.seconds == pytest.approx(sum(one.cost.seconds for one in increments))
-    line, unverified = summary_lines(increments)
-    assert f"{anew.nets})" in line
-    assert "could not be verified" in unverified
-    plain = increments_json("little", "cpu", increments, IMAGES.classes)
-    assert [len(one["classes"]) for one in plain["increments"]] == [4, 2, 2]
-    assert sorted(name for labels in plain["tree"] for name in labels) == list(IMAGES.classes)
-    assert [row["classes"] for row in increments_rows(increments, IMAGES.classes)] == [4, 6, 8]
-    decisions = [decision for one in increments for decision in one.decisions]
-    said = [decision_line(decision, IMAGES.classes) for decision in decisions]
-    assert all(text.startswith(IMAGES.classes[d.label]) for text, d in zip(said, decisions, strict=True))
-
-
-def test_a_tree_is_drawn_with_a_line_for_every_class() -> None:
-    lines = list(tree_lines(((0,), (1, 2), (3,)), ("a", "b", "c", "d")))
-    assert lines == ["root", "├── a", "├── branch of 2", "│   ├── b", "│   └── c", "└── d"]
-    assert list(tree_lines(((0, 1),), ("a", "b"))) == ["root", "└── branch of 2", "    ├── a", "    └── b"]
-
-
-def test_the_figure_has_accuracy_seconds_and_effort(increments: tuple[Increment, ...]) -> None:
-    figure = tree_figure(increments)
-    assert [len(panel.lines) for panel in figure.axes] == [3, 2, 2]
-    effort = figure.axes[2].lines[0].get_ydata()
-    assert effort[-1] == pytest.approx(totals(increments)[1].weights_times_images / 1e9)
-    assert len(picture(figure, "tree").data) == 3
-
-
-def test_the_table_fits_a_narrow_terminal(increments: tuple[Increment, ...]) -> None:
-    console = Console(width=80, file=StringIO(), record=True)
-    console.print(increments_table(increments))
-    shown = console.export_text()
-    assert "…" not in shown
-    assert len(shown.splitlines()) == 5
