@@ -179,7 +179,7 @@ def train(
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
-    told = (*shape_lines(chosen, outcome), *training_lines(chosen, outcome.surgeries))
+    told = (*shape_lines(chosen, outcome), *training_lines(chosen, outcome))
     for line in (*told, *filter(None, [outcome.message])):
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives
