@@ -104,7 +104,7 @@ def launch(
         site = open_site(Wish(typed("gpus", gpus), typed("cpu", cpu), fleet, ray_address), printing(console))
         held.callback(site.close)
         file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
-        with naming(file.path):
+        with naming(file):
             check_methods(file.space)
         folder = spool.folder_for(redacted(storage_url(storage)), file.name)
         held.callback(Lock(folder / LAUNCHER, f"study {file.name!r}").release)
@@ -130,7 +130,7 @@ def _launch(
         images = gather(file.space, console)
         contents = contents_of(images)
         check_unchanged(file.name, store, contents)
-        with naming(file.path):
+        with naming(file):
             check_networks(file.space, images)
         site.prepare(_data_sets(file.space, contents))
         devices = site.devices

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 import torch
 from torch import nn
 
 from paretosearch import nets
 from paretosearch.data import ImageSet
+from paretosearch.errors import about
 from paretosearch.method import Method
 from paretosearch.recipe import Recipe
 
@@ -22,10 +22,15 @@ def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> n
     """
     channels, edge = images.channels, images.image_size
     for method in active:
-        channels, edge = method.edit_input(channels, edge)
+        with about(method.key()):
+            channels, edge = method.edit_input(channels, edge)
     shape = {"channels": channels, "image_size": edge}
-    model = nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
-    return reduce(lambda net, method: method.edit_model(net), active, model)
+    with about("network"):
+        model = nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
+    for method in active:
+        with about(method.key()):
+            model = method.edit_model(model)
+    return model
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
