@@ -13,6 +13,7 @@ from rich.console import Console
 
 from paretosearch.api.contents import Contents, check_unchanged, contents_of
 from paretosearch.api.ending import all_failed, spent
+from paretosearch.api.maps import notes_on_maps
 from paretosearch.api.preparing import check_methods, check_networks, gather, naming
 from paretosearch.api.registering import registered
 from paretosearch.api.warming import warm
@@ -132,6 +133,8 @@ def _launch(
         check_unchanged(file.name, store, contents)
         with naming(file):
             check_networks(file.space, images)
+        for note in notes_on_maps(file.space, images):
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         site.prepare(_data_sets(file.space, contents))
         devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -36,6 +36,9 @@ from paretosearch.cli.trees import tree
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 from paretosearch.recipe import Recipe
+
+if TYPE_CHECKING:
+    from paretosearch.data import ImageSet
 
 #: What `train` says of a Recipe before it trains it.
 
@@ -152,6 +155,7 @@ def train(
     """Train one Recipe, look at the test split, keep the weights."""
     from paretosearch.api.contents import remark
     from paretosearch.api.fronts import chosen_recipe
+    from paretosearch.api.maps import note_on_maps
     from paretosearch.api.training import train as run
     from paretosearch.report.shapes import shape_lines
     from paretosearch.report.simulated import training_lines
@@ -159,6 +163,11 @@ def train(
 
     chosen = chosen_recipe(recipe, trial, study, storage, seed)
     console = Console(stderr=True)
+
+    def note(images: ImageSet) -> None:
+        print_line(console, remark(images, study, storage) if trial is not None else "")
+        print_line(console, note_on_maps(chosen, images))
+
     outcome = run(
         chosen,
         gpus,
@@ -167,7 +176,7 @@ def train(
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.total_epochs)),
         on_start=lambda _: print_line(console, _title(chosen)),
         on_stage=silent if as_json else show_stage,
-        on_data=lambda images: print_line(console, remark(images, study, storage) if trial is not None else ""),
+        on_data=note,
         onnx=onnx,
         force=force,
     )
