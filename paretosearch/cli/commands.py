@@ -155,7 +155,6 @@ def train(
     """Train one Recipe, look at the test split, keep the weights."""
     from paretosearch.api.contents import remark
     from paretosearch.api.fronts import chosen_recipe
-    from paretosearch.api.maps import note_on_maps
     from paretosearch.api.training import train as run
     from paretosearch.report.shapes import shape_lines
     from paretosearch.report.simulated import training_lines
@@ -165,6 +164,8 @@ def train(
     console = Console(stderr=True)
 
     def note(images: ImageSet) -> None:
+        from paretosearch.api.maps import note_on_maps  # which takes torch, and the device is looked for first
+
         print_line(console, remark(images, study, storage) if trial is not None else "")
         print_line(console, note_on_maps(chosen, images))
 
