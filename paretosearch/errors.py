@@ -15,7 +15,8 @@
 Each message is one line: what was wrong, the value, what is allowed, what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 #: A message that lists more names than this is no longer one that somebody reads.
@@ -51,9 +52,14 @@ class StudyFileError(ParetosearchError):
 
 
 class RecipeError(ParetosearchError):
-    """No device could train this Recipe."""
+    """No device could train this Recipe.
+
+    Attributes:
+        key: The field or ``method.parameter`` that it is about; empty where nobody has said.
+    """
 
     exit_code = 3
+    key = ""
 
 
 class SurgeryError(RecipeError):
@@ -80,6 +86,16 @@ class LockedError(ParetosearchError):
     """Another process holds the study or the device."""
 
     exit_code = 75
+
+
+@contextmanager
+def about(key: str) -> Iterator[None]:
+    """Note what a RecipeError is about that is raised inside, unless it is known more closely."""
+    try:
+        yield
+    except RecipeError as error:
+        error.key = error.key or key
+        raise
 
 
 def suggest(name: str, allowed: Iterable[str]) -> str:

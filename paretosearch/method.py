@@ -135,6 +135,14 @@ class Method:
             setattr(self, key, float(value) if isinstance(axis, Real) else value)
 
     @classmethod
+    def key(cls) -> str:
+        """Name the field or ``method.parameter`` that decides whether a Recipe has the Method."""
+        if cls.switch is not None:
+            return f"{cls.name}.{cls.switch}"
+        assert cls.slot is not None
+        return cls.slot.value
+
+    @classmethod
     def default(cls, parameter: str) -> Value:
         """Give the value of a parameter that nobody names."""
         value = cls.space[parameter].default

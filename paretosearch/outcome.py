@@ -37,6 +37,9 @@ NOTES = ("early_bird", "gradient_pruning", "isgd", "lottery_ticket")
 #: Characters of a message, which is one line, and of the traceback or log beside it, which ends in what matters.
 MOST_MESSAGE, MOST_DETAIL = 1000, 20_000
 
+#: How the pattern of a phase begins in which dynamic fixed point was computed by integers, and not simulated.
+BY_INTEGERS = "integers by "
+
 #: What an Outcome has many of, which the store keeps in tables of their own.
 SEQUENCES = ("epochs", "surgeries", "phases")
 
@@ -108,7 +111,8 @@ class PhaseResult:
         batch_size: Images per step.
         tier: How they were run: ``eager`` op by op, ``fused`` with batch norm and ReLU as one, ``compile`` by
             torch.compile, ``graph`` as a CUDA graph.
-        pattern: What Methods did in them that they do not always do.
+        pattern: How the device computed in the number format, where there is more than one way, and what Methods did
+            in them that they do not always do.
         seconds: Seconds of all of them on the training clock.
         step_seconds: Median seconds of one that was not the first few.
         step_seconds_iqr: Interquartile range of the same.
@@ -186,6 +190,11 @@ class Outcome:
         assert self.train_seconds is not None
         assert self.accuracy is not None
         return self.train_seconds, self.accuracy
+
+    @property
+    def by_integers(self) -> bool:
+        """Whether dynamic fixed point was computed by integers."""
+        return any(phase.pattern.startswith(BY_INTEGERS) for phase in self.phases)
 
     def to_json(self) -> str:
         """Write the Outcome as one line of JSON."""

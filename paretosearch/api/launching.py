@@ -13,6 +13,7 @@ from rich.console import Console
 
 from paretosearch.api.contents import Contents, check_unchanged, contents_of
 from paretosearch.api.ending import all_failed, spent
+from paretosearch.api.maps import notes_on_maps
 from paretosearch.api.preparing import check_methods, check_networks, gather, naming
 from paretosearch.api.registering import registered
 from paretosearch.api.warming import warm
@@ -104,7 +105,7 @@ def launch(
         site = open_site(Wish(typed("gpus", gpus), typed("cpu", cpu), fleet, ray_address), printing(console))
         held.callback(site.close)
         file = with_budget(load(study or ("cifar10" if site.has_gpus else "quickstart")), trials, device_hours)
-        with naming(file.path):
+        with naming(file):
             check_methods(file.space)
         folder = spool.folder_for(redacted(storage_url(storage)), file.name)
         held.callback(Lock(folder / LAUNCHER, f"study {file.name!r}").release)
@@ -130,8 +131,10 @@ def _launch(
         images = gather(file.space, console)
         contents = contents_of(images)
         check_unchanged(file.name, store, contents)
-        with naming(file.path):
+        with naming(file):
             check_networks(file.space, images)
+        for note in notes_on_maps(file.space, images):
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         site.prepare(_data_sets(file.space, contents))
         devices = site.devices
         if store.study(file.name) is None and set(file.space.values_of("number_format")) != {"fp32"}:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, product
-from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from paretosearch import data, methods
 from paretosearch.axis import Value
-from paretosearch.errors import RecipeError, StudyFileError
+from paretosearch.errors import RecipeError, StudyFileError, about
 from paretosearch.method import Method
 from paretosearch.methods.dynamic_batch import SHAPING
 from paretosearch.report.decoding import decoding_bar
 from paretosearch.space import Activation, Space
+from paretosearch.studyfile import StudyFile
 from paretosearch.training import build_model
 from paretosearch.training.surgery import Surgeon
 
@@ -39,8 +40,8 @@ def gather(space: Space, console: Console) -> Sequence[data.ImageSet]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name the study file in what is wrong with the Recipes that it makes.
+def naming(file: StudyFile) -> Iterator[None]:
+    """Name the study file in what is wrong with the Recipes that it makes, and the line of what that is about.
 
     Raises:
         StudyFileError: In the place of a RecipeError.
@@ -48,7 +49,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except RecipeError as error:
-        raise StudyFileError(f"{path}: {error}") from None
+        place = file.source.place(error.key)
+        raise file.source.error(place, str(error)) if place else StudyFileError(f"{file.path}: {error}") from None
 
 
 def check_methods(space: Space) -> None:
@@ -74,14 +76,16 @@ def check_networks(space: Space, data_sets: Sequence[data.ImageSet]) -> None:
     """
     possible = _possible_methods(space)
     for images in data_sets:
-        _check_batches(space, len(images.train))
+        with about("batch_size"):
+            _check_batches(space, len(images.train))
         for network, pooling in product(space.values_of("network"), space.values_of("pooling")):
             changed = {"dataset": images.name, "network": network, "pooling": pooling}
             recipe = space.recipe({**space.corner, **changed})
             model = build_model(recipe, images, methods.active(recipe))
             example = torch.zeros(2, images.channels, images.image_size, images.image_size)
             for method in possible:
-                method.check_anatomy(Surgeon(model, example), str(network))
+                with about(method.key()):
+                    method.check_anatomy(Surgeon(model, example), str(network))
 
 
 def _possible_methods(space: Space) -> list[Method]:
@@ -120,14 +124,21 @@ def _possible(space: Space, activation: Activation, genomes: list[dict[str, Valu
 
 def _check_batches(space: Space, images: int) -> None:
     share = min(float({**space.fixed, **genome}["train_share"]) for genome in space.corners(["train_share"]))
-    smallest = min(data.used(images, min(int(count), images), share) for count in space.values_of("train_images"))
-    largest = max(map(int, space.values_of("batch_size")))
+    every = min(min(int(count), images) or images for count in space.values_of("train_images"))
+    smallest, largest = data.used(images, every, share), max(map(int, space.values_of("batch_size")))
     fits = 1 << (smallest.bit_length() - 1)
     if largest > smallest:
+        there = f"train_share = {share:g} leaves {smallest} of {every}" if share < 1 else f"there are {smallest}"
+        or_more = f", or take no share below {_share_of(largest, every):g}" if share < 1 and largest <= every else ""
         raise RecipeError(
-            f"batch_size goes up to {largest}, and there are {smallest} images to train on; "
-            f"lower it in the study file to {smallest} at most, such as high = {fits}"
+            f"batch_size goes up to {largest}, and {there} images to train on; "
+            f"lower it in the study file to {smallest} at most, such as high = {fits}{or_more}"
         )
+
+
+def _share_of(part: int, images: int) -> float:
+    """Give a share in hundredths that holds so many images."""
+    return math.ceil(100 * part / images) / 100
 
 
 def _load(dataset: str, image_size: int, console: Console) -> data.ImageSet:

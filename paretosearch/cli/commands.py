@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -36,6 +36,9 @@ from paretosearch.cli.trees import tree
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
 from paretosearch.recipe import Recipe
+
+if TYPE_CHECKING:
+    from paretosearch.data import ImageSet
 
 #: What `train` says of a Recipe before it trains it.
 
@@ -159,6 +162,13 @@ def train(
 
     chosen = chosen_recipe(recipe, trial, study, storage, seed)
     console = Console(stderr=True)
+
+    def note(images: ImageSet) -> None:
+        from paretosearch.api.maps import note_on_maps  # which takes torch, and the device is looked for first
+
+        print_line(console, remark(images, study, storage) if trial is not None else "")
+        print_line(console, note_on_maps(chosen, images))
+
     outcome = run(
         chosen,
         gpus,
@@ -167,7 +177,7 @@ def train(
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.total_epochs)),
         on_start=lambda _: print_line(console, _title(chosen)),
         on_stage=silent if as_json else show_stage,
-        on_data=lambda images: print_line(console, remark(images, study, storage) if trial is not None else ""),
+        on_data=note,
         onnx=onnx,
         force=force,
     )
@@ -179,7 +189,7 @@ def train(
         raise RecipeError(outcome.message.partition(": ")[2])
     if outcome.status != "complete":
         raise UsageError(f"the training failed ({outcome.failure}): {outcome.message}")
-    told = (*shape_lines(chosen, outcome), *training_lines(chosen, outcome.surgeries))
+    told = (*shape_lines(chosen, outcome), *training_lines(chosen, outcome))
     for line in (*told, *filter(None, [outcome.message])):
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     seconds, accuracy = outcome.objectives

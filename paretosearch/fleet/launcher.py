@@ -266,7 +266,7 @@ class Launcher:
             self._watcher.message(f"trial {assignment.trial} is tried again: {outcome.message}")
         else:
             shown = outcome if settled.seconds is None else replace(outcome, train_seconds=settled.seconds)
-            self._watcher.finished(device, assignment.trial, shown, settled.on_front)
+            self._watcher.finished(device, assignment.trial, shown, settled.on_front, settled.in_doubt)
         if outcome.status == "complete":  # it may be on the front, and is one more that the front is of
             self._watcher.front(self._patiently(lambda: self._store.front(self._study, device.device_class)))
         spool.delete(self._folder, assignment.attempt)

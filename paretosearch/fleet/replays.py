@@ -222,7 +222,7 @@ class Replays:
         change = self._store.record_front(self._study, trial, name)
         is_known = self._seconds.has(trial, name)
         seconds = self._seconds.expected(self._trained[trial], name) if is_known else None
-        return Settled(on_front=change.entered, seconds=seconds)
+        return Settled(on_front=change.entered, seconds=seconds, in_doubt=(trial, name) in self._disturbed)
 
     def _accept(self, trial: int, device_class: str, is_last: bool) -> None:
         """Give a trial seconds on a class: those of a replay, or of its training if all replays there were disturbed.

@@ -146,7 +146,7 @@ class Searching:
             if self._replays is None or not self._replays.takes(device, assignment, outcome):
                 self._search.tell(trial, outcome.objectives, {"digest": digest})
             change = self._store.record_front(self._study, trial, device.device_class)
-            return Settled(on_front=change.entered)
+            return Settled(on_front=change.entered, in_doubt=not self._store.attempt(assignment.attempt).counts)
         if outcome.status == "dominated":
             self._search.tell_dominated(trial, {"digest": digest, "message": outcome.message})
             return Settled()

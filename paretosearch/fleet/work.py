@@ -48,11 +48,13 @@ class Settled:
         again: Whether its training is to be tried again.
         on_front: Whether its trial is on the front since then.
         seconds: What its trial takes, where that is not what this Attempt took.
+        in_doubt: Whether its seconds are not believed, and measured once more.
     """
 
     again: bool = False
     on_front: bool = False
     seconds: float | None = None
+    in_doubt: bool = False
 
 
 class Work(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from paretosearch.axis import Axis, Value
-from paretosearch.errors import RecipeError, suggest
+from paretosearch.errors import RecipeError, about, suggest
 from paretosearch.method import NAMED_SLOTS, Method, Slot
 from paretosearch.methods import compatibility
 from paretosearch.methods.avg import AveragePooling
@@ -119,7 +119,8 @@ def active(recipe: Recipe) -> tuple[Method, ...]:
     _check_slots(on)
     compatibility.check(recipe, [method.name for method in on])
     for method in on:
-        method.check(recipe)
+        with about(method.key()):
+            method.check(recipe)
     return on
 
 
@@ -169,11 +170,10 @@ def _check_slots(methods: tuple[Method, ...]) -> None:
 def _activation(method: type[Method]) -> Activation:
     keys = tuple(method.space)
     if method.slot in NAMED_SLOTS:
-        return Activation(method.name, method.slot.value, method.name, on=True, parameters=keys)
-    assert method.switch is not None
+        return Activation(method.name, method.key(), method.name, on=True, parameters=keys)
     assert method.off is not None
-    switch = f"{method.name}.{method.switch}"
-    return Activation(method.name, switch, method.off, on=False, parameters=keys, canonical=partial(_canonical, method))
+    canonical = partial(_canonical, method)
+    return Activation(method.name, method.key(), method.off, on=False, parameters=keys, canonical=canonical)
 
 
 def _canonical(method: type[Method], recipe: Recipe) -> Mapping[str, Value] | None:

@@ -95,7 +95,7 @@ def anytime_json(stages: Sequence[Stage]) -> list[dict[str, Any]]:
             "epoch": stage.epoch,
             "train_seconds": stage.train_seconds,
             "accuracy": stage.accuracy,
-            "simulated": list(simulated(stage.point.recipe)),
+            "simulated": list(simulated(stage.point)),
             "recipe": json.loads(stage.point.recipe.to_json()),
         }
         for stage in stages

@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from paretosearch.report.charts import DOMINATED, new_chart
 from paretosearch.report.marks import KNOWN_ORDER
-from paretosearch.report.panels import spread, varying
+from paretosearch.report.panels import places, varying
 from paretosearch.report.plots import ACCURACY
 from paretosearch.report.reading import evenly, percent_range
 from paretosearch.report.rulers import Ruler, ruler_of
@@ -61,22 +61,25 @@ def axes_chart(front: Front, axes: Collection[str]) -> go.Figure:
 
 
 def _panel(figure: go.Figure, front: Front, axis: str, across: int, place: dict[str, int]) -> None:
-    low = percent_range(front)[0]
+    low, high = percent_range(front)
     everything = (*front.points, *front.dominated)
     ruler = ruler_of([axis_value(point.recipe, axis) for point in everything], KNOWN_ORDER.get(axis, ()))
     dominated = evenly([point for point in front.dominated if 100 * point.accuracy > low], _MOST_POINTS)
-    figure.add_trace(_dots(dominated, axis, ruler, marker=_FAINT, hoverinfo="skip"), **place)
+    points = (*front.points, *sorted(dominated, key=lambda point: point.accuracy))
+    y = [100 * point.accuracy for point in points]
+    x, count = places(points, axis, ruler, y, high - low), len(front.points)
+    figure.add_trace(_dots(x[count:], y[count:], marker=_FAINT, hoverinfo="skip"), **place)
     said = [f"trial {point.trial}: {seconds_text(point.train_seconds)} s" for point in front.points]
     known = {"text": said, "hovertemplate": "%{text}, %{y:.2f} %<extra></extra>"}
-    figure.add_trace(_dots(front.points, axis, ruler, marker=_coloured(front.points), **known), **place)
-    places, texts = zip(*_legible(ruler, across), strict=True)
-    figure.update_xaxes(range=ruler.ends, tickvals=places, ticktext=[escape(text) for text in texts], **place)
+    figure.add_trace(_dots(x[:count], y[:count], marker=_coloured(front.points), **known), **place)
+    ticks, texts = zip(*_legible(ruler, across), strict=True)
+    figure.update_xaxes(range=ruler.ends, tickvals=ticks, ticktext=[escape(text) for text in texts], **place)
 
 
-def _dots(points: Sequence[Point], axis: str, ruler: Ruler, **look: Any) -> go.Scatter:
+def _dots(x: Sequence[float], y: Sequence[float], **look: Any) -> go.Scatter:
     return go.Scatter(
-        x=[round(spread(point, axis, ruler), 3) for point in points],
-        y=[round(100 * point.accuracy, 2) for point in points],
+        x=[round(value, 3) for value in x],
+        y=[round(value, 2) for value in y],
         mode="markers",
         showlegend=False,
         **look,

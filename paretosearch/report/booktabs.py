@@ -68,7 +68,7 @@ def _means(estimate: Estimate, digits: int, look: Look, rows: Sequence[Estimate]
     halves = seconds_cell(own.seconds_interval, digits, look), percent_cell(own.accuracy_interval, look)
     behind = "{} $\\pm$ {}" if estimate.repeats else r"{}\phantom{{ $\pm$ {}}}"
     both = [behind.format(mean, half) for mean, half in zip((seconds, accuracy), halves, strict=True)]
-    trial = str(estimate.point.trial) + _set_behind(mark(estimate.point.recipe))
+    trial = str(estimate.point.trial) + _set_behind(mark(estimate.point))
     return [trial, str(estimate.repeats), *both, test]
 
 
@@ -76,7 +76,7 @@ _BOX = r"\begin{lrbox}{\paretosearchtable}\paretosearchfont\setlength{\tabcolsep
 
 
 def _behind(point: Point) -> str:
-    return _set_behind("*" * point.noisy + mark(point.recipe))
+    return _set_behind("*" * point.noisy + mark(point))
 
 
 def _set_behind(marks: str) -> str:

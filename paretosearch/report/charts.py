@@ -140,7 +140,7 @@ def _hover(point: Point, found: Findings, axes: Sequence[str], look: Look) -> st
     said = words(point.recipe, axes).split(", ") if axes else []
     notes = (found.changes.get(point.trial, ""), "clock noisy" if point.noisy else "")
     lines = [*(look.words(phrase) for phrase in said), *(look.say(note) for note in notes if note)]
-    if names := simulated(point.recipe):
+    if names := simulated(point):
         lines.append(look.say("simulated: {names}", names=", ".join(names)))
     trial = look.say("trial {number}", number=point.trial)
     numbers = f"{look.number(seconds_text(point.train_seconds))} s, {percent(point.accuracy, look)}"

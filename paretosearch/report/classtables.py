@@ -57,7 +57,7 @@ def _seconds(found: Findings, trial: int, look: Look) -> Iterator[str]:
             yield "--"
             continue
         seconds, on_front = seconds_cell(point.train_seconds, _digits(of_class), look), point in of_class.front.points
-        behind = escaped("*" * point.noisy + mark(point.recipe)) + ")" * (not on_front)
+        behind = escaped("*" * point.noisy + mark(point)) + ")" * (not on_front)
         yield r"\llap{(}" * (not on_front) + seconds + (rf"\rlap{{{behind}}}" if behind else "")
 
 

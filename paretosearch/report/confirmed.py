@@ -114,7 +114,7 @@ def confirmed_json(estimates: Sequence[Estimate]) -> list[dict[str, Any]]:
             **{name: value for name, value in vars(e).items() if name != "point"},
             **({} if e.repeats else {"seconds_interval": None, "accuracy_interval": None}),
             "first": {"train_seconds": e.point.train_seconds, "accuracy": e.point.accuracy},
-            "simulated": list(simulated(e.point.recipe)),
+            "simulated": list(simulated(e.point)),
             "digest": e.point.digest,
             "recipe": json.loads(e.point.recipe.to_json()),
         }

@@ -56,10 +56,10 @@ class EventStream(Follower):
         super().epoch(device, result)
         self._tell("epoch", device=device.label, trial=self._progress.rows[device.uuid].trial, **asdict(result))
 
-    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
+    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool, in_doubt: bool = False) -> None:
         """Tell how a trial ended."""
         purpose = self._progress.rows[device.uuid].purpose
-        super().finished(device, trial, outcome, on_front)
+        super().finished(device, trial, outcome, on_front, in_doubt)
         measures = {name: value for name in _MEASURES if (value := getattr(outcome, name)) not in (None, "")}
         ended = {"purpose": purpose, "status": outcome.status, "on_front": on_front}
         self._tell("finished", device=device.label, trial=trial, **ended, **measures)

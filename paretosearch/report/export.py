@@ -161,8 +161,12 @@ def _texts(found: Findings, out: Path, look: Look) -> Iterator[Path]:
     yield write_text(out / PROVENANCE, provenance(found, look))
 
 
+#: What no row of `trials.csv` needs, or says in other columns.
+_LEFT_OUT = ("study", "recipe", "detail", "by_integers")
+
+
 def _attempt_row(attempt: AttemptRecord, on_front: bool) -> dict[str, Any]:
-    values = {f.name: getattr(attempt, f.name) for f in fields(attempt) if f.name not in ("study", "recipe", "detail")}
+    values = {f.name: getattr(attempt, f.name) for f in fields(attempt) if f.name not in _LEFT_OUT}
     moments = {name: value.isoformat() for name, value in values.items() if isinstance(value, datetime)}
-    said = {**values, **moments, "simulated": " ".join(simulated(attempt.recipe))}
+    said = {**values, **moments, "simulated": " ".join(simulated(attempt))}
     return {"trial": attempt.trial, "on_front": on_front, **said, **flat_recipe(attempt.recipe)}

@@ -191,7 +191,7 @@ def _seconds(point: Point | None, of_class: OnClass, look: Look) -> str:
     """Write seconds: in brackets where the trial is dominated, a dash where it has no result."""
     if point is None:
         return "–"
-    seconds = look.number(seconds_text(point.train_seconds)) + mark(point.recipe)
+    seconds = look.number(seconds_text(point.train_seconds)) + mark(point)
     return seconds if point in of_class.front.points else f"({seconds})"
 
 

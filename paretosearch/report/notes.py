@@ -122,7 +122,7 @@ def _front(found: Findings, path: str) -> str:
     rows = [
         (
             f"[{point.trial}]({path}/trials?numbers={point.trial})",
-            f"{'~' if point.noisy else ''}{seconds_text(point.train_seconds)}{mark(point.recipe)}",
+            f"{'~' if point.noisy else ''}{seconds_text(point.train_seconds)}{mark(point)}",
             f"{100 * point.accuracy:.2f} %",
             plain(words(point.recipe, found.axes, shared)),
             f"**{names[point.trial]}**" if point.trial in names else "",

@@ -7,15 +7,17 @@ from collections.abc import Collection, Sequence
 from textwrap import wrap
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.marks import BELOW, KNOWN_ORDER
-from paretosearch.report.reading import accuracy_floor
+from paretosearch.report.reading import accuracy_floor, spans_decades
 from paretosearch.report.rulers import Ruler, ruler_of
 from paretosearch.report.style import INK, PALETTE, legend, new_figure, seconds_axis, styled
+from paretosearch.report.swarm import shifted
 from paretosearch.report.words import axis_value, titles
 from paretosearch.store import Front, Point
 
@@ -34,6 +36,11 @@ _BAND_HEIGHTS = {"thesis": 2.9, "slides": 3.2}
 _LETTERS = {"thesis": 72, "slides": 54}
 #: Trials beyond which those that are dominated are drawn as dots.
 _MANY = 150
+#: Breadth of a mark in letters of a tick, its height as a share of a panel, and how much smaller it may be taken for
+#: where most are dots.
+_MARK_LETTERS, _MARK_HEIGHT, _SMALL = 1.1, 0.07, 0.6
+#: How far marks may stand from a number, and from a name.
+_MOST_SHIFT = 0.08, 0.4
 _REST: dict[str, Any] = {
     "marker": "o",
     "linestyle": "none",
@@ -116,24 +123,45 @@ def _named(axis: str, said: str, title: str, letters: int) -> str:
 def _accuracies(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
     floor, high = 100 * accuracy_floor(front), 100 * front.points[-1].accuracy
     room = 0.07 * max(high - floor, 1.0)
-    shown = [point for point in front.dominated if 100 * point.accuracy >= floor]
-    below = [spread(point, axis, ruler) for point in front.dominated if 100 * point.accuracy < floor]
-    for points, look in ((shown, _rest(front)), (front.points, _FRONT)):
-        panel.plot([spread(p, axis, ruler) for p in points], [100 * p.accuracy for p in points], **look)
+    shown = sorted((p for p in front.dominated if 100 * p.accuracy >= floor), key=lambda p: p.accuracy)
+    below = [ruler.at(axis_value(p.recipe, axis)) for p in front.dominated if 100 * p.accuracy < floor]
+    points = (*front.points, *shown)
+    heights = [100 * p.accuracy for p in points]
+    _draw(panel, front, places(points, axis, ruler, heights, high - floor + 2 * room), heights)
     panel.plot(below, [floor - 0.6 * room] * len(below), **BELOW)
     panel.set_ylim(floor - room, high + room)
     ruler.draw(panel)
 
 
 def _seconds(panel: Axes, front: Front, axis: str, ruler: Ruler) -> None:
-    for points, look in ((front.dominated, _rest(front)), (front.points, _FRONT)):
-        panel.plot([spread(p, axis, ruler) for p in points], [p.train_seconds for p in points], **look)
+    points = (*front.points, *sorted(front.dominated, key=lambda p: p.train_seconds))
+    seconds = [p.train_seconds for p in points]
+    heights = np.log(seconds) if spans_decades(seconds) else np.array(seconds)
+    _draw(panel, front, places(points, axis, ruler, heights.tolist(), 1.1 * float(np.ptp(heights))), seconds)
     ruler.draw(panel)
 
 
-def spread(point: Point, axis: str, ruler: Ruler) -> float:
-    """Give the place of a point; equal values are spread a little, each trial the same way in every panel."""
-    value = axis_value(point.recipe, axis)
-    golden = point.trial * 0.618 % 1 - 0.5  # multiples of the golden ratio are spread evenly
-    width = 0.5 if ruler.names else 0.06 if ruler.repeats or value is None else 0.0
-    return ruler.at(value) + golden * width
+def _draw(panel: Axes, front: Front, x: Sequence[float], y: Sequence[float]) -> None:
+    """Draw marks, those of the front first among them."""
+    count = len(front.points)
+    panel.plot(x[count:], y[count:], **_rest(front))
+    panel.plot(x[:count], y[:count], **_FRONT)
+
+
+def places(
+    points: Sequence[Point], axis: str, ruler: Ruler, heights: Sequence[float], height: float
+) -> Sequence[float]:
+    """Give the places of points along an axis; those of one value stand side by side where they would cover each other.
+
+    Args:
+        points: The points; the first ones stay nearest to their value.
+        axis: A searched field, or ``method.parameter``.
+        ruler: Where its values stand.
+        heights: How high each point stands.
+        height: How high the panel is, in the same unit.
+    """
+    at = [ruler.at(axis_value(point.recipe, axis)) for point in points]
+    low, high = ruler.ends
+    size = _SMALL if len(points) > _MANY else 1.0
+    mark = size * _MARK_LETTERS * (high - low) / ruler.letters, size * _MARK_HEIGHT * (height or 1.0)
+    return shifted(at, heights, mark, _MOST_SHIFT[bool(ruler.names)])

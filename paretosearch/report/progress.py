@@ -136,14 +136,21 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Estimate the rest, by the pace of trials so far and by the hours; None before there is either."""
-        rests = []
-        if self.ends is not None:
-            rests += [self.ends - self.elapsed] if self.ends > self.elapsed else []
-        elif (paced := self._paced()) is not None:
-            rests.append(paced)
+        rests = [rest for rest in (self._by_trials(),) if rest is not None]
         if self.budget_hours and self.rows:
             rests.append(max(self.budget_hours - self._hours, 0.0) * 3600 / len(self.rows))
         return min(rests, default=None)
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the rest may be much less than `seconds_left`: the hours are known, and the pace of trials is not."""
+        return self.budget_trials is not None and self._by_trials() is None
+
+    def _by_trials(self) -> float | None:
+        """Give the rest by the pace of trials; None before it is known, and once it has turned out to be longer."""
+        if self.ends is None:
+            return self._paced()
+        return self.ends - self.elapsed if self.ends > self.elapsed else None
 
     def _paced(self) -> float | None:
         """Give the rest by the pace of trials so far, which is right at the moment when one ends."""
@@ -218,8 +225,16 @@ class Follower:
         """The device's trial is an epoch further."""
         self._set(replace(self._progress.rows[device.uuid], epoch=result), may_wait=True)
 
-    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
-        """The device's trial has ended, or the user has stopped it; not for an attempt that is tried again."""
+    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool, in_doubt: bool = False) -> None:
+        """The device's trial has ended, or the user has stopped it; not for an attempt that is tried again.
+
+        Args:
+            device: Who has trained or timed it.
+            trial: Its number.
+            outcome: How it ended.
+            on_front: Whether it is on the front of the device's class since then.
+            in_doubt: Whether its seconds were disturbed, and are to be measured once more.
+        """
         self._progress.elapsed = self._clock() - self._began
         before = self._progress.done_here
         self._progress.count(outcome, self._progress.rows[device.uuid].purpose)

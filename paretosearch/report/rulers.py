@@ -30,7 +30,6 @@ class Ruler:
         log: Whether numbers stand by their logarithm.
         ticks: Numbers to write.
         has_off: Whether ``off`` occurs beside numbers.
-        repeats: Whether most trials share their value with others.
         letters: How many fit into its width, as broad as a digit.
     """
 
@@ -40,7 +39,6 @@ class Ruler:
     log: bool = False
     ticks: tuple[float, ...] = ()
     has_off: bool = False
-    repeats: bool = True
     letters: int = 24
 
     def at(self, value: Value | None) -> float:
@@ -64,7 +62,7 @@ class Ruler:
     @property
     def ends(self) -> tuple[float, float]:
         """Where the line begins and ends, with room beside the outermost places."""
-        return (-0.6, len(self.names) - 0.4) if self.names else (_OFF - 0.12 if self.has_off else -0.1, 1.1)
+        return (-0.6, len(self.names) - 0.4) if self.names else (_OFF - 0.12 if self.has_off else -0.12, 1.12)
 
     def draw(self, axes: Axes) -> None:
         """Write the ticks on the x axis."""
@@ -124,9 +122,8 @@ def ruler_of(values: Sequence[Value | None], order: Sequence[str] = (), letters:
         names = *(n for n in ("off", *order) if n in found), *sorted(found.difference(order, ["off"]))
         return Ruler(names, letters=letters)
     log = numbers[0] > 0 and (_bunched(numbers) or _doublings(numbers))
-    repeats = 2 * len(numbers) < len(present)
     has_off = len(present) < len(values)
-    return Ruler((), numbers[0], numbers[-1], log, _ticks(numbers, log), has_off, repeats, letters)
+    return Ruler((), numbers[0], numbers[-1], log, _ticks(numbers, log), has_off, letters)
 
 
 def _bunched(numbers: Sequence[float]) -> bool:

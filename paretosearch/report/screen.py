@@ -97,14 +97,21 @@ def _budget(progress: Progress) -> Iterator[RenderableType]:
         yield line
     else:
         yield Text(progress.study, "bold", overflow="ellipsis", no_wrap=True)
+    yield standing(progress)
+
+
+def standing(progress: Progress) -> Text:
+    """Say in one line how many trials there are, how long that has taken, and how long the rest takes."""
     total = f" of {progress.budget_trials}" if progress.budget_trials else ""
-    text = Text(f"{progress.done}{total} trials, ", no_wrap=True, overflow="ellipsis")
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if progress.done or total:  # what repeats or times trials has none of its own
+        text.append(f"{progress.done}{total} trials, ")
     if progress.failed:
         text.append(f"{progress.failed} failed", "red").append(", ")
     text.append(f"{duration_text(progress.elapsed)} so far")
     if (left := progress.seconds_left()) is not None:
-        text.append(f", about {duration_text(left)} left")
-    yield text
+        text.append(f", {'at most' if progress.is_bound else 'about'} {duration_text(left)} left")
+    return text
 
 
 def _front(progress: Progress, width: int, height: int, ascii_only: bool) -> Iterator[RenderableType]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
-from paretosearch.outcome import SurgeryResult
+from paretosearch.outcome import Outcome, SurgeryResult
 from paretosearch.recipe import SIMULATED_FORMATS, SIMULATED_METHODS, Recipe
 from paretosearch.report.words import listed
 from paretosearch.store import Point
@@ -27,9 +28,22 @@ NOTHING: Noticed = MappingProxyType({})
 _TELLS, _FIGURE = "gradient_pruning", "backward_macs_saved"
 
 
-def simulated(recipe: Recipe) -> tuple[str, ...]:
-    """Name what is simulated in a Recipe: its number format, and Methods that are on."""
-    formats = (recipe.number_format,) if recipe.number_format in SIMULATED_FORMATS else ()
+class Result(Protocol):
+    """What was trained, and how the device did it."""
+
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def by_integers(self) -> bool: ...
+
+
+def simulated(result: Result) -> tuple[str, ...]:
+    """Name what was simulated in a training: its number format, unless by integers, and Methods that are on."""
+    return _simulated(result.recipe, result.by_integers)
+
+
+def _simulated(recipe: Recipe, by_integers: bool) -> tuple[str, ...]:
+    formats = (recipe.number_format,) if recipe.number_format in SIMULATED_FORMATS and not by_integers else ()
     return *formats, *(name for name in SIMULATED_METHODS if _is_on(name, recipe))
 
 
@@ -38,9 +52,9 @@ def _is_on(name: str, recipe: Recipe) -> bool:
     return name in recipe.methods and recipe.methods[name].get(switch, off) != off
 
 
-def mark(recipe: Recipe) -> str:
-    """Give `MARK` for a Recipe with something simulated, nothing for others."""
-    return MARK if simulated(recipe) else ""
+def mark(result: Result) -> str:
+    """Give `MARK` for a training with something simulated, nothing for others."""
+    return MARK if simulated(result) else ""
 
 
 def names_of(points: Iterable[Point]) -> tuple[str, ...]:
@@ -52,7 +66,7 @@ def _trials(points: Iterable[Point]) -> dict[str, list[int]]:
     """List the trials in which something is simulated, by what it is."""
     found: dict[str, list[int]] = {}
     for point in points:
-        for name in simulated(point.recipe):
+        for name in simulated(point):
             found.setdefault(name, []).append(point.trial)
     return found
 
@@ -90,11 +104,11 @@ def simulated_lines(points: Sequence[Point], noticed: Noticed = NOTHING) -> Iter
         yield f"projected, not measured: {SKIPPED}: {', '.join(known)}"
 
 
-def training_lines(recipe: Recipe, noticed: Sequence[SurgeryResult]) -> Iterator[str]:
+def training_lines(recipe: Recipe, outcome: Outcome) -> Iterator[str]:
     """Say of one training what `simulated_lines` says of several."""
-    if names := simulated(recipe):
+    if names := _simulated(recipe, outcome.by_integers):
         yield f"simulated: {', '.join(names)}; {MEANING}"
-    share = projected_saving(recipe, noticed)
+    share = projected_saving(recipe, outcome.surgeries)
     if share is not None:
         yield f"projected, not measured: {100 * share:.0f} %, {SKIPPED}"
 

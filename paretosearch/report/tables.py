@@ -99,9 +99,9 @@ class FrontTable:
 
     def _rows(self) -> Iterator[tuple[Point, list[str]]]:
         digits = 2 if self.front.points[0].train_seconds < 100 else 1
-        marks = any(simulated(point.recipe) for point in self.front.points)
+        marks = any(simulated(point) for point in self.front.points)
         for point in evenly(self.front.points, self.most):
-            behind = (mark(point.recipe) or " ") if marks else ""
+            behind = (mark(point) or " ") if marks else ""
             seconds = f"{'~' if point.noisy else ''}{point.train_seconds:.{digits}f}{behind}"
             numbers = [str(point.trial), seconds, _percent(point.accuracy)]
             yield point, [*numbers, *([_percent(point.test_accuracy)] if self._tested else [])]
@@ -141,7 +141,7 @@ def front_json(front: Front, noticed: Noticed = NOTHING) -> list[dict[str, Any]]
     return [
         {
             **measures(point),
-            "simulated": list(simulated(point.recipe)),
+            "simulated": list(simulated(point)),
             "backward_macs_saved": projected_saving(point.recipe, noticed.get(point.trial, ())),
             "recipe": json.loads(point.recipe.to_json()),
         }
@@ -169,11 +169,14 @@ def points_csv(points: Sequence[Point], target: Path | TextIO) -> None:
     write_csv([{**measures(point), **flat_recipe(point.recipe)} for point in points], target, first=_COLUMNS)
 
 
-_MEASURES = ("trial", *(field.name for field in fields(Point) if field.name not in ("trial", "recipe")), "digest")
+#: What stands at its own place, or is said by what is simulated.
+_LEFT_OUT = ("trial", "recipe", "by_integers")
+
+_MEASURES = ("trial", *(field.name for field in fields(Point) if field.name not in _LEFT_OUT), "digest")
 
 _COLUMNS = (*_MEASURES, "simulated")
 
 
 def measures(point: Point) -> dict[str, Any]:
     """Give the fields of a point but its Recipe, with the digest of that, and what of it is simulated."""
-    return {**{name: getattr(point, name) for name in _MEASURES}, "simulated": " ".join(simulated(point.recipe))}
+    return {**{name: getattr(point, name) for name in _MEASURES}, "simulated": " ".join(simulated(point))}

@@ -78,7 +78,7 @@ def _measured(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
 
 def _simulated(found: Findings, point: Point) -> Iterator[tuple[str, str]]:
     """Say what the seconds do not show, and what of it is projected."""
-    if names := simulated(point.recipe):
+    if names := simulated(point):
         yield "simulated", f"{plain(', '.join(names))}: {MEANING}"
     share = projected_saving(point.recipe, found.surgeries.get(point.trial, ()))
     if share is not None:

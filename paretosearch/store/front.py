@@ -43,6 +43,7 @@ class Point:
         peak_memory_bytes: Highest memory of the device (GPU) or the process (CPU).
         images_per_second: Images of the batches of all training steps per second on the training clock.
         energy_joules: Energy of the device during training, where it can be read.
+        by_integers: Whether dynamic fixed point was computed by integers, and not simulated.
     """
 
     trial: int
@@ -60,6 +61,7 @@ class Point:
     peak_memory_bytes: int | None = None
     images_per_second: float | None = None
     energy_joules: float | None = None
+    by_integers: bool = False
 
     @property
     def digest(self) -> str:

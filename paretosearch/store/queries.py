@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import ColumnElement, func, inspect, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from paretosearch.errors import StoreError, suggest
@@ -122,7 +122,7 @@ def copy_result(session: Session, attempt: int, study: str, trial: int) -> None:
 
 
 def _copied(row: T_Row, **changed: Any) -> T_Row:
-    columns = [column.key for column in inspect(type(row)).column_attrs]
+    columns = [column.key for column in type(row).__table__.columns]
     values = {name: getattr(row, name) for name in columns} | changed
     return type(row)(**{name: value for name, value in values.items() if value is not None})
 

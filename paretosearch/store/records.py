@@ -66,6 +66,7 @@ class AttemptRecord:
         purpose: ``search``; ``confirm`` for one that repeats a result with another seed; ``replay`` for one that times
             a training again, without training.
         outcome: Status of the Outcome; None while it runs. The fields below are those of the Outcome.
+        by_integers: Whether dynamic fixed point was computed by integers, and not simulated.
     """
 
     id: int
@@ -98,6 +99,7 @@ class AttemptRecord:
     energy_joules: float | None
     noisy: bool
     drift: float | None = None
+    by_integers: bool = False
 
     @property
     def is_copy(self) -> bool:

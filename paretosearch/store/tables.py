@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     JSON,
@@ -21,10 +21,19 @@ from sqlalchemy import (
     MetaData,
     UniqueConstraint,
     column,
+    exists,
     table,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, synonym
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedSQLExpression,
+    column_property,
+    mapped_column,
+    synonym,
+)
 
+from paretosearch.outcome import BY_INTEGERS
 from paretosearch.recipe import Recipe
 from paretosearch.store.columns import AnyText, Changes, RecipeJson, Utc, Whole
 
@@ -146,6 +155,8 @@ class AttemptRow(Base):
     drift: Mapped[float | None]
 
     attempt: Mapped[int] = synonym("id")  # as the view and `Point` call it
+    if TYPE_CHECKING:
+        by_integers: MappedSQLExpression[bool]  # below, as it needs another table
 
 
 class EpochRow(Base):
@@ -201,6 +212,12 @@ class PhaseRow(Base):
     step_seconds_iqr: Mapped[float]
     changes: Mapped[tuple[Mapping[str, Any], ...]] = mapped_column(Changes)
     rebuild_seconds: Mapped[float | None]
+
+
+#: Whether dynamic fixed point was computed by integers, as the phases of the attempt say.
+AttemptRow.by_integers = column_property(
+    exists().where(PhaseRow.attempt == AttemptRow.id, PhaseRow.pattern.startswith(BY_INTEGERS)), deferred=True
+)
 
 
 class StopDecisionRow(Base):

@@ -52,6 +52,17 @@ class Source:
         except (StudyFileError, RecipeError, DataError) as error:
             raise self.error(key, str(error)) from None
 
+    def place(self, name: str) -> KeyPath:
+        """Give the path of a Recipe's field or of a ``method.parameter``, in whichever table; empty if it is not there.
+
+        Args:
+            name: Such as ``batch_size`` or ``prunetrain.interval``, which may be one key or a key in a table.
+        """
+        spellings = (name,), tuple(name.split("."))
+        paths = [(*table, *spelling) for table in (("space",), ("recipe",), ()) for spelling in spellings]
+        lines = key_lines(self.text)
+        return next((path for path in paths if path in lines), ())
+
     def line(self, key: Sequence[str]) -> int:
         """Give the first line of a key or of what stands under it; else that of the table it belongs in."""
         lines = key_lines(self.text)

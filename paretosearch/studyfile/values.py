@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from paretosearch.axis import Int
 from paretosearch.errors import UsageError
 from paretosearch.space import Genome, Space
+from paretosearch.studyfile.source import Source
 from paretosearch.studyfile.tables import Table, complaint
 
 Sampler = Literal["nsga2", "nsga2-stock", "tpe", "gp", "random", "grid", "one-at-a-time"]
@@ -105,6 +106,11 @@ class StudyFile:
     keep_slow_formats: bool
     text: str
     path: Path
+
+    @property
+    def source(self) -> Source:
+        """Its text and where that is from, for complaints."""
+        return Source(self.path, self.text)
 
     def first_in(self, space: Space) -> list[Genome]:
         """Give the genomes of `first` that are in a space, which may be smaller than the file's."""

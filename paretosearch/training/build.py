@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 import torch
 from torch import nn
 
 from paretosearch import nets
 from paretosearch.data import Batches, ImageSet, Split, subset
-from paretosearch.errors import RecipeError
+from paretosearch.errors import RecipeError, about
 from paretosearch.method import Method
 from paretosearch.recipe import Recipe
 from paretosearch.run import Sight
@@ -47,7 +46,10 @@ def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> n
         RecipeError: If the network does not fit the images, or a Method does not fit the network.
     """
     model = _built(recipe, images, active)
-    return reduce(lambda net, method: method.edit_model(net), active, model)
+    for method in active:
+        with about(method.key()):
+            model = method.edit_model(model)
+    return model
 
 
 def _built(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:
@@ -55,15 +57,17 @@ def _built(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Mod
     channels, size = images.channels, images.image_size
     edge = size
     for method in active:
-        channels, edge = method.edit_input(channels, edge)
+        with about(method.key()):
+            channels, edge = method.edit_input(channels, edge)
     shape = {"channels": channels, "image_size": edge}
-    try:
-        return nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
-    except RecipeError as error:
-        if edge == size:
-            raise
-        changing = ", ".join(method.name for method in active if type(method).edit_input is not Method.edit_input)
-        raise RecipeError(f"{error}; {edge}x{edge} is what {changing} makes of images of {size}x{size}") from None
+    with about("network"):
+        try:
+            return nets.build(recipe.network, classes=len(images.classes), width=recipe.width, **shape)
+        except RecipeError as error:
+            if edge == size:
+                raise
+            changing = ", ".join(method.name for method in active if type(method).edit_input is not Method.edit_input)
+            raise RecipeError(f"{error}; {edge}x{edge} is what {changing} makes of images of {size}x{size}") from None
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

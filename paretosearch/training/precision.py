@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from paretosearch.errors import DeviceError
+from paretosearch.outcome import BY_INTEGERS
 from paretosearch.training.fixedpoint import kernel
 from paretosearch.training.fixedpoint.blockfloat import BlockFloat
 from paretosearch.training.fixedpoint.choice import back_end_for
@@ -142,7 +143,7 @@ class Precision:
     @property
     def pattern(self) -> str:
         """How the device computes in the format, where there is more than one way."""
-        return f"integers by {kernel.isa()}" if isinstance(self._back_end, Integers) else ""
+        return f"{BY_INTEGERS}{kernel.isa()}" if isinstance(self._back_end, Integers) else ""
 
     @property
     def generators(self) -> tuple[torch.Generator, ...]:

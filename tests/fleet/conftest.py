@@ -45,6 +45,7 @@ class Notes:
     """A watcher that remembers."""
 
     finished_trials: list[tuple[int, str, bool]] = field(default_factory=list)
+    in_doubt: list[int] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
     fronts: list[Front] = field(default_factory=list)
 
@@ -53,8 +54,9 @@ class Notes:
     def started(self, device: Device, trial: int, recipe: Recipe, purpose: Purpose) -> None: ...
     def epoch(self, device: Device, result: EpochResult) -> None: ...
 
-    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool) -> None:
+    def finished(self, device: Device, trial: int, outcome: Outcome, on_front: bool, in_doubt: bool) -> None:
         self.finished_trials.append((trial, outcome.status, on_front))
+        self.in_doubt += [trial] * in_doubt
 
     def front(self, front: Front) -> None:
         self.fronts.append(front)

@@ -24,6 +24,7 @@ def test_a_disturbed_training_is_timed_again_before_it_is_told(bench: Bench, wor
     assert told(bench) == {trial: (seconds(recipe, NARROW), None) for trial, recipe in recipes.items()}
     assert sorted(a.trial for a in bench.store.attempts("s") if a.purpose == "replay") == [2, 5]
     assert not any(point.noisy for point in bench.store.completed("s"))
+    assert bench.notes.in_doubt == [2, 5]
 
 
 def test_the_user_hears_once_that_most_trainings_are_disturbed(bench: Bench, world: World) -> None:
@@ -72,6 +73,7 @@ def test_a_replay_that_was_disturbed_on_another_class_is_made_once_more(bench: B
     world.noisy_replays = set(range(6))
     bench.launch(script, trials=6, devices=1, wide=1)
     assert set(world.replayed.values()) == {2}
+    assert sorted(bench.notes.in_doubt) == sorted(trial for trial, _ in world.replayed)
     for name in (NARROW, WIDE):
         for point in bench.store.completed("s", name):
             wrong = 1.5 if both and world.replayed[point.trial, name] else 1.0

@@ -13,8 +13,10 @@ from paretosearch.device import Device
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.report.live import LiveView
+from paretosearch.report.logged import LogView
 from paretosearch.report.progress import Progress, Row
 from paretosearch.report.screen import Screen
+from paretosearch.report.spoken import standing_line
 from paretosearch.report.textplot import scatter
 from paretosearch.store import Front, Point, front_of
 
@@ -72,9 +74,9 @@ def mixed_progress(front: Front) -> Progress:
     return progress
 
 
-def test_without_a_terminal_there_is_a_line_for_each_finished_trial() -> None:
+def test_a_log_has_what_each_device_begins_with_and_a_line_for_each_finished_trial() -> None:
     console = plain_console()
-    with LiveView(console, "study", AXES, 3, DEVICES) as view:
+    with LogView(console, "study", AXES, 3, DEVICES) as view:
         view.message("number format fp16 is left out")
         view.started(DEVICES[0], 7, RECIPE)
         view.epoch(DEVICES[0], EPOCH)
@@ -87,11 +89,107 @@ def test_without_a_terminal_there_is_a_line_for_each_finished_trial() -> None:
         view.finished(DEVICES[0], 10, Outcome("stopped"), on_front=False)
     assert written(console).splitlines() == [
         "number format fp16 is left out",
+        "trial 7 begins on gpu 0, 4 epochs: bf16, batch 256",
         "trial 7  bf16, batch 256  12.3 s  88.41 %  on the front",
+        "trial 8 begins on gpu 1, 4 epochs: bf16, batch 256",
         "trial 8  bf16, batch 256  12.3 s  88.41 %",
         "trial 9  bf16, batch 256  failed, out_of_memory: no [8 GB] left",
         "trial 10  bf16, batch 256  stopped; the next launch goes on with it",
     ]
+
+
+def test_a_log_tells_of_a_long_training_before_it_ends() -> None:
+    console, now = plain_console(), [0.0]
+    with LogView(console, "study", AXES, 64, DEVICES, budget_hours=1.0, clock=lambda: now[0]) as view:
+        view.started(DEVICES[0], 7, RECIPE)
+        view.started(DEVICES[1], 8, RECIPE, "replay")
+        for epoch in range(1, 5):
+            now[0] = 20.0 * epoch
+            view.epoch(DEVICES[0], replace(EPOCH, epoch=epoch))
+    assert written(console).splitlines()[1:] == [
+        "0 of 64 trials, 40 s so far, at most 29 min 20 s left; trial 7: 2 of 4 epochs, 81.25 %; trial 8 timed again",
+        "0 of 64 trials, 1 min 20 s so far, at most 28 min 40 s left; trial 7: 4 of 4 epochs, 81.25 %; "
+        "trial 8 timed again",
+    ]
+
+
+def test_a_log_says_how_long_the_rest_takes_once_trials_have_ended() -> None:
+    console, now = plain_console(), [0.0]
+    with LogView(console, "study", AXES, 8, DEVICES[:1], budget_hours=9.0, clock=lambda: now[0]) as view:
+        for trial in range(4):
+            view.started(DEVICES[0], trial, RECIPE)
+            now[0] += 15.0
+            view.finished(DEVICES[0], trial, DONE, on_front=False)
+    said = [line for line in written(console).splitlines() if "of 8 trials" in line]
+    assert said == [
+        "2 of 8 trials, 30 s so far, about 1 min 30 s left",
+        "4 of 8 trials, 1 min 0 s so far, about 1 min 0 s left",
+    ]
+
+
+@pytest.mark.parametrize(("trials", "seconds"), [(200, 216.0), (6, 7200.0)])
+def test_the_log_of_a_night_stays_readable(trials: int, seconds: float) -> None:
+    console, now = plain_console(), [0.0]
+    with LogView(console, "study", AXES, trials, DEVICES[:1], clock=lambda: now[0]) as view:
+        for trial in range(trials):
+            view.started(DEVICES[0], trial, RECIPE)
+            for epoch in range(1, 200):
+                now[0] += seconds / 200
+                view.epoch(DEVICES[0], replace(EPOCH, epoch=epoch))
+            view.finished(DEVICES[0], trial, DONE, on_front=False)
+    said = [line for line in written(console).splitlines() if f"of {trials} trials" in line]
+    assert 50 < len(said) < 110
+
+
+QUIET = replace(DONE, train_seconds=11.1)
+DISTURBED = replace(DONE, noisy=True)
+
+
+@pytest.mark.parametrize(
+    ("replay", "said"),
+    [
+        (QUIET, ["trial 7 timed again  bf16, batch 256  11.1 s  88.41 %  on the front"]),
+        (
+            failed("bug", "no"),
+            ["trial 7  bf16, batch 256  ~12.3 s  88.41 %", "trial 7 timed again  bf16, batch 256  failed, bug: no"],
+        ),
+        (None, ["trial 7  bf16, batch 256  ~12.3 s  88.41 %"]),
+    ],
+)
+def test_a_disturbed_training_is_said_once_in_a_log(replay: Outcome | None, said: list[str]) -> None:
+    console = plain_console()
+    with LogView(console, "study", AXES, 3, DEVICES[:1]) as view:
+        view.started(DEVICES[0], 7, RECIPE)
+        view.finished(DEVICES[0], 7, DISTURBED, on_front=False, in_doubt=True)
+        if replay is not None:
+            view.started(DEVICES[0], 7, RECIPE, "replay")
+            view.finished(DEVICES[0], 7, replay, on_front=replay is QUIET)
+    assert written(console).splitlines()[1:] == said
+
+
+def test_a_result_on_another_class_does_not_hide_a_disturbed_training() -> None:
+    console = plain_console()
+    with LogView(console, "study", AXES, 3, MIXED) as view:
+        view.started(MIXED[0], 7, RECIPE)
+        view.finished(MIXED[0], 7, DISTURBED, on_front=False, in_doubt=True)
+        view.started(MIXED[1], 7, RECIPE, "replay")
+        view.finished(MIXED[1], 7, QUIET, on_front=True)
+    assert [("timed again" in line, "~" in line) for line in written(console).splitlines()[1:]] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_repeats_are_no_trials() -> None:
+    progress = Progress("s", AXES, None, {"GPU-0": Row(DEVICES[0], 7, RECIPE, EPOCH, "confirm")}, elapsed=31.0)
+    assert standing_line(progress).plain == "31 s so far; trial 7 again: 1 of 4 epochs, 81.25 %"
+
+
+def test_a_log_names_some_of_many_devices() -> None:
+    progress = progress_of(None, devices=16)
+    line = standing_line(progress).plain
+    assert line.count("1 of 4 epochs, 81.25 %") == 4
+    assert line.endswith("; 12 more at work")
 
 
 def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
@@ -99,7 +197,7 @@ def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
         def write(self, text: str) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with LiveView(Console(file=FullDisk()), "study", AXES, 3, DEVICES) as view:
+    with LogView(Console(file=FullDisk()), "study", AXES, 3, DEVICES) as view:
         view.message("the database is back")
         view.message("it is back")
 
@@ -107,7 +205,7 @@ def test_a_log_on_a_full_disk_loses_its_lines_and_nothing_else() -> None:
 def test_a_log_that_lacks_a_letter_has_a_question_mark() -> None:
     target = io.BytesIO()
     console = Console(file=io.TextIOWrapper(target, encoding="ascii"), width=80)
-    with LiveView(console, "study", AXES, 64, DEVICES) as view:
+    with LogView(console, "study", AXES, 64, DEVICES) as view:
         view.message("größer")
         view.message("large")
     assert target.getvalue().splitlines() == [b"gr??er", b"large"]
@@ -115,7 +213,7 @@ def test_a_log_that_lacks_a_letter_has_a_question_mark() -> None:
 
 def test_a_line_stays_a_line_however_long() -> None:
     console = plain_console()
-    with LiveView(console, "study", AXES, 3, DEVICES) as view:
+    with LogView(console, "study", AXES, 3, DEVICES) as view:
         view.message("x " * 200)
     assert len(written(console).splitlines()) == 1
 
@@ -138,7 +236,7 @@ def test_a_terminal_shows_devices_budget_and_front(front: Front) -> None:
 
 def test_a_device_that_joins_is_said_and_has_its_row_from_then_on() -> None:
     console = plain_console()
-    with LiveView(console, "s", AXES, 64, DEVICES[:1]) as view:
+    with LogView(console, "s", AXES, 64, DEVICES[:1]) as view:
         view.joined(DEVICES[1])
         view.started(DEVICES[1], 0, RECIPE)
         view.finished(DEVICES[1], 0, DONE, on_front=False)
@@ -221,7 +319,7 @@ def test_a_recipe_ends_with_a_whole_phrase_and_a_disturbed_time_is_marked() -> N
 
 def test_the_rest_does_not_grow_while_a_trial_runs_and_moves_a_little_when_one_ends() -> None:
     now = [0.0]
-    follower = LiveView(plain_console(), "s", AXES, 10, DEVICES[:1], clock=lambda: now[0])
+    follower = LogView(plain_console(), "s", AXES, 10, DEVICES[:1], clock=lambda: now[0])
     lefts = []
     for trial, seconds in enumerate((10.0, 10.0, 40.0)):
         follower.started(DEVICES[0], trial, RECIPE)
@@ -275,13 +373,14 @@ def test_a_trial_that_is_timed_again_has_no_epochs_and_counts_for_no_budget(fron
     [line] = [line for line in screen(mixed_progress(front), 80, 30) if line.startswith("gpu 1")]
     assert re.match(r"gpu 1 +12 timed again +bf16, batch 256 *$", line)
     console = plain_console()
-    with LiveView(console, "study", AXES, 3, MIXED) as view:
+    with LogView(console, "study", AXES, 3, MIXED) as view:
         for device, trial, purpose in ((MIXED[0], 12, "search"), (MIXED[1], 12, "replay"), (MIXED[1], 13, "replay")):
             view.started(device, trial, RECIPE, purpose)
             outcome = DONE if trial == 12 else failed("invalid", "no bf16")
             view.finished(device, trial, outcome, on_front=purpose == "replay")
         assert (view._progress.done, view._progress.failed) == (1, 0)
     assert written(console).splitlines() == [
+        "trial 12 begins on gpu 0, 4 epochs: bf16, batch 256",
         "trial 12  bf16, batch 256  12.3 s on RTX  88.41 %",
         "trial 12 timed again  bf16, batch 256  12.3 s on GTX 1080 Ti  88.41 %  on the front",
         "trial 13 timed again  bf16, batch 256  failed, invalid: no bf16",

@@ -25,6 +25,7 @@ from paretosearch.report.panels import axes_figures
 from paretosearch.report.plots import Curve, curves_figure, dense, front_figure
 from paretosearch.report.rulers import ruler_of
 from paretosearch.report.style import new_figure, save
+from paretosearch.report.swarm import shifted
 from paretosearch.store import Front, Point, Store, front_of
 
 RECIPE = Recipe("mnist", "resnet8", epochs=9)
@@ -210,6 +211,37 @@ def test_each_axis_has_a_panel_for_both_objectives_with_the_front_on_top(front: 
         rest, members = (line for line in panel.lines if line.get_marker() == "o")
         assert len(members.get_xdata()) == len(front.points)
         assert len(rest.get_xdata()) == len(front.dominated)
+
+
+def test_marks_of_one_value_are_shifted_no_more_than_they_must() -> None:
+    places = shifted([1.0, 1.0, 1.0, 1.0, 2.0], [10.0, 10.0, 10.5, 30.0, 10.0], (0.1, 1.0), 0.4)
+    assert places == pytest.approx([1.0, 1.1, 0.9, 1.0, 2.0])
+
+
+def test_where_columns_are_full_a_mark_stands_farthest_from_the_others() -> None:
+    assert sorted(shifted([0.0] * 4, [0.0, 0.5, 1.0, 1.5], (1.0, 100.0), 1.0)) == [-1.0, 0.0, 0.0, 1.0]
+    near = shifted([0.0, 0.1, 0.1], [0.0, 0.0, 0.0], (1.0, 1.0), 0.4)
+    assert near == pytest.approx([0.0, 0.1, 0.14])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_marks_cover_no_other_where_there_is_room(seed: int) -> None:
+    heights = np.random.default_rng(seed).uniform(0, 1, 40)
+    places = shifted([0.0] * 40, heights.tolist(), (0.1, 0.05), 0.4)
+    apart = np.hypot(np.subtract.outer(places, places) / 0.1, np.subtract.outer(heights, heights) / 0.05)
+    assert apart[np.triu_indices(40, 1)].min() > 0.99
+    assert max(map(abs, places)) <= 0.4
+
+
+def test_a_trial_alone_at_its_value_stands_on_its_name(front: Front) -> None:
+    named = [
+        replace(point, recipe=replace(point.recipe, number_format=name))
+        for point, name in zip(front.points, NUMBER_FORMATS, strict=False)
+    ]
+    [figure] = axes_figures(front_of(named), ["number_format"])
+    for panel in figure.axes:
+        members = [line for line in panel.lines if line.get_marker() == "o"][-1]
+        assert list(members.get_xdata()) == list(range(len(named)))
 
 
 def test_names_stand_in_the_order_of_the_catalogue_with_off_first() -> None:

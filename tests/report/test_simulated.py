@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
-from paretosearch.outcome import Outcome, SurgeryResult
+from paretosearch.outcome import Outcome, PhaseResult, SurgeryResult
 from paretosearch.recipe import SIMULATED_FORMATS, Recipe
 from paretosearch.report.anytime import anytime_front, anytime_json, anytime_table
 from paretosearch.report.confirmed import confirmed_json, confirmed_table
@@ -25,14 +25,21 @@ from paretosearch.report.simulated import MARK, projected_saving, simulated, tra
 from paretosearch.report.tables import front_json, front_table
 from paretosearch.report.trialnotes import trial_note
 from paretosearch.report.watched import watched
-from paretosearch.store import Front, Store
+from paretosearch.store import Front, Point, Store
 
-PRUNED, ROUNDED = 100, 101
+PRUNED, ROUNDED, WHOLE = 100, 101, 102
 PRUNING = {"gradient_pruning": {"sparsity": 0.9}}
+BY_INTEGERS = PhaseResult(
+    0, 100, 128, "eager", "integers by avx512-vnni, prunetrain with its penalty", 5.0, 0.05, 0.001
+)
 
 
 def recipe(**fields: object) -> Recipe:
     return Recipe("fashion-mnist", "resnet8", epochs=4, **fields)  # type: ignore[arg-type]  # each where it belongs
+
+
+def result(of: Recipe, by_integers: bool = False) -> Point:
+    return Point(0, 1.0, 0.5, of, "cpu:x", 0, by_integers=by_integers)
 
 
 @pytest.fixture
@@ -77,7 +84,26 @@ def row_of(lines: list[str], trial: int) -> str:
     ],
 )
 def test_it_is_the_number_format_and_every_method_that_is_on(of: Recipe, names: tuple[str, ...]) -> None:
-    assert simulated(of) == simulated(Recipe.stored(json.loads(of.to_json()))) == names
+    assert simulated(result(of)) == simulated(result(Recipe.stored(json.loads(of.to_json())))) == names
+
+
+def test_what_was_computed_by_integers_is_not_simulated(marked: Store, study: str, tmp_path: Path) -> None:
+    both = recipe(number_format="dfp16", methods=PRUNING)
+    assert simulated(result(both, by_integers=True)) == ("gradient_pruning",)
+    device, best = marked.devices(study)[0], marked.front(study).points[-1]
+    attempt = marked.start_attempt(study, WHOLE, device, recipe(number_format="dfp16"))
+    seconds = 1.1 * best.train_seconds
+    measured = Outcome("complete", train_seconds=seconds, wall_seconds=seconds, accuracy=0.98, phases=(BY_INTEGERS,))
+    marked.finish_attempt(attempt, measured)
+    said = {entry["trial"]: entry["simulated"] for entry in front_json(marked.front(study))}
+    assert (said[WHOLE], said[ROUNDED]) == ([], ["dfp16"])
+    front = printed(front_table(marked.front(study), ()))
+    assert MARK not in row_of(front, WHOLE)
+    assert MARK in row_of(front, ROUNDED)
+    assert list(training_lines(recipe(number_format="dfp16"), measured)) == []
+    files = {path.name: path for path in export(marked, study, tmp_path)}
+    with files["trials.csv"].open(newline="") as file:
+        assert next(row for row in csv.DictReader(file) if row["trial"] == str(WHOLE))["simulated"] == ""
 
 
 def test_epochs_without_pruning_count_as_without_saving() -> None:
@@ -165,7 +191,7 @@ def test_the_dashboard_says_it(marked: Store, study: str) -> None:
 def test_a_single_training_says_it(number_format: str) -> None:
     note = SurgeryResult(1, "gradient_pruning", 8, 8, 0.0, {"backward_macs_saved": 0.6})
     both = replace(recipe(methods=PRUNING), number_format=number_format)
-    said = list(training_lines(both, [note]))
+    said = list(training_lines(both, Outcome("complete", surgeries=(note,))))
     assert said[0].startswith(f"simulated: {number_format}, gradient_pruning; the seconds are of hardware")
     assert said[1].startswith("projected, not measured: 15 %")
-    assert list(training_lines(recipe(), [])) == []
+    assert list(training_lines(recipe(), Outcome("complete"))) == []

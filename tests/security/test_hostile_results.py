@@ -26,7 +26,7 @@ from paretosearch.report.confirmed import confirmed_table
 from paretosearch.report.export import export
 from paretosearch.report.findings import findings
 from paretosearch.report.html import page
-from paretosearch.report.live import LiveView
+from paretosearch.report.logged import LogView
 from paretosearch.report.status import status_json, status_table
 from paretosearch.report.tables import front_csv, front_json, front_table
 from paretosearch.store import Store, open_store
@@ -251,7 +251,7 @@ def test_a_terminal_shows_hostile_texts_as_texts(hostile: Store, note_attacks: N
     assert "[/red][bold][link=http://evil.example]x[/link]" in text
     assert "\x1b" not in text
     view_console = Console(width=300, file=io.StringIO())
-    with LiveView(view_console, "s", axes, None, hostile.devices("s")) as view:
+    with LogView(view_console, "s", axes, None, hostile.devices("s")) as view:
         (device,) = hostile.devices("s")
         for trial, attempt in enumerate(hostile.attempts("s")):
             view.started(device, trial, attempt.recipe)

@@ -23,14 +23,29 @@ def total_stride(model: nn.Module, images: Tensor) -> int:
         Pixels of an image for each one of the smallest maps, those behind global pooling left out; 1 where no layer
         has a stride. What a network does outside of layers is not seen.
     """
-    strides: dict[int, int] = {}  # by the edge of the map that a layer reads
+    return prod(stride for stride, _ in _shrinking(model, images).values())
+
+
+def smallest_map(model: nn.Module, images: Tensor) -> int:
+    """Give the edge of the smallest maps of a network, those behind global pooling left out.
+
+    Args:
+        model: The network; it stays as it was.
+        images: A few images (N, C, H, W).
+    """
+    return min((edge for stride, edge in _shrinking(model, images).values() if stride > 1), default=images.shape[-1])
+
+
+def _shrinking(model: nn.Module, images: Tensor) -> dict[int, tuple[int, int]]:
+    """Give the largest stride of what makes maps smaller, and the edge behind it, by the edge before it."""
+    found: dict[int, tuple[int, int]] = {}
 
     def note(module: nn.Module, inputs: tuple[object, ...], output: object) -> None:
         if not inputs or not all(isinstance(t, Tensor) and t.ndim == 4 for t in (inputs[0], output)):
             return
         before, after = inputs[0].shape[-1], output.shape[-1]  # type: ignore[attr-defined]  # both are tensors
         if after < before:
-            strides[before] = max(_stride(module), strides.get(before, 1))
+            found[before] = max((_stride(module), after), found.get(before, (1, after)))
 
     handles = [module.register_forward_hook(note) for module in model.modules()]
     try:
@@ -39,7 +54,7 @@ def total_stride(model: nn.Module, images: Tensor) -> int:
     finally:
         for handle in handles:
             handle.remove()
-    return prod(strides.values())
+    return found
 
 
 def _stride(module: nn.Module) -> int:

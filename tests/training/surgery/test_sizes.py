@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from paretosearch import methods, nets
-from paretosearch.training.surgery import Surgeon
+from paretosearch.training.surgery import Surgeon, smallest_map
 
 
 def surgeon_of(network: str, size: int, pooling: str = "native") -> Surgeon:
@@ -41,6 +41,21 @@ def test_the_total_stride_is_that_of_the_way_through_the_network(
 )
 def test_networks_of_torchvision_have_theirs(network: str, size: int, stride: int) -> None:
     assert surgeon_of(network, size).total_stride == stride
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "edge"),
+    [
+        ("convnet", 28, 3),
+        ("resnet20", 30, 8),
+        ("vgg11", 28, 1),
+        ("resnet18", 28, 4),
+        ("torchvision:efficientnet_b0", 64, 2),  # whose squeezes are no maps
+    ],
+)
+def test_the_smallest_map_is_that_before_global_pooling(network: str, size: int, edge: int) -> None:
+    surgeon = surgeon_of(network, size)
+    assert smallest_map(surgeon.model, surgeon.images) == edge
 
 
 def test_looking_leaves_the_network_as_it_was() -> None:
