@@ -105,7 +105,7 @@ def _corners(space: Space, activation: Activation) -> Iterator[dict[str, Value]]
     """
     own = [f"{activation.method}.{name}" for name in activation.parameters]
     others = [other.key for other in space.activations if other.method in SHAPING]
-    keys = dict.fromkeys([activation.key, "epochs", "batch_size", *others, *own])
+    keys = dict.fromkeys([activation.key, "epochs", "batch_size", "augmentation", *others, *own])
     off = {a.key: a.value for a in space.activations if not a.on and a.key not in keys and a.key in space.axes}
     quiet = {key: value for key, value in off.items() if space.axes[key].contains(value)}
     genomes = ({**genome, **quiet} for genome in space.corners(keys))
