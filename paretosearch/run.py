@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from paretosearch.channels import ChannelMap, ChannelSpace
 from paretosearch.recipe import Recipe
+from paretosearch.snapshot import Stateful
 from paretosearch.surgery import Lineage
 
 #: Logits (N, K) and labels (N,) to the mean loss, a scalar.
@@ -132,6 +133,9 @@ class Run:
             The loop counts what they compute.
         layer_cost: Measures the seconds that forward and backward of a layer take with an input (N, C, H, W); it is on
             the clock, and leaves no trace.
+        scaling: How gradients are scaled, and weights rounded, which what has happened so far decides; None where
+            nothing is.
+        epoch_loss: Mean loss of the epoch that has ended, for `on_epoch_end`.
         apart: Gives a context for what a Method does in few steps of many: its seconds count by themselves, since they
             would be lost in the median of all steps.
     """
@@ -157,6 +161,8 @@ class Run:
     logits: Callable[[Tensor], Tensor] = _nobody
     gradients: Callable[[Tensor, Tensor], tuple[Tensor, tuple[Tensor | None, ...]]] = _nobody
     layer_cost: Callable[[nn.Module, Tensor], float] = _nobody
+    scaling: Stateful | None = None
+    epoch_loss: float = 0.0
     apart: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def __post_init__(self) -> None:

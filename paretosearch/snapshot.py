@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+
+class Stateful(Protocol):
+    """Something that a training changes, and that can be as it was."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give what it holds."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take that back."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +31,24 @@ class Snapshot:
         values: Copies of all parameters and buffers, by them.
         groups: The parameters of each group of the optimizer, in order.
         state: What the optimizer held of each.
+        beside: What else there is, with a copy of what it held.
     """
 
     layers: Mapping[str, nn.Module]
     values: Mapping[Tensor, Tensor]
     groups: Sequence[Sequence[Tensor]]
     state: Mapping[Tensor, Mapping[str, Any]]
+    beside: Sequence[tuple[Stateful, Mapping[str, Any]]] = ()
 
     @classmethod
-    def of(cls, model: nn.Module, optimizer: Optimizer | None, layers: Iterable[str], values: bool = True) -> Snapshot:
+    def of(
+        cls,
+        model: nn.Module,
+        optimizer: Optimizer | None,
+        layers: Iterable[str],
+        values: bool = True,
+        beside: Iterable[Stateful] = (),
+    ) -> Snapshot:
         """Take one.
 
         Args:
@@ -36,6 +56,7 @@ class Snapshot:
             optimizer: Its optimizer.
             layers: Names of the layers that are to be replaced.
             values: Whether to copy what tensors hold; without, `put_back` brings back the shape alone.
+            beside: What else counts the steps, or follows from them.
         """
         tensors = [*model.parameters(), *model.buffers()] if values else []
         held = {} if optimizer is None else optimizer.state
@@ -44,6 +65,7 @@ class Snapshot:
             {tensor: tensor.detach().clone() for tensor in tensors},
             [] if optimizer is None else [list(group["params"]) for group in optimizer.param_groups],
             {parameter: _copied(state) if values else dict(state) for parameter, state in held.items()},
+            [(other, deepcopy(other.state_dict())) for other in beside],
         )
 
     @torch.no_grad()
@@ -54,6 +76,8 @@ class Snapshot:
         for tensor, value in self.values.items():
             tensor.copy_(value)
             tensor.grad = None
+        for other, state in self.beside:
+            other.load_state_dict(deepcopy(dict(state)))
         if optimizer is None:
             return
         for group, parameters in zip(optimizer.param_groups, self.groups, strict=True):

@@ -179,7 +179,10 @@ def _activation(method: type[Method]) -> Activation:
 def _canonical(method: type[Method], recipe: Recipe) -> Mapping[str, Value] | None:
     if _gives_way(method, recipe):
         return None
-    (made,) = (other for other in _on(recipe.methods) if type(other) is method)
+    made = method(**recipe.methods[method.name])
+    if method.beside is not Method.beside:
+        others = [by_name(name) for name in recipe.methods if name != method.name]
+        made.beside([other(**recipe.methods[other.name]) for other in others if not _gives_way(other, recipe)])
     return made.canonical(recipe)
 
 

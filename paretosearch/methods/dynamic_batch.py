@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -66,6 +66,11 @@ class DynamicBatch(Method):
         self._parameters = 0  # of the network that the batch size was chosen for
         self._before = 0.0  # batch size before the last change
         self._since = 0  # epochs done at the last change
+        self._followed: list[Method] = []
+
+    def beside(self, others: Sequence[Method]) -> None:
+        """Learn what to follow; not layers on trial, with which a batch would have to become smaller again."""
+        self._followed = [other for other in others if other.reshapes]
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a limit that is no larger than the batch, and a network that keeps its shape."""
@@ -83,9 +88,13 @@ class DynamicBatch(Method):
     def on_epoch_start(self, run: Run) -> Iterable[Surgery]:
         """Choose the batch size again if the network has another shape than at the last epoch."""
         parameters = sum(parameter.numel() for parameter in run.model.parameters())
-        if self._parameters not in (0, parameters) and (_steps_left(run) >= LEAST_STEPS or run.device.type == "cuda"):
+        pays = _steps_left(run) >= LEAST_STEPS or run.device.type == "cuda"
+        if self._parameters not in (0, parameters) and pays and not self._is_over(run):
             yield from self._choose(run)
         self._parameters = parameters
+
+    def _is_over(self, run: Run) -> bool:
+        return bool(self._followed) and all(run.epoch >= other.settled_at(run.recipe) for other in self._followed)
 
     def quiet_until(self, run: Run) -> int:
         """Say that it acts when another Method does, and on its own account never."""

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from paretosearch.axis import Real, Value
 from paretosearch.errors import RecipeError
 from paretosearch.kernels import large_kernels
-from paretosearch.method import Method
+from paretosearch.method import Method, Slot
 from paretosearch.recipe import Recipe
 from paretosearch.replacement import alone, damage, empty, fitted, forms, is_replaceable
 from paretosearch.run import Run
@@ -41,6 +42,9 @@ IMAGES = 32
 
 #: Keeps the draws of patches apart from those of a training with the same seed.
 _STREAM = 0x524C_5200
+
+#: Layers with weights, each of which reads one tensor.
+_LAYERS = (nn.Conv2d, nn.Linear, _BatchNorm)
 
 #: Seconds of forward and backward of a layer with an input.
 Cost = Callable[[nn.Module, Tensor], float]
@@ -116,10 +120,10 @@ class LayerReplacement(Method):
     stand in its place: a 3x1 and a 1x3 convolution (by singular values), 3x3 of each channel and 1x1, 1x1 to few
     channels and 3x3 and 1x1, 3x3 in two or four groups (the latter three by least squares on what some images make of
     it). Those that save a fifth of the convolution's time are chosen by seconds saved for damage done, one for each
-    size of the maps. The epoch is a trial: where its last losses are above 1.3 times those before, or not finite, the
-    network and the optimizer become, bit by bit, what they were before it. The next epoch may try again, up to three
-    times, until ``gain`` is reached, nothing is left or a trial has failed. All of it is on the clock, a failed trial's
-    epoch, too.
+    size of the maps. The epoch is a trial: where its last losses are above 1.3 times those before, or a loss in it is
+    not finite, the network, the optimizer and the loss scale become, bit by bit, what they were before it. The next
+    epoch may try again, up to three times, until ``gain`` is reached, nothing is left or a trial has failed. All of it
+    is on the clock, a failed trial's epoch, too.
 
     Because times are measured, two trainings of a Recipe may differ. What was done is in the history of the training:
     one that is continued or timed again does not measure what the other one has measured before.
@@ -157,10 +161,12 @@ class LayerReplacement(Method):
         self._losses = torch.zeros(JUDGED_STEPS)  # of the last steps, the newest last
         self._trial: Trial | None = None
         self._changing: list[Method] = []  # what must have settled: it changes the layers, or the loss that is compared
+        self._counting: list[Method] = []  # what counts the steps of the optimizer
 
     def beside(self, others: Sequence[Method]) -> None:
-        """Learn what to wait for."""
+        """Learn what to wait for, and what a trial that fails must not leave steps in."""
         self._changing = [other for other in others if other.reshapes]
+        self._counting = [other for other in others if other.slot is Slot.OPTIMIZER]
 
     def _settled(self, recipe: Recipe) -> tuple[int, str]:
         """Say after how many epochs other Methods change nothing any more, and name the last one that does."""
@@ -230,7 +236,8 @@ class LayerReplacement(Method):
             yield Surgery("replace", (), figures)
             return
         figures |= {"saving": saved / self._step_seconds, "damage": max(candidate.damage for candidate in plan)}
-        snapshot = Snapshot.of(run.model, run.optimizer, [candidate.layer for candidate in plan])
+        beside = [*self._counting, *([] if run.scaling is None else [run.scaling])]
+        snapshot = Snapshot.of(run.model, run.optimizer, [candidate.layer for candidate in plan], beside=beside)
         made = {c.layer: _fitted(convolutions[c.layer], c.form, inputs[c.layer], run.recipe.seed) for c in plan}
         yield Surgery("replace", (ReplaceLayers(made, {c.layer: c.form for c in plan}),), figures)
         self._trial = Trial(snapshot, self._recent_loss(run), self._since, self._saved)
@@ -257,7 +264,8 @@ class LayerReplacement(Method):
         return self._trial.loss if self._trial is not None and not self._stands(run, self._trial) else None
 
     def _stands(self, run: Run, trial: Trial) -> bool:
-        return self._recent_loss(run) <= MOST_LOSS * trial.loss  # one that is not a number is not below it
+        # One that is not a number is not below anything, and one early step without an end is in the mean alone.
+        return math.isfinite(run.epoch_loss) and self._recent_loss(run) <= MOST_LOSS * trial.loss
 
     def on_epoch_end(self, run: Run) -> Iterable[Surgery]:
         """Undo the trial if the loss is too high."""
@@ -282,8 +290,8 @@ class LayerReplacement(Method):
 
 def _inputs(run: Run, convolutions: Mapping[str, nn.Conv2d]) -> dict[str, Tensor]:
     """Give what convolutions get, requiring a gradient where training needs it: not where nothing before is trained."""
-    own = ((name, module.parameters(recurse=False)) for name, module in run.model.named_modules())
-    trained = [name for name, parameters in own if any(parameter.requires_grad for parameter in parameters)]
+    layers = ((name, module) for name, module in run.model.named_modules() if isinstance(module, _LAYERS))
+    trained = [name for name, layer in layers if any(p.requires_grad for p in layer.parameters())]
     first = next(iter(run.anatomy.inputs_of(trained, 2)))  # of one image, batch norm may see one pixel
     found = run.anatomy.inputs_of(convolutions, IMAGES)
     return {name: x.requires_grad_(name != first) for name, x in found.items()}

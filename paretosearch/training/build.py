@@ -15,28 +15,38 @@ from paretosearch.recipe import Recipe
 from paretosearch.run import Sight
 
 
-def build_batches(
-    recipe: Recipe, images: ImageSet, active: Sequence[Method], device: torch.device, generator: torch.Generator
-) -> Batches:
-    """Choose the training images of a Recipe, with what the Methods make of them.
-
-    Args:
-        recipe: Says how many, in which batches, and how they are augmented.
-        images: The data set.
-        active: The Methods, who learn first how the network will see images.
-        device: Where batches are made.
-        generator: Source of their order, on the CPU.
-    """
-    split, augments = images.train, recipe.augmentation != "none"
+def training_split(recipe: Recipe, images: ImageSet) -> Split:
+    """Choose the training images of a Recipe."""
     if recipe.train_images or recipe.train_share < 1:
-        split = subset(split, recipe.train_images, recipe.seed, recipe.train_share)
+        return subset(images.train, recipe.train_images, recipe.seed, recipe.train_share)
+    return images.train
+
+
+def edited_split(recipe: Recipe, images: ImageSet, split: Split, active: Sequence[Method]) -> Split:
+    """Give what the Methods make of the training images, who learn first how the network will see them."""
     for method in active:
-        method.see(Sight(images.mean, images.std, images.flip and augments))
+        method.see(Sight(images.mean, images.std, images.flip and recipe.augmentation != "none"))
         pixels, labels = method.edit_data(split.images, split.labels)
         if pixels is not split.images or labels is not split.labels:
             split = Split(pixels, labels)
+    return split
+
+
+def build_batches(
+    recipe: Recipe, images: ImageSet, split: Split, device: torch.device, generator: torch.Generator
+) -> Batches:
+    """Make the batches of a Recipe.
+
+    Args:
+        recipe: Says how large they are, and how images are augmented.
+        images: The data set.
+        split: The images that are trained on.
+        device: Where batches are made.
+        generator: Source of their order, on the CPU.
+    """
     alternate = recipe.seed if recipe.augmentation == "alternating" else None
-    return Batches(split, images, device, recipe.batch_size, augments, generator, alternate=alternate)
+    drawn = images, device, recipe.batch_size, recipe.augmentation != "none", generator
+    return Batches(split, *drawn, alternate=alternate)
 
 
 def build_model(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Module:

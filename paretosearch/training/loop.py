@@ -20,7 +20,7 @@ from paretosearch.errors import DivergedError
 from paretosearch.outcome import EpochResult, Outcome
 from paretosearch.recipe import Recipe
 from paretosearch.run import Loss, Run, Step, StepCost
-from paretosearch.training.build import build_batches, build_model, build_optimizer
+from paretosearch.training.build import build_batches, build_model, build_optimizer, edited_split, training_split
 from paretosearch.training.checkpoint import Checkpoint, restore, taken
 from paretosearch.training.clock import Clock
 from paretosearch.training.evaluation import Evaluator
@@ -112,8 +112,10 @@ class Training:
         self.clock, self.memory = Clock(device), PeakMemory(device)
         self.joules, self.joules_before = energy_joules(device), 0.0
         generator = torch.Generator().manual_seed(recipe.seed)
+        split = training_split(recipe, images)
         with self.clock.event(), self.clock.rebuild():
-            self.batches = build_batches(recipe, images, self.methods, device, generator)
+            split = edited_split(recipe, images, split, self.methods)
+        self.batches = build_batches(recipe, images, split, device, generator)
         model = build_model(recipe, images, self.methods)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in the stub
         model = self.precision.convert(model)
@@ -136,7 +138,7 @@ class Training:
         self.run = Run(recipe, device, model, optimizer, generator, surgeon, self._step_cost, *sizes)
         self.run.image_size = images.image_size
         self.run.logits, self.run.gradients, self.run.apart = self._logits, self._gradients, self.clock.apart
-        self.run.layer_cost = self._layer_cost
+        self.run.layer_cost, self.run.scaling = self._layer_cost, self.precision
         self.shape = Shape(self.run, surgeon, self.clock, images.channels, self._shadows)
         self.effort = Effort()
         # Of the epoch in progress: steps by their variants, and backward passes that Methods asked for beside them.
@@ -177,7 +179,8 @@ class Training:
         self.steps(batches, total)
         self._count_work()
         run.epoch, run.epoch_step = run.epoch + 1, 0
-        loss = self._finite(total.item() / run.steps_per_epoch)
+        run.epoch_loss = total.item() / run.steps_per_epoch
+        loss = self._finite(run.epoch_loss)
         self.shape.change(chain.from_iterable(method.on_epoch_end(run) for method in self.methods))
         if run.epoch == run.recipe.total_epochs:
             with self.clock.event():

@@ -74,6 +74,14 @@ def test_of_two_methods_of_one_slot_a_search_keeps_the_first(first: type[Method]
     assert second.name not in drawn(recipe).methods
 
 
+def test_a_method_waits_for_none_that_gives_way() -> None:
+    both = switched("schedule_free", "layer_replacement")
+    alone = drawn(Recipe("random", "resnet8", epochs=10, methods=both))
+    assert "layer_replacement" in alone.methods
+    endless = {**both, "prunetrain": {"penalty_ratio": 0.25, "until": 1.0}}
+    assert drawn(Recipe("random", "resnet8", epochs=10, methods=endless)) == alone
+
+
 def drawn(recipe: Recipe) -> Recipe:
     """Give the canonical Recipe of the genome that spells a Recipe."""
     values: dict[str, Value] = {key: axis.default for key, axis in methods.parameters().items()}  # type: ignore[misc]

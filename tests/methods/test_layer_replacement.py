@@ -18,8 +18,10 @@ from paretosearch import methods
 from paretosearch.errors import RecipeError, SurgeryError
 from paretosearch.kernels import large_kernels
 from paretosearch.methods import layer_replacement
+from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.kernel_rescaling import KernelRescaling
 from paretosearch.methods.layer_replacement import Candidate, LayerReplacement, candidates, chosen
+from paretosearch.methods.schedule_free import ScheduleFree
 from paretosearch.recipe import Recipe
 from paretosearch.replacement import empty
 from paretosearch.run import StepCost
@@ -232,17 +234,60 @@ def test_a_failed_trial_leaves_those_before_it_as_they_stood() -> None:
 
 
 @pytest.mark.usefixtures("by_weights")
-def test_a_trial_that_diverges_is_undone_and_the_training_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number_format", ["fp32", "bf16", "fp16", "bfp8"])
+def test_a_trial_that_diverges_is_undone_and_the_training_goes_on(
+    number_format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(layer_replacement, "fitted", lambda conv, form, *_: _overflowing(empty(conv, form)))
-    outcome = train(RECIPE, IMAGES, CPU).outcome
+    recipe = replace(RECIPE, number_format=number_format)
+    outcome = train(recipe, IMAGES, CPU).outcome
     assert [surgery.kind for surgery in outcome.surgeries] == ["replace", "restore"]
     assert outcome.surgeries[1].figures == {"layers": outcome.surgeries[0].figures["layers"]}
     losses = [epoch.loss for epoch in outcome.epochs]
     assert all(map(math.isfinite, losses))
     assert len(losses) == 5
-    plain = train(replace(RECIPE, methods={}), IMAGES, CPU).outcome
+    assert outcome.epochs[1].loss_scale == outcome.epochs[0].loss_scale
+    plain = train(replace(recipe, methods={}), IMAGES, CPU).outcome
     assert outcome.epochs[0].loss == plain.epochs[0].loss
     assert outcome.epochs[1].accuracy == plain.epochs[0].accuracy  # the network before the trial
+
+
+@pytest.mark.usefixtures("by_weights")
+def test_one_loss_without_an_end_undoes_a_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Training._ordinary_step
+
+    def infinite_at_the_start_of_the_trial(training: Training, run: Any, x: Tensor, y: Tensor) -> Tensor:
+        loss = step(training, run, x, y)
+        return loss + math.inf if (run.epoch, run.epoch_step) == (1, 0) else loss
+
+    monkeypatch.setattr(Training, "_ordinary_step", infinite_at_the_start_of_the_trial)
+    outcome = train(RECIPE, IMAGES, CPU).outcome
+    assert [surgery.kind for surgery in outcome.surgeries] == ["replace", "restore"]
+    assert all(math.isfinite(epoch.loss) for epoch in outcome.epochs)
+
+
+def test_a_failed_trial_leaves_no_step_in_what_counts_them(most_loss: Judge) -> None:
+    most_loss(0.0)
+    free = ScheduleFree(beta=0.9)
+    training = TinyTraining((free, LayerReplacement(gain=0.5)), "resnet8", width=1.0).epoch()
+    before = copy.deepcopy(free.state_dict())
+    training.epoch()
+    assert [event["do"] for event in training.surgeon.history] == ["replace", "take_back"]
+    assert_equal(before, free.state_dict())
+    assert before["total"] > 0
+
+
+def test_a_batch_does_not_grow_with_layers_on_trial(most_loss: Judge) -> None:
+    most_loss(math.inf)
+    others = {"net2net": {"schedule": "widen@0.2"}, "dynamic_batch": {"largest": 128}}
+    recipe = replace(RECIPE, epochs=6, methods={**RECIPE.methods, **others})
+    replaces, grows = methods.active(recipe)[-2:]
+    assert isinstance(replaces, LayerReplacement)
+    assert isinstance(grows, DynamicBatch)
+    training = tiny()
+    training.run.recipe = recipe
+    assert [grows._is_over(training.run) for training.run.epoch in range(4)] == [False, False, True, True]
+    assert replaces._first(recipe) == 2
 
 
 def _overflowing(layers: nn.Module) -> nn.Module:

@@ -1,10 +1,15 @@
 """The training clock counts what a Recipe causes and shrugs off what others cause."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
+from paretosearch.recipe import Recipe
+from paretosearch.testing.images import image_set
+from paretosearch.training import loop
 from paretosearch.training.clock import Clock
 from paretosearch.training.phases import Setting
 from paretosearch.training.rundelay import RunDelay
@@ -53,6 +58,23 @@ def run(clock: Clock, hands: Hands, seconds: list[float]) -> None:
         for step in seconds:
             hands.seconds += step
             step_done()
+
+
+def test_choosing_images_and_laying_them_out_is_on_no_clock(hands: Hands, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept for the next training, which must not seem to be faster."""
+    monkeypatch.setattr(loop, "Clock", lambda device: Clock(device, hands, Waiting()))
+    for part, seconds in (("training_split", 1000.0), ("edited_split", 1.0), ("build_batches", 1000.0)):
+        monkeypatch.setattr(loop, part, taking(seconds, getattr(loop, part), hands))
+    training = loop.Training(Recipe("stripes", "convnet", batch_size=16), image_set(), torch.device("cpu"))
+    assert training.clock.event_seconds == 1.0
+
+
+def taking(seconds: float, part: Callable[..., Any], hands: Hands) -> Callable[..., Any]:
+    def slow(*arguments: Any) -> Any:
+        hands.seconds += seconds
+        return part(*arguments)
+
+    return slow
 
 
 def test_equal_steps_take_their_sum(clock: Clock, hands: Hands) -> None:
