@@ -52,7 +52,14 @@ def run(arguments: Sequence[str] | None, doc: str | None, study: str, write: Wri
     print(table.read_text())
 
 
-def signed(spread: Spread, digits: int = 2) -> str:
-    """Write a change in percent or points, with half of its interval."""
+def trainings(found: Findings) -> int:
+    """Count the trainings that gave results: neither tries that failed, nor what was timed again."""
+    return sum(attempt.purpose == "search" and attempt.outcome == "complete" for attempt in found.attempts)
+
+
+def signed(spread: Spread | None, digits: int = 2) -> str:
+    """Write a change in percent or points, with half of its interval; nothing where it is not known."""
+    if spread is None:
+        return ""
     half = "" if spread.half_width is None else f" ±{100 * spread.half_width:.{digits}f}"
     return f"{100 * spread.mean:+.{digits}f}{half}"

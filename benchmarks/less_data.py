@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from matplotlib.figure import Figure
 
-from benchmarks.drawn import run, signed
+from benchmarks.drawn import run, signed, trainings
 from paretosearch.report.findings import Findings
 from paretosearch.report.replicates import Spread, every_recipe
 from paretosearch.report.shareplots import EQUAL, shares_figure
@@ -35,7 +35,7 @@ def written(found: Findings, trained: Sequence[Line]) -> Iterator[str]:
     """Write the tables."""
     yield f"# Accuracy over the share of the training images, on {found.device_class}"
     yield ""
-    yield f"Means over seeds with their 95 % intervals, in percent; {len(found.attempts)} trainings. In brackets: gain"
+    yield f"Means over seeds with their 95 % intervals, in percent; {trainings(found)} trainings. In brackets: gain"
     yield f"in points over {trained[0].name} with the same images, over pairs of trainings with one seed."
     for rule in dict.fromkeys(line.rule for line in trained):
         of_rule = [line for line in trained if line.rule == rule]

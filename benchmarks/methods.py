@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from matplotlib.figure import Figure
 
-from benchmarks.drawn import run, signed
+from benchmarks.drawn import run, signed, trainings
 from paretosearch.report.effectplots import effects_figure
 from paretosearch.report.effects import Effect, by_worth, effects
 from paretosearch.report.findings import Findings
@@ -35,16 +35,16 @@ def lines(found: Findings, changes: Sequence[Effect]) -> Iterator[str]:
     """Write the table."""
     yield f"# What each change of the plain recipe does alone: study {found.record.name}, on {found.device_class}"
     yield ""
-    yield f"Means over pairs of trainings with one seed, and their 95 % intervals; {len(found.attempts)} trainings."
+    yield f"Means over pairs of trainings with one seed, and their 95 % intervals; {trainings(found)} trainings."
     yield "At equal time: accuracy beyond what the plain recipe reaches in the same seconds, with more or fewer epochs."
     yield ""
-    yield "| change | pairs | time (%) | accuracy (points) | at equal time (points) | |"
-    yield "|---|---|---|---|---|---|"
+    yield "| change | pairs | time (%) | operations (%) | accuracy (points) | at equal time (points) | |"
+    yield "|---|---|---|---|---|---|---|"
     for effect in changes:
-        worth = "" if effect.worth is None else signed(effect.worth, 2)
         verdict = "" if effect.worth is None or effect.verdict == "unclear" else f"**{effect.verdict}**"
-        cells = effect.name, effect.pairs, signed(effect.seconds, 1), signed(effect.accuracy, 2), worth, verdict
-        yield f"| {' | '.join(map(str, cells))} |"
+        cost, result = (effect.seconds, effect.operations), (effect.accuracy, effect.worth)
+        cells = *(signed(spread, 1) for spread in cost), *(signed(spread, 2) for spread in result), verdict
+        yield f"| {' | '.join((effect.name, str(effect.pairs), *cells))} |"
 
 
 if __name__ == "__main__":

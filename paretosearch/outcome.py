@@ -131,6 +131,12 @@ class PhaseResult:
     changes: tuple[Mapping[str, Any], ...] = ()
     rebuild_seconds: float | None = None
 
+    def computed(self, way: str) -> PhaseResult:
+        """Give the same phase on a device that computes in the number format in this way, empty for the usual one."""
+        first, *others = self.pattern.split(", ")
+        kept = others if first.startswith(BY_INTEGERS) else [first, *others]
+        return replace(self, pattern=", ".join(filter(None, [way, *kept])))
+
 
 @dataclass(frozen=True)
 class Outcome:

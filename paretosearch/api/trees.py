@@ -13,7 +13,7 @@ from paretosearch.api.training import one_wish, taken
 from paretosearch.device import Device
 from paretosearch.fleet.worker import own_the_cores, torch_device
 from paretosearch.report.look import PAPER, Look
-from paretosearch.treecnn.study import load_tree
+from paretosearch.treecnn.study import TreeStudy, load_tree
 
 if TYPE_CHECKING:
     import torch
@@ -57,22 +57,48 @@ def tree(
     if out is not None:
         _make_folder(out)
     with taken(wish) as device:
-        from paretosearch import data
-        from paretosearch.treecnn.export import export
-        from paretosearch.treecnn.learned import Learned
-        from paretosearch.treecnn.tree import grow
-
-        on_stage("preparing the data set")
-        images = data.load(file.recipe.dataset, file.recipe.image_size)
-        increments = []
-        with _here(device) as place:
-            for increment in grow(file, images, place, on_stage):
-                on_increment(increment)
-                increments.append(increment)
-    learned = Learned(file, device, images.classes, tuple(increments))
+        learned = learn(file, device, on_stage, on_increment)
     if out is not None:
+        from paretosearch.treecnn.export import export
+
         export(learned, out, look)
     return learned
+
+
+def learn(
+    study: TreeStudy,
+    device: Device,
+    on_stage: Callable[[str], None] = lambda _: None,
+    on_increment: Callable[[Increment], None] = lambda _: None,
+) -> Learned:
+    """Do so on a device that is taken, by a study that is read.
+
+    Args:
+        study: What to learn.
+        device: Where.
+        on_stage: Called with what comes next, before everything that takes long.
+        on_increment: Called with what each group did.
+
+    Returns:
+        What each group did.
+
+    Raises:
+        DataError: If the data set is not to be had.
+        RecipeError: If a network cannot be trained so.
+        DivergedError: If a training's loss is not finite.
+    """
+    from paretosearch import data
+    from paretosearch.treecnn.learned import Learned
+    from paretosearch.treecnn.tree import grow
+
+    on_stage("preparing the data set")
+    images = data.load(study.recipe.dataset, study.recipe.image_size)
+    increments = []
+    with _here(device) as place:
+        for increment in grow(study, images, place, on_stage):
+            on_increment(increment)
+            increments.append(increment)
+    return Learned(study, device, images.classes, tuple(increments))
 
 
 @contextmanager

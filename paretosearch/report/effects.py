@@ -41,6 +41,8 @@ class Effect:
             the study has no other number of epochs, it is the epochs that are changed, or the seconds are far from all
             that the plain Recipe takes.
         off: Names of the Methods that it turns off.
+        operations: Relative change of the floating-point operations of all training steps, over the pairs that have
+            them; None where none has, as in old records.
     """
 
     recipe: Recipe
@@ -50,6 +52,7 @@ class Effect:
     accuracy: Spread
     worth: Spread | None
     off: tuple[str, ...] = ()
+    operations: Spread | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -98,20 +101,17 @@ def effects_rows(found: Sequence[Effect]) -> Iterator[dict[str, Any]]:
         yield {
             "change": effect.name,
             "pairs": effect.pairs,
-            "seconds_change_percent": 100 * effect.seconds.mean,
-            "seconds_half_width_95": _percent(effect.seconds.half_width),
-            "accuracy_change_points": 100 * effect.accuracy.mean,
-            "accuracy_half_width_95": _percent(effect.accuracy.half_width),
-            "points_at_equal_seconds": None if effect.worth is None else 100 * effect.worth.mean,
-            "points_at_equal_seconds_half_width_95": None
-            if effect.worth is None
-            else _percent(effect.worth.half_width),
+            **_cells("seconds_change_percent", "seconds_half_width_95", effect.seconds),
+            **_cells("operations_change_percent", "operations_half_width_95", effect.operations),
+            **_cells("accuracy_change_points", "accuracy_half_width_95", effect.accuracy),
+            **_cells("points_at_equal_seconds", "points_at_equal_seconds_half_width_95", effect.worth),
             "verdict": effect.verdict if effect.worth is not None else "",
         }
 
 
-def _percent(share: float | None) -> float | None:
-    return None if share is None else 100 * share
+def _cells(mean: str, half_width: str, spread: Spread | None) -> dict[str, float | None]:
+    both = (None, None) if spread is None else (spread.mean, spread.half_width)
+    return {name: None if v is None else 100 * v for name, v in zip((mean, half_width), both, strict=True)}
 
 
 def _differing(one: Replicates, other: Replicates, axes: Sequence[str]) -> tuple[str, ...]:
@@ -135,7 +135,14 @@ def _effect(
         and changed != (LENGTH,)
         and _tells(curves[after.recipe.seed], after.train_seconds)
     ]
-    return Effect(group.recipe, on, len(pairs), seconds, accuracy, Spread.of(worths) if worths else None, off)
+    worth = Spread.of(worths) if worths else None
+    return Effect(group.recipe, on, len(pairs), seconds, accuracy, worth, off, _operations(pairs))
+
+
+def _operations(pairs: Sequence[tuple[Point, Point]]) -> Spread | None:
+    known = [(before.training_flops, after.training_flops) for before, after in pairs]
+    changes = [after / before - 1 for before, after in known if before and after is not None]
+    return Spread.of(changes) if changes else None
 
 
 def _parted(recipe: Recipe, changed: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -47,7 +47,8 @@ def replay(
         on_phase: Called after every phase that is timed, with what it takes here.
 
     Returns:
-        The same Outcome with seconds, images per second, epochs, changes of shape and phases of here.
+        The same Outcome with seconds, images per second, epochs, changes of shape and phases of here, those that are
+        not timed among them: their pattern says how this device computes in the number format.
 
     Raises:
         RecipeError: If the network, a Method or the batch size does not fit the images.
@@ -57,6 +58,7 @@ def replay(
     training = Training(recipe, images, device)
     training.run.step_cost = lambda _: NO_COST
     training.run.layer_cost = lambda *_: NO_COST.seconds  # by which no layer is cheaper than another one
+    outcome = replace(outcome, phases=tuple(phase.computed(training.precision.pattern) for phase in outcome.phases))
     chosen, timed = sample(outcome).steps, {}
     for number, recorded in enumerate(outcome.phases[: max(chosen) + 1]):
         if number in chosen:

@@ -37,3 +37,9 @@ class Learned:
         """What all groups took together: by the tree, and by training anew."""
         tree = sum((one.cost for one in self.increments), Cost())
         return tree, sum((one.retrained_cost for one in self.increments), Cost())
+
+    @property
+    def ratios(self) -> tuple[float, float]:
+        """How many times the seconds, and the effort, of training anew the tree took."""
+        tree, anew = self.costs
+        return tree.seconds / anew.seconds, tree.weights_times_images / anew.weights_times_images

@@ -84,8 +84,7 @@ def _trained(one: Increment) -> str:
 
 def total_line(learned: Learned) -> str:
     """Say what it comes to."""
-    tree, anew = learned.costs
-    times = tree.seconds / anew.seconds, tree.weights_times_images / anew.weights_times_images
+    (tree, anew), times = learned.costs, learned.ratios
     return (
         f"in all the tree took {_seconds(tree)} s and training anew {_seconds(anew)} s ({times[0]:.2f} times the "
         f"seconds, {times[1]:.2f} times the effort; {counted(tree.nets, 'network')} and {anew.nets})"

@@ -109,6 +109,37 @@ def test_one_training_of_each_has_no_interval_and_no_verdict() -> None:
     assert found.verdict == "unclear"
 
 
+def counting(group: Replicates, flops: Callable[[int], int | None]) -> Replicates:
+    """Give trainings so many operations, by seed."""
+    return Replicates(tuple(replace(point, training_flops=flops(point.recipe.seed)) for point in group.points))
+
+
+def test_operations_are_compared_as_seconds_are() -> None:
+    first, longer, smooth = study((SMOOTH, plain))
+    groups = [
+        counting(first, lambda seed: 1000 + 100 * seed),
+        longer,
+        counting(smooth, lambda seed: (500, 660, 840)[seed]),
+    ]
+    unknown, found = effects(groups, AXES)
+    assert unknown.operations is None
+    assert found.operations is not None
+    assert found.operations.mean == pytest.approx(-0.4)
+    assert found.operations.half_width == pytest.approx(4.3027 * 0.1 / math.sqrt(3), rel=1e-4)
+    rows = list(effects_rows([unknown, found]))
+    assert [row["operations_change_percent"] for row in rows] == [None, pytest.approx(-40.0)]
+    assert rows[1]["operations_half_width_95"] == pytest.approx(100 * found.operations.half_width)
+
+
+@pytest.mark.parametrize("missing", [0, None])
+def test_a_pair_without_operations_says_nothing_of_them(missing: int | None) -> None:
+    first, longer, smooth = study((SMOOTH, plain))
+    counted = counting(first, lambda seed: missing if seed == 0 else 1000)
+    _, found = effects([counted, longer, counting(smooth, lambda seed: 900 if seed < 2 else None)], AXES)
+    assert found.operations == Spread(pytest.approx(-0.1), None)
+    assert found.pairs == 3
+
+
 def test_without_another_length_there_is_no_verdict_column() -> None:
     groups = [group for group in study((SMOOTH, plain)) if group.recipe.epochs == 8]
     (found,) = effects(groups, AXES)

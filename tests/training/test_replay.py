@@ -17,6 +17,7 @@ from paretosearch.testing.images import image_set
 from paretosearch.training import loop, replay, train
 from paretosearch.training.clock import Clock
 from paretosearch.training.phases import Phase
+from paretosearch.training.precision import Precision
 from paretosearch.training.rundelay import RunDelay
 from paretosearch.training.sampling import Sample
 from paretosearch.training.surgery import Surgeon
@@ -148,6 +149,31 @@ def test_phases_that_are_not_timed_are_as_much_slower_as_those_that_are(
     again = replay(CHANGING, IMAGES, CPU, changed)
     slower = [now.step_seconds / then.step_seconds for now, then in zip(again.phases, changed.phases, strict=True)]
     assert slower == pytest.approx([slower[2]] * len(slower))
+
+
+@pytest.mark.parametrize(
+    ("there", "here"),
+    [("integers by avx512-vnni", ""), ("", "integers by avx2"), ("integers by avx2", "integers by x")],
+)
+@pytest.mark.parametrize("number", [0, 2])
+def test_every_phase_says_how_the_device_of_the_replay_computes(
+    changed: Outcome, monkeypatch: pytest.MonkeyPatch, there: str, here: str, number: int
+) -> None:
+    """Integers there may be simulated here, and the other way round; what Methods did is as it was."""
+    monkeypatch.setattr(Precision, "pattern", here)
+    timing(monkeypatch, {number: 1})
+    of_methods = ["", "prunetrain with its penalty", "images of 14 pixels, swa of every step"]
+    patterns = [of_methods[i % 3] for i in range(len(changed.phases))]
+    assert len(patterns) > 3
+
+    def computed(way: str) -> list[str]:
+        return [", ".join(filter(None, [way, pattern])) for pattern in patterns]
+
+    phases = zip(changed.phases, computed(there), strict=True)
+    recorded = replace(changed, phases=tuple(replace(phase, pattern=pattern) for phase, pattern in phases))
+    again = replay(CHANGING, IMAGES, CPU, through_the_store(recorded))
+    assert [phase.pattern for phase in again.phases] == computed(here)
+    assert (recorded.by_integers, again.by_integers) == (bool(there), bool(here))
 
 
 def test_a_method_measures_nothing_in_a_replay(changed: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:
