@@ -149,6 +149,11 @@ class Method:
         assert value is not None
         return value
 
+    @classmethod
+    def changes_input(cls) -> bool:
+        """Whether it may have a network built for something else than the images."""
+        return cls.edit_input is not Method.edit_input
+
     @property
     def is_on(self) -> bool:
         """Whether its switch, if it has one, does not turn it off."""

@@ -19,17 +19,20 @@ from paretosearch.training.surgery import smallest_map
 #: Edge of maps below which a layer of 3x3 kernels sees little but padding.
 LEAST = 2
 
+_LEVELS = f"{HaarStem.name}.levels"
+
 
 def notes_on_maps(space: Space, data_sets: Sequence[ImageSet]) -> Iterator[str]:
-    """Say once for each network and data set that a search may leave it maps that are too small.
+    """Say once for each network, data set and level of the stem that a search may leave it maps that are too small.
 
     Args:
         space: What is searched.
         data_sets: What it is trained with.
     """
-    on = [kind for kind in space.values_of(HaarStem.key()) if kind != HaarStem.off][:1]
-    for images, network in product(data_sets if on else (), space.values_of("network")):
-        changed = {"dataset": images.name, "network": network, HaarStem.key(): on[0]}
+    on = [kind for kind in space.values_of(HaarStem.key()) if kind != HaarStem.off][:1]  # all leave maps of one size
+    levels = space.values_of(_LEVELS) if on else ()
+    for images, network, level in product(data_sets, space.values_of("network"), levels):
+        changed = {"dataset": images.name, "network": network, HaarStem.key(): on[0], _LEVELS: level}
         recipes = (space.recipe({**space.corner, **changed, "pooling": p}) for p in space.values_of("pooling"))
         yield from [note for recipe in recipes if (note := note_on_maps(recipe, images))][:1]
 
@@ -41,19 +44,23 @@ def note_on_maps(recipe: Recipe, images: ImageSet) -> str:
         recipe: What is to be trained.
         images: What with.
     """
-    kind = recipe.methods.get(HaarStem.name, {}).get("kind", HaarStem.off)
-    if kind == HaarStem.off:
-        return ""
     example = torch.zeros(2, images.channels, images.image_size, images.image_size)
     try:
-        edge = smallest_map(build_model(recipe, images, methods.active(recipe)), example)
+        active = methods.active(recipe)
+        stem = next((method for method in active if isinstance(method, HaarStem)), None)
+        edge = LEAST if stem is None else smallest_map(build_model(recipe, images, active), example)
     except RecipeError:
         return ""  # which says more when it is trained
-    return _said(str(kind), recipe.network, images.image_size, edge) if edge < LEAST else ""
+    return _said(stem, recipe.network, images, edge) if stem is not None and edge < LEAST else ""
 
 
-def _said(kind: str, network: str, image_size: int, edge: int) -> str:
+def _said(stem: HaarStem, network: str, images: ImageSet, edge: int) -> str:
+    _, bands = stem.edit_input(images.channels, images.image_size)
+    other = "a network with fewer strides, such as resnet8"
+    if stem.levels > 1:
+        other = f"{_LEVELS} = 1, a network with fewer strides"
     return (
-        f'haar_stem.kind = "{kind}" halves images of {image_size} pixels, and the last maps of {network} are then '
-        f"{edge}x{edge}: it may learn badly; use a network with fewer strides, such as resnet8, or larger images"
+        f'haar_stem.kind = "{stem.kind}" with levels = {stem.levels} makes {bands}x{bands} pixels of the '
+        f"{images.image_size}x{images.image_size} of an image, and the last maps of {network} are then {edge}x{edge}: "
+        f"it may learn badly; use {other}, or larger images"
     )

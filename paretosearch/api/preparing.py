@@ -15,6 +15,7 @@ from paretosearch.axis import Value
 from paretosearch.errors import RecipeError, StudyFileError, about
 from paretosearch.method import Method
 from paretosearch.methods.dynamic_batch import SHAPING
+from paretosearch.recipe import Recipe
 from paretosearch.report.decoding import decoding_bar
 from paretosearch.space import Activation, Space
 from paretosearch.studyfile import StudyFile
@@ -64,7 +65,7 @@ def check_methods(space: Space) -> None:
 
 
 def check_networks(space: Space, data_sets: Sequence[data.ImageSet]) -> None:
-    """Build each network once with each pooling.
+    """Build each network once with each pooling, and once behind each setting of a Method that changes what it reads.
 
     Args:
         space: What is searched.
@@ -86,6 +87,27 @@ def check_networks(space: Space, data_sets: Sequence[data.ImageSet]) -> None:
             for method in possible:
                 with about(method.key()):
                     method.check_anatomy(Surgeon(model, example), str(network))
+        for network, (genome, key) in product(space.values_of("network"), _inputs(space)):
+            _check_input(space.recipe({**genome, "dataset": images.name, "network": network}), images, key)
+
+
+def _inputs(space: Space) -> Iterator[tuple[dict[str, Value], str]]:
+    """Give each genome in which a Method has networks read another input than at the corner, with what sets it so."""
+    for activation in space.activations:
+        if methods.by_name(activation.method).changes_input():
+            keys = [f"{activation.method}.{name}" for name in activation.parameters]
+            for genome in space.corners(keys):
+                changed = [key for key in keys if genome.get(key) != space.corner.get(key)]
+                if changed and activation.is_active({**space.fixed, **genome}):
+                    yield genome, changed[-1]
+
+
+def _check_input(recipe: Recipe, images: data.ImageSet, key: str) -> None:
+    try:
+        build_model(recipe, images, methods.active(recipe))
+    except RecipeError as error:
+        error.key = key  # the network has been built without it
+        raise
 
 
 def _possible_methods(space: Space) -> list[Method]:

@@ -40,8 +40,6 @@ from paretosearch.recipe import Recipe
 if TYPE_CHECKING:
     from paretosearch.data import ImageSet
 
-#: What `train` says of a Recipe before it trains it.
-
 
 def register(app: typer.Typer) -> None:
     """Give an application all commands."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import torch
@@ -76,8 +77,13 @@ def _built(recipe: Recipe, images: ImageSet, active: Sequence[Method]) -> nn.Mod
         except RecipeError as error:
             if edge == size:
                 raise
-            changing = ", ".join(method.name for method in active if type(method).edit_input is not Method.edit_input)
+            changing = ", ".join(_settings(method) for method in active if method.changes_input())
             raise RecipeError(f"{error}; {edge}x{edge} is what {changing} makes of images of {size}x{size}") from None
+
+
+def _settings(method: Method) -> str:
+    """Write a Method with its parameters, such as ``haar_stem (kind = "haar", levels = 2)``."""
+    return f"{method.name} ({', '.join(f'{key} = {json.dumps(getattr(method, key))}' for key in method.space)})"
 
 
 def build_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -1,5 +1,6 @@
 """What is looked at before a study begins takes no time that grows with the number of its Methods."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,62 @@ def test_what_does_not_fit_the_images_or_the_network_has_its_line(
     with pytest.raises(StudyFileError) as refused, preparing.naming(file):
         preparing.check_networks(file.space, [images(31 if "31" in space else 28)])
     assert str(refused.value).startswith(f"{path}:{said}")
+
+
+@pytest.mark.parametrize(
+    ("network", "size", "recipe", "space", "said"),
+    [
+        (
+            "convnet",
+            28,
+            "",
+            'haar_stem.kind = ["off", "haar"]\nhaar_stem.levels = [1, 2]',
+            "13: space.haar_stem.levels: convnet cannot take images of 7x7 .*; set another image_size; "
+            r'7x7 is what haar_stem \(kind = "haar", levels = 2\) makes of images of 28x28',
+        ),
+        (
+            "convnet",
+            28,
+            'haar_stem.kind = "unshuffle"',
+            "haar_stem.levels = [1, 2]",
+            r'12: space.haar_stem.levels: convnet cannot .* haar_stem \(kind = "unshuffle", levels = 2\) makes',
+        ),
+        (
+            "convnet",
+            28,
+            "haar_stem.levels = 2",
+            'haar_stem.kind = ["off", "haar"]',
+            "12: space.haar_stem.kind: convnet cannot take images of 7x7",
+        ),
+        (
+            "resnet8",
+            18,
+            "",
+            'haar_stem.levels = [1, 2]\nhaar_stem.kind = ["off", "haar"]',
+            '12: space.haar_stem.levels: haar_stem.kind = "haar" with levels = 2 needs images whose edge is a multiple',
+        ),
+        (
+            "torchvision:mobilenet_v2",
+            64,
+            "",
+            'haar_stem.kind = ["off", "haar"]',
+            '12: space.haar_stem.kind: haar_stem.kind = "haar" makes images smaller, and features.0.0, the first',
+        ),
+        ("resnet8", 28, "", 'haar_stem.kind = ["off", "haar"]\nhaar_stem.levels = [1, 2]', ""),
+        ("convnet", 28, "", 'haar_stem.kind = ["off"]\nhaar_stem.levels = [1, 2]', ""),
+    ],
+)
+def test_a_network_is_built_for_all_that_a_method_may_have_it_read(
+    network: str, size: int, recipe: str, space: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(STUDY.format(recipe=recipe, space=space).replace("resnet8", network))
+    file = load(str(path))
+    with (
+        pytest.raises(StudyFileError, match=f"^{path}:{said}") if said else nullcontext(),
+        preparing.naming(file),
+    ):
+        preparing.check_networks(file.space, [images(size)])
 
 
 def test_a_method_that_can_never_act_has_its_line(tmp_path: Path) -> None:

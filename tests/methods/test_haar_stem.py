@@ -188,7 +188,7 @@ def test_a_network_that_cannot_take_so_small_bands_is_refused_in_one_line() -> N
     recipe = of("haar", 2, network="convnet")
     with pytest.raises(RecipeError, match="convnet cannot take images of 4x4 .*; set another image_size; ") as caught:
         build_model(recipe, IMAGES, methods.active(recipe))
-    assert str(caught.value).endswith("4x4 is what haar_stem makes of images of 16x16")
+    assert str(caught.value).endswith('; 4x4 is what haar_stem (kind = "haar", levels = 2) makes of images of 16x16')
     assert "\n" not in str(caught.value)
     with pytest.raises(RecipeError, match="set another image_size$"):
         build_model(replace(recipe, methods={}), image_set(per_class=8, size=4), ())

@@ -233,6 +233,32 @@ def test_marks_cover_no_other_where_there_is_room(seed: int) -> None:
     assert max(map(abs, places)) <= 0.4
 
 
+def test_only_places_near_each_other_have_less_room() -> None:
+    places = shifted([0.0, 0.0, 0.1, 5.0, 5.0, 5.0], [0.0] * 6, (0.3, 1.0), 0.4)
+    assert places == pytest.approx([0.0, 0.04, 0.1, 5.0, 5.3, 4.7])
+
+
+@pytest.mark.parametrize("reach", [0.4, 0.04])
+def test_marks_stand_where_a_look_at_all_others_would_put_them(reach: float) -> None:
+    heights = np.random.default_rng(0).uniform(0, 1, 200).tolist()
+    places = shifted([0.0] * 200, heights, (0.1, 0.05), reach)
+    columns = sorted({round(place, 9) for place in places}, key=lambda shift: (abs(shift), -shift))
+    for count in range(1, 200):
+        across = np.subtract.outer(columns, places[:count]) / 0.1
+        least = np.hypot(across, (heights[count] - np.array(heights[:count])) / 0.05).min(axis=1)
+        wanted = columns[np.argmax(least > 0.99) if (least > 0.99).any() else least.argmax()]
+        assert places[count] == pytest.approx(wanted)
+
+
+def test_four_times_the_marks_take_no_sixteen_times_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    hypot = np.hypot
+    monkeypatch.setattr(np, "hypot", lambda a, b: looked.append(np.broadcast(a, b).size) or hypot(a, b))
+    for count in (200, 800):
+        shifted([0.0] * count, np.random.default_rng(0).uniform(0, 1, count).tolist(), (0.1, 0.05), 0.4)
+    assert sum(looked[200:]) < 5 * sum(looked[:200])
+
+
 def test_a_trial_alone_at_its_value_stands_on_its_name(front: Front) -> None:
     named = [
         replace(point, recipe=replace(point.recipe, number_format=name))

@@ -77,6 +77,7 @@ def test_whatever_the_study_of_all_methods_draws_can_be_trained() -> None:
         seen |= {method.name for method in methods.active(recipe)}
     searched = {name.partition(".")[0] for name in space.axes if "." in name}
     assert searched <= seen
+    assert {method.name for method in methods.CATALOGUE} - seen == {"kernel_rescaling"}  # as the file says
 
 
 def _some(axis: SearchAxis) -> list[Value]:
