@@ -22,7 +22,7 @@ from paretosearch.testing.dashboards import Dashboard, serving
 from paretosearch.testing.latex import compiled
 
 PICTURES = Path(__file__).parent / "pictures"
-TRIALS = 12
+TRIALS = 24
 STORAGE = "sqlite:///paretosearch.db"
 PARETOSEARCH = [sys.executable, "-m", "paretosearch"]
 
@@ -59,11 +59,10 @@ def record_launch(browser: Browser, place: Path) -> None:
     """Draw a launch that is halfway in a wide terminal, and how another shell watches it in a narrow one."""
     launch = [*PARETOSEARCH, "launch", "quickstart", "--trials", str(TRIALS)]
     launched = Terminal(launch, 200, 50, place, _environment())
+    assert launched.until(lambda text: "on the front" in text, 600)
+    watched = Terminal([*PARETOSEARCH, "status", "--watch"], 80, 50, place, _environment())  # which takes seconds
     assert launched.until(lambda text: f"{TRIALS // 2} of {TRIALS}" in text or f"{TRIALS // 2}/{TRIALS}" in text, 600)
-    watched = Terminal([*PARETOSEARCH, "status", "--watch"], 80, 50, place, _environment())
     assert watched.until(lambda text: "accuracy" in text, 60)
-    watched.until(lambda _: False, 5)
-    launched.until(lambda _: False, 3)
     watched.draw(browser, PICTURES / "status-80.png")
     launched.draw(browser, PICTURES / "launch-200.png")
     watched.stop()
