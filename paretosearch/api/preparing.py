@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import groupby, product
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from paretosearch import data, methods
 from paretosearch.axis import Value
@@ -81,14 +84,20 @@ def check_networks(space: Space, data_sets: Sequence[data.ImageSet]) -> None:
             _check_batches(space, len(images.train))
         for network, pooling in product(space.values_of("network"), space.values_of("pooling")):
             changed = {"dataset": images.name, "network": network, "pooling": pooling}
-            recipe = space.recipe({**space.corner, **changed})
-            model = build_model(recipe, images, methods.active(recipe))
-            example = torch.zeros(2, images.channels, images.image_size, images.image_size)
-            for method in possible:
-                with about(method.key()):
-                    method.check_anatomy(Surgeon(model, example), str(network))
+            _check_network(space.recipe({**space.corner, **changed}), images, possible)
         for network, (genome, key) in product(space.values_of("network"), _inputs(space)):
-            _check_input(space.recipe({**genome, "dataset": images.name, "network": network}), images, key)
+            _check_input(space.recipe({**genome, "dataset": images.name, "network": network}), images, possible, key)
+
+
+def _check_network(recipe: Recipe, images: data.ImageSet, possible: Sequence[Method]) -> None:
+    _check_anatomy(build_model(recipe, images, methods.active(recipe)), recipe, images, possible)
+
+
+def _check_anatomy(model: nn.Module, recipe: Recipe, images: data.ImageSet, possible: Sequence[Method]) -> None:
+    example = torch.zeros(2, images.channels, images.image_size, images.image_size)
+    for method in possible:
+        with about(method.key()):
+            deepcopy(method).check_anatomy(Surgeon(model, example), recipe.network)  # which it remembers
 
 
 def _inputs(space: Space) -> Iterator[tuple[dict[str, Value], str]]:
@@ -102,12 +111,21 @@ def _inputs(space: Space) -> Iterator[tuple[dict[str, Value], str]]:
                     yield genome, changed[-1]
 
 
-def _check_input(recipe: Recipe, images: data.ImageSet, key: str) -> None:
+def _check_input(recipe: Recipe, images: data.ImageSet, possible: Sequence[Method], key: str) -> None:
+    """Build a network that reads another input by a setting, without which all that is possible may act."""
     try:
-        build_model(recipe, images, methods.active(recipe))
+        model = build_model(recipe, images, methods.active(recipe))
     except RecipeError as error:
-        error.key = key  # the network has been built without it
+        error.key = key
         raise
+    try:
+        _check_anatomy(model, recipe, images, possible)
+    except RecipeError as error:
+        method, _, parameter = key.partition(".")
+        setting = f"{key} = {json.dumps(recipe.methods[method][parameter])}"
+        refusal = RecipeError(f"{error}; or take {setting} out, without which it acts")
+        refusal.key = key
+        raise refusal from None
 
 
 def _possible_methods(space: Space) -> list[Method]:

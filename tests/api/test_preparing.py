@@ -127,6 +127,14 @@ def test_what_does_not_fit_the_images_or_the_network_has_its_line(
             'haar_stem.kind = ["off", "haar"]',
             '12: space.haar_stem.kind: haar_stem.kind = "haar" makes images smaller, and features.0.0, the first',
         ),
+        (
+            "convnet",
+            32,
+            "progressive_resolution.smallest = 0.5",
+            'haar_stem.kind = ["off", "haar"]\nhaar_stem.levels = [1, 2]',
+            "13: space.haar_stem.levels: progressive_resolution.smallest = 0.5 finds no size below the 32 pixels .*; "
+            "or take haar_stem.levels = 2 out, without which it acts",
+        ),
         ("resnet8", 28, "", 'haar_stem.kind = ["off", "haar"]\nhaar_stem.levels = [1, 2]', ""),
         ("convnet", 28, "", 'haar_stem.kind = ["off"]\nhaar_stem.levels = [1, 2]', ""),
     ],
