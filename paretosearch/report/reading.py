@@ -19,6 +19,10 @@ def spans_decades(seconds: Sequence[float]) -> bool:
     return 0 < LOG_SPAN * min(seconds) < max(seconds)
 
 
+#: What an axis of accuracy shows below a front of one point: a network that has learned nothing says nothing.
+MOST_BELOW = 0.3
+
+
 def accuracy_floor(front: Front) -> float:
     """Choose the lowest accuracy worth showing: below the whole front, but not so low that the front is squashed.
 
@@ -30,6 +34,8 @@ def accuracy_floor(front: Front) -> float:
     """
     low, high = front.points[0].accuracy, front.points[-1].accuracy
     lowest = min(point.accuracy for point in (*front.points, *front.dominated))
+    if len(front.points) == 1:  # which nothing can squash
+        return max(lowest, low - MOST_BELOW)
     return max(lowest, low - 0.8 * max(high - low, 0.02))
 
 

@@ -41,6 +41,8 @@ def test_an_outlier_does_not_squash_the_front() -> None:
     front = front_of(points((1, 0.80), (10, 0.90), (11, 0.10), (12, 0.75)))
     assert accuracy_floor(front) == pytest.approx(0.72)  # 0.8 of the front's range below it
     assert accuracy_floor(front_of(points((1, 0.80), (10, 0.90), (12, 0.75)))) == 0.75
+    assert accuracy_floor(front_of(points((1, 0.80), (10, 0.70), (12, 0.6)))) == 0.6  # a front of one point
+    assert accuracy_floor(front_of(points((1, 0.80), (10, 0.70), (12, 0.1)))) == pytest.approx(0.5)
 
 
 def test_evenly_keeps_both_ends_and_order() -> None:
