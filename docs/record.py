@@ -62,9 +62,10 @@ def record_launch(browser: Browser, place: Path) -> None:
     assert launched.until(lambda text: "on the front" in text, 600)
     watched = Terminal([*PARETOSEARCH, "status", "--watch"], 80, 50, place, _environment())  # which takes seconds
     assert launched.until(lambda text: f"{TRIALS // 2} of {TRIALS}" in text or f"{TRIALS // 2}/{TRIALS}" in text, 600)
-    assert watched.until(lambda text: "accuracy" in text, 60)
-    watched.draw(browser, PICTURES / "status-80.png")
     launched.draw(browser, PICTURES / "launch-200.png")
+    assert watched.until(lambda text: "accuracy" in text, 60)
+    watched.until(lambda _: False, 2)  # the rest of the screen
+    watched.draw(browser, PICTURES / "status-80.png")
     watched.stop()
     launched.until(lambda _: False, 600)
     launched.draw(browser, PICTURES / "launch-end.png")
