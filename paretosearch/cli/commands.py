@@ -18,6 +18,7 @@ from paretosearch.cli.options import (
     Gpus,
     ImageSize,
     Json,
+    MethodName,
     Network,
     OneCpu,
     OneGpu,
@@ -211,14 +212,24 @@ def _epoch_line(epoch: EpochResult, epochs: int) -> str:
     return f"epoch {epoch.epoch}/{epochs}  {epoch.train_seconds:.1f} s  {accuracy}  loss {epoch.loss:.4f}"
 
 
-def methods(network: Network = None, image_size: ImageSize = None, as_json: Json = False) -> None:
-    """List every method: what it does, its parameters, its slot, its paper; with --network, what can change in that."""
+def methods(
+    method: MethodName = None, network: Network = None, image_size: ImageSize = None, as_json: Json = False
+) -> None:
+    """List every method: what it does, its parameters, its slot, its paper; or explain one.
+
+    With --network it says what can change in that.
+    """
     if network is None:
-        from paretosearch.api.listing import methods_json, methods_table
+        from paretosearch.api.listing import method_json, method_page, methods_json, methods_table
 
         if image_size is not None:
             raise UsageError("--image-size is for looking at a network; say which one with --network NAME")
-        print_json(methods_json()) if as_json else Console().print(methods_table())
+        if as_json:
+            print_json(methods_json() if method is None else method_json(method))
+        else:
+            Console().print(methods_table() if method is None else method_page(method))
+    elif method is not None:
+        raise UsageError("either a method or --network, which says what all of them find in a network")
     else:
         from paretosearch.api.anatomy import anatomy_json, anatomy_table, examine
 

@@ -52,6 +52,7 @@ EXAMPLES = {
     ),
     "methods": (
         ("methods", "all, and their parameters"),
+        ("methods early_bird", "what one does"),
         ("methods --network torchvision:resnet18", "what can change in it"),
     ),
     "doctor": (("doctor", "what works here"),),

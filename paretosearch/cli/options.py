@@ -132,6 +132,10 @@ Lang = Annotated[
         parser=one_of("--lang", "language", ("en", "de")),
     ),
 ]
+MethodName = Annotated[
+    str | None,
+    typer.Argument(metavar="method", help="Explain this one, and its parameters.", show_default=False),
+]
 Network = Annotated[
     str | None,
     typer.Option("--network", help="Show what can change in this network.", metavar="NAME", show_default=False),

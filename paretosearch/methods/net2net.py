@@ -32,8 +32,9 @@ class Net2Net(Method):
     themselves, and changes the function).
 
     Args:
-        schedule: When it grows, as `growth.parse` reads it; ``none`` turns growth off. The Recipe's network and width
-            are those it begins with.
+        schedule: When it grows: events such as ``widen@0.3x1.5``, which makes layers 1.5 times as wide after three
+            tenths of the training, and ``deepen@0.5``, with ``+`` between them (`growth.parse`); ``none`` turns growth
+            off. The Recipe's network and width are those it begins with.
         noise: Root mean square of the noise relative to the weights that it is added to.
         learning_rate_factor: Factor on the learning rate for the rest of the training at every epoch with a growth.
         rewarm: Epochs over which the learning rate rises from zero after a growth.

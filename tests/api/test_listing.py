@@ -1,8 +1,11 @@
 """The list of methods reads on a narrow terminal."""
 
+import pytest
 from rich.console import Console
 
-from paretosearch.api.listing import methods_json, methods_markdown, methods_table
+from paretosearch.api.listing import method_json, method_page, methods_json, methods_markdown, methods_table
+from paretosearch.errors import RecipeError
+from paretosearch.method import Method
 from paretosearch.methods import CATALOGUE
 
 
@@ -15,6 +18,27 @@ def test_every_method_and_parameter_is_whole_at_80_columns() -> None:
     for method in CATALOGUE:
         assert method.name in text
         assert all(f"  {name} = " in text for name in method.space)
+
+
+@pytest.mark.parametrize("method", CATALOGUE, ids=lambda method: method.name)
+def test_a_method_is_explained_with_the_meaning_of_each_parameter(method: type[Method]) -> None:
+    explained = method_json(method.name)
+    assert explained["explanation"][0].endswith(".")
+    for key, parameter in explained["parameters"].items():
+        assert len(parameter["meaning"]) > 10, key
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(method_page(method.name))
+    lines = captured.get().splitlines()
+    assert lines[0].startswith(f"{method.name}: ")
+    assert all(any(line.startswith(f"{method.name}.{key} = ") for line in lines) for key in method.space)
+    assert "`" not in captured.get()
+    assert "Args:" not in captured.get()
+
+
+def test_a_method_that_there_is_not_is_refused_with_the_next_best() -> None:
+    with pytest.raises(RecipeError, match="there is no method 'early_birds'.*'early_bird'"):
+        method_json("early_birds")
 
 
 def test_what_is_simulated_is_called_so() -> None:

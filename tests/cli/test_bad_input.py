@@ -212,6 +212,8 @@ def test_a_batch_that_is_larger_than_the_data_is_said_before_any_training(run: R
 def test_looking_at_a_network_that_there_is_not_or_at_none(run: Run) -> None:
     refused(run("methods", "--network", "resnet19"), 3, "resnet19", "'resnet18'")
     refused(run("methods", "--image-size", "64"), 2, "--image-size", "--network NAME")
+    refused(run("methods", "early_birds"), 3, "early_birds", "'early_bird'")
+    refused(run("methods", "early_bird", "--network", "resnet8"), 2, "either a method or --network")
 
 
 @pytest.mark.parametrize(
