@@ -19,6 +19,9 @@ from paretosearch.report.shapes import channels_over_epochs
 from paretosearch.report.style import INK, new_figure, shades, styled
 from paretosearch.store import Point
 
+#: Changes that come when the epoch that they are told of has ended; the others begin the next one.
+_AT_THE_END = ("prune", "remove", "restore")
+
 #: Epochs done, and something from then on.
 Line = Sequence[tuple[int, float]]
 
@@ -45,8 +48,11 @@ class Shaped:
     @property
     def mflops(self) -> list[tuple[int, float]]:
         """Epochs done, and millions of operations of one forward pass of one image from then on."""
+        cut = {surgery.epoch for surgery in self.surgeries if surgery.kind in _AT_THE_END}
         costs = [epoch.flops_per_image / 1e6 for epoch in self.epochs]
-        return list(enumerate([*costs, costs[-1]]))
+        # An epoch that ends with a cut has the cost behind it, and was trained at that of the epoch before.
+        began = [costs[n - 1] if n and epoch.epoch in cut else costs[n] for n, epoch in enumerate(self.epochs)]
+        return list(enumerate([*began, costs[-1]]))
 
 
 @styled

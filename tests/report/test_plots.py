@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
+from paretosearch.outcome import EpochResult, SurgeryResult
 from paretosearch.recipe import NUMBER_FORMATS, Recipe
 from paretosearch.report.findings import OnClass, findings
 from paretosearch.report.growthplots import hypervolume_figure
@@ -349,14 +350,23 @@ def test_channels_follow_the_surgeries_of_pruned_trials(shaped: Store, study: st
         x, y = line.get_data()
         assert (x[0], y[0]) == (0, network.surgeries[0].channels_before)
         assert (x[-1], y[-1]) == (network.point.recipe.total_epochs, network.surgeries[-1].channels_after)
-        costs = [f"{e.flops_per_image / 1e6:.6g}" for e in network.epochs]
-        assert [f"{m:.6g}" for m in cost.get_ydata()] == [*costs, costs[-1]]
-        assert list(cost.get_xdata())[:: len(costs)] == [0, network.point.recipe.total_epochs]
+        assert [tuple(at) for at in cost.get_xydata()] == network.mflops
+        assert network.mflops[-1] == (network.point.recipe.total_epochs, network.epochs[-1].flops_per_image / 1e6)
     named = [{text.get_text() for text in panel.texts} for panel in (channels, mflops)]
     trials = {str(network.point.trial) for network in networks}
     assert all(trials <= set(re.findall(r"\d+", " ".join(texts))) for texts in named)
     longest = max(network.point.recipe.total_epochs for network in networks)
     assert all(max(panel.get_xticks()) <= longest for panel in (channels, mflops))
+
+
+def test_operations_fall_when_channels_do(front: Front) -> None:
+    begun = EpochResult(1, 1.0, 0.5, 0.5, 0.1, 32, 1000, 2_000_000, 0.01, 0.001)
+    costs = (2_000_000, 2_000_000, 1_000_000, 1_000_000, 3_000_000)
+    epochs = [replace(begun, epoch=n, flops_per_image=cost) for n, cost in enumerate(costs, 1)]
+    cut, grown = SurgeryResult(3, "prune", 64, 32, 0.1), SurgeryResult(4, "widen", 32, 96, 0.1)
+    network = Shaped(front.points[0], [cut, grown], epochs)
+    assert [y for _, y in network.channels] == [64, 32, 96, 96]
+    assert network.mflops == [(0, 2.0), (1, 2.0), (2, 2.0), (3, 1.0), (4, 3.0), (5, 3.0)]
 
 
 def test_names_that_would_touch_stand_on_two_lines_and_longer_ones_aslant() -> None:
