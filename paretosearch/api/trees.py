@@ -46,7 +46,7 @@ def tree(
         What each group did.
 
     Raises:
-        StudyFileError: If the file is wrong, or is of a study to be launched.
+        StudyFileError: If the file is wrong, is of a study to be launched, or does not fit the data set.
         UsageError: If more than one device is asked for, or the folder cannot be written.
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
@@ -83,6 +83,7 @@ def learn(
         What each group did.
 
     Raises:
+        StudyFileError: If the data set has too few classes, or too few images for a batch.
         DataError: If the data set is not to be had.
         RecipeError: If a network cannot be trained so.
         DivergedError: If a training's loss is not finite.

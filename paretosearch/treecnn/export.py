@@ -77,7 +77,7 @@ def provenance(learned: Learned, look: Look) -> str:
             "What is measured": [CLOCK, "", _ACCURACY, "", _EFFORT],
             "Devices": devices_table([learned.device]),
             "Versions": table(("what measured", "version"), measuring),
-            f"The study file, `{study.name}.toml`": [block(study.text.rstrip("\n"))],
+            f"The study file, `{study.name}.toml`": [block(study.source.text.rstrip("\n"))],
             "How they were made": made_by(_command(learned, look), ("paretosearch", "matplotlib"), "numbers"),
         }
     )
