@@ -10,7 +10,7 @@ from paretosearch.report.cells import write_csv
 from paretosearch.report.folder import write_figures, write_tabular, write_text, writing_to
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.markdown import block
-from paretosearch.report.origin import CLOCK, PROVENANCE, account, code, devices_table, made_by, table
+from paretosearch.report.origin import CLOCK, PROVENANCE, account, code, devices_table, made_by, plain, table
 from paretosearch.treecnn.learned import Learned
 from paretosearch.treecnn.picture import increments_tabular, tree_figure
 from paretosearch.treecnn.rows import increments_rows
@@ -97,4 +97,4 @@ def _command(learned: Learned, look: Look) -> list[str]:
     device = learned.device
     place = ["--gpus", str(device.index)] if device.kind == "cuda" else ["--cpu", f"1x{len(device.cores)}"]
     looks = ["--style", look.style, "--lang", look.lang]
-    return ["paretosearch", "tree", f"{learned.study.name}.toml", *place, *looks, "--out", "tree"]
+    return ["paretosearch", "tree", plain(learned.study.given), *place, *looks, "--out", "tree"]

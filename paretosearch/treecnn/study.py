@@ -61,6 +61,7 @@ class TreeStudy:
             is the default.
         recipe: How each network is trained; ``train_images`` and ``train_share`` are of the whole data set.
         source: Its file.
+        given: How that was named: a shipped study, or the path of a file.
     """
 
     name: str
@@ -71,6 +72,7 @@ class TreeStudy:
     retrain_root: Retraining
     recipe: Recipe
     source: Source
+    given: str
 
 
 def load_tree(name_or_path: str) -> TreeStudy:
@@ -95,7 +97,7 @@ def load_tree(name_or_path: str) -> TreeStudy:
     _check_methods(source, recipe)
     rules = Rules(given.alpha, given.beta, given.shortcut, given.most_classes)
     how = given.likelihood_images, given.grown_epochs, given.retrain_root
-    return TreeStudy(page.name, groups, rules, *how, recipe, source)
+    return TreeStudy(page.name, groups, rules, *how, recipe, source, name_or_path)
 
 
 def _groups(source: Source, sizes: list[int]) -> tuple[int, ...]:

@@ -22,7 +22,9 @@ SOURCE = Source(Path("zoo.toml"), TEXT)
 @pytest.fixture
 def learned() -> Learned:
     """Three groups of two; the root stays as it was for the second."""
-    study = TreeStudy("zoo", (2, 2, 2), Rules(), 0, 3, "changed", Recipe("mnist", "convnet", seed=5), SOURCE)
+    study = TreeStudy(
+        "zoo", (2, 2, 2), Rules(), 0, 3, "changed", Recipe("mnist", "convnet", seed=5), SOURCE, "my studies/zoo.toml"
+    )
     first = Cost(2.0, 400_000_000, 1)
     increments = (
         Increment((0, 1), ((0,), (1,)), (), 0.95, 0.95, True, first, 0.95, first),

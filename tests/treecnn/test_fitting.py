@@ -22,7 +22,8 @@ TEXT = "[tree]\ngroups = [4, 2, 2]\n[recipe]\n"
 def study(line: str = "", groups: tuple[int, ...] = (4, 2, 2), **fields: object) -> TreeStudy:
     """Make a study, and a file with one more line."""
     recipe = replace(Recipe("stripes", "convnet", batch_size=16, seed=3), **fields)
-    return TreeStudy("little", groups, Rules(), 0, 0, "always", recipe, Source(Path("little.toml"), f"{TEXT}{line}"))
+    source = Source(Path("little.toml"), f"{TEXT}{line}")
+    return TreeStudy("little", groups, Rules(), 0, 0, "always", recipe, source, "little.toml")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ RECIPE = Recipe(
     augmentation="none",
     seed=3,
 )
-STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE, Source(Path("little.toml"), ""))
+STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE, Source(Path("little.toml"), ""), "little.toml")
 
 
 @pytest.fixture(scope="module")
