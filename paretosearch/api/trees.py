@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretosearch.api.training import one_wish, taken
 from paretosearch.device import Device
+from paretosearch.files import leaving_none_empty
 from paretosearch.fleet.worker import own_the_cores, torch_device
 from paretosearch.report.look import PAPER, Look
 from paretosearch.treecnn.study import TreeStudy, load_tree
@@ -54,14 +55,13 @@ def tree(
         DivergedError: If a training's loss is not finite.
     """
     file, wish = load_tree(study), one_wish("tree", gpus, cpu)
-    if out is not None:
-        _make_folder(out)
-    with taken(wish) as device:
-        learned = learn(file, device, on_stage, on_increment)
-    if out is not None:
-        from paretosearch.treecnn.export import export
+    with _folder(out) if out is not None else nullcontext():
+        with taken(wish) as device:
+            learned = learn(file, device, on_stage, on_increment)
+        if out is not None:
+            from paretosearch.treecnn.export import export
 
-        export(learned, out, look)
+            export(learned, out, look)
     return learned
 
 
@@ -115,10 +115,13 @@ def _here(device: Device) -> Iterator[torch.device]:
         os.sched_setaffinity(0, before)
 
 
-def _make_folder(out: Path) -> None:
-    """Find out before the training whether its results can be written."""
+@contextmanager
+def _folder(out: Path) -> Iterator[None]:
+    """Find out before the training whether its results can be written; without results no new folder stays."""
     from paretosearch.report.folder import writing_to
 
-    with writing_to(out):
-        if not os.access(out, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with leaving_none_empty(out):
+        with writing_to(out):
+            if not os.access(out, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        yield
