@@ -48,14 +48,14 @@ def tree(
 
     Raises:
         StudyFileError: If the file is wrong, is of a study to be launched, or does not fit the data set.
-        UsageError: If more than one device is asked for, or the folder cannot be written.
+        UsageError: If more than one device is asked for, or the folder cannot be written or has files of another study.
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
         RecipeError: If a network cannot be trained so.
         DivergedError: If a training's loss is not finite.
     """
     file, wish = load_tree(study), one_wish("tree", gpus, cpu)
-    with _folder(out) if out is not None else nullcontext():
+    with _folder(out, file.name) if out is not None else nullcontext():
         with taken(wish) as device:
             learned = learn(file, device, on_stage, on_increment)
         if out is not None:
@@ -116,12 +116,12 @@ def _here(device: Device) -> Iterator[torch.device]:
 
 
 @contextmanager
-def _folder(out: Path) -> Iterator[None]:
+def _folder(out: Path, study: str) -> Iterator[None]:
     """Find out before the training whether its results can be written; without results no new folder stays."""
     from paretosearch.report.folder import writing_to
 
     with leaving_none_empty(out):
-        with writing_to(out):
+        with writing_to(out, study):
             if not os.access(out, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         yield

@@ -36,3 +36,12 @@ def test_a_folder_that_was_there_stays(monkeypatch: pytest.MonkeyPatch, tmp_path
     with pytest.raises(KeyboardInterrupt):
         trees.tree(cpu=1, out=tmp_path)
     assert tmp_path.is_dir()
+
+
+def test_a_folder_of_another_study_is_refused_before_any_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trees, "learn", lambda *_: pytest.fail("it trains"))
+    (tmp_path / "PROVENANCE.md").write_text("# Where the figures of `mine` come from\n")
+    with pytest.raises(UsageError, match="has a PROVENANCE.md that is not of 'tree_cnn'; name another folder by --out"):
+        trees.tree(cpu=1, out=tmp_path)
