@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from paretosearch.errors import RecipeError, UsageError, suggest
+from paretosearch.errors import RecipeError, StoreError, UsageError, suggest
 from paretosearch.fleet import spool
 from paretosearch.fleet.locks import LAUNCHER, seems_held
 from paretosearch.recipe import Recipe
@@ -56,13 +56,29 @@ def open_study(name: str | None = None, storage: str | None = None) -> tuple[Sto
         UsageError: If there is no such study.
         StoreError: If the database cannot be opened.
     """
-    store = open_store(storage, create=False)
+    try:
+        store = open_store(storage, create=False)
+    except StoreError:
+        _refuse_tree(name)
+        raise
     names = [record.name for record in sorted(store.studies(), key=lambda record: record.created)]
+    if name not in names:
+        _refuse_tree(name)
     if not names:
         raise UsageError(f"no study was launched in {redacted(store.url)} yet; start with: paretosearch launch")
     if name is not None and name not in names:
         raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{suggest(name, names)}")
     return store, name or names[-1]
+
+
+def _refuse_tree(name: str | None) -> None:
+    """Say which command a shipped study is for that no launch runs."""
+    if name is None:
+        return
+    from paretosearch.studyfile.reading import shipped_trees  # imports torch
+
+    if name in shipped_trees():
+        raise UsageError(f"{name} is a tree, which no store keeps; paretosearch tree {name} runs it, and shows it")
 
 
 def is_launched(store: Store, study: str) -> bool | None:
@@ -157,7 +173,16 @@ def _recipe_of_file(file: Path) -> Recipe:
         hint = f"; for trial {file} write --trial {file}" if str(file).isdecimal() else ""
         raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}{hint}") from None
     except RecipeError as error:
-        raise RecipeError(f"{file}: {error}") from None
+        raise RecipeError(f"{file}: {error}{_way_to_run(file, text)}") from None
+
+
+def _way_to_run(file: Path, text: str) -> str:
+    """End a message about a file that may be a study."""
+    if file.suffix != ".toml":
+        return ""
+    from paretosearch.studyfile.reading import is_tree  # imports torch
+
+    return f"; a study file is run by paretosearch {'tree' if is_tree(text) else 'launch'} {file}"
 
 
 def _recipe_of_trial(trial: int | None, study: str | None, storage: str | None) -> Recipe:

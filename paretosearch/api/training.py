@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from paretosearch.api.wishes import typed
 from paretosearch.device import Device
 from paretosearch.errors import RecipeError, UsageError
-from paretosearch.files import content, replacing
+from paretosearch.files import content, leaving_none_empty, replacing
 from paretosearch.fleet import devices as device_choice
 from paretosearch.fleet import spool
 from paretosearch.fleet.base import Assignment, Fleet, Lost, Progress, Retired, Waiting
@@ -148,14 +148,9 @@ def _check_free(out: Path, recipe: Recipe) -> None:
 @contextmanager
 def _folder(out: Path) -> Iterator[None]:
     """Make a folder and the folders above it; those that are empty in the end, whatever ended it, are gone again."""
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    try:
+    with leaving_none_empty(out):
         _make_folder(out)
         yield
-    finally:
-        with suppress(OSError):
-            for folder in made:
-                folder.rmdir()
 
 
 def _make_folder(out: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from paretosearch.api.training import one_wish, taken
 from paretosearch.device import Device
+from paretosearch.files import leaving_none_empty
 from paretosearch.fleet.worker import own_the_cores, torch_device
 from paretosearch.report.look import PAPER, Look
 from paretosearch.treecnn.study import TreeStudy, load_tree
@@ -46,22 +47,21 @@ def tree(
         What each group did.
 
     Raises:
-        StudyFileError: If the file is wrong, or is of a study to be launched.
-        UsageError: If more than one device is asked for, or the folder cannot be written.
+        StudyFileError: If the file is wrong, is of a study to be launched, or does not fit the data set.
+        UsageError: If more than one device is asked for, or the folder cannot be written or has files of another study.
         DataError: If the data set is not to be had.
         DeviceError: If the device does not exist or is in use.
         RecipeError: If a network cannot be trained so.
         DivergedError: If a training's loss is not finite.
     """
     file, wish = load_tree(study), one_wish("tree", gpus, cpu)
-    if out is not None:
-        _make_folder(out)
-    with taken(wish) as device:
-        learned = learn(file, device, on_stage, on_increment)
-    if out is not None:
-        from paretosearch.treecnn.export import export
+    with _folder(out, file.name) if out is not None else nullcontext():
+        with taken(wish) as device:
+            learned = learn(file, device, on_stage, on_increment)
+        if out is not None:
+            from paretosearch.treecnn.export import export
 
-        export(learned, out, look)
+            export(learned, out, look)
     return learned
 
 
@@ -83,6 +83,7 @@ def learn(
         What each group did.
 
     Raises:
+        StudyFileError: If the data set has too few classes, or too few images for a batch.
         DataError: If the data set is not to be had.
         RecipeError: If a network cannot be trained so.
         DivergedError: If a training's loss is not finite.
@@ -114,10 +115,13 @@ def _here(device: Device) -> Iterator[torch.device]:
         os.sched_setaffinity(0, before)
 
 
-def _make_folder(out: Path) -> None:
-    """Find out before the training whether its results can be written."""
+@contextmanager
+def _folder(out: Path, study: str) -> Iterator[None]:
+    """Find out before the training whether its results can be written; without results no new folder stays."""
     from paretosearch.report.folder import writing_to
 
-    with writing_to(out):
-        if not os.access(out, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with leaving_none_empty(out):
+        with writing_to(out, study):
+            if not os.access(out, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        yield

@@ -173,7 +173,7 @@ class Reservation:
                 self._lock(device.uuid, device.label)
                 strangers.refuse(device)
             most = _cores_of(wish.cpu, len(os.sched_getaffinity(0)))
-            cores = self._lock_cores(most, 1 if wish.flexible else most)
+            cores = self._lock_cores(most, 1 if wish.flexible else most, "1x" if len(wish.cpu) == 1 else "")
         except LockedError as error:
             self.release()
             raise DeviceError(str(error)) from None
@@ -186,8 +186,8 @@ class Reservation:
     def _lock(self, name: str, what: str) -> None:
         self._locks.append(Lock(device_lock_folder() / f"{name}.lock", what))
 
-    def _lock_cores(self, count: int, least: int) -> list[int]:
-        """Take the first free cores, so that launches side by side share a machine."""
+    def _lock_cores(self, count: int, least: int, one_slot: str) -> list[int]:
+        """Take the first free cores, so that launches side by side share a machine; advice begins by ``one_slot``."""
         mine: list[int] = []
         taken: list[str] = []
         for core in sorted(os.sched_getaffinity(0)):
@@ -200,7 +200,9 @@ class Reservation:
                 taken.append(str(error))
         if count and len(mine) < least:
             rest = f": {taken[0]}" if taken else ""
-            way_out = f"--cpu {len(mine)} takes what is free" if mine else "wait until they are, or name others"
+            way_out = (
+                f"--cpu {one_slot}{len(mine)} takes what is free" if mine else "wait until they are, or name others"
+            )
             raise DeviceError(f"CPU cores asked for: {least}, free here: {len(mine)}{rest}; {way_out}")
         return mine
 

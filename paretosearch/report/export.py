@@ -52,11 +52,11 @@ def export(
         The files.
 
     Raises:
-        UsageError: If no trial is complete, or the folder cannot be written.
+        UsageError: If no trial is complete, or the folder cannot be written or has files of another study.
         StoreError: If there is no such study.
     """
     found = findings(store, study, device_class)
-    with writing_to(out):
+    with writing_to(out, study):
         return (*write_figures(_figures(found, look), out, look), *_tables(found, out), *_texts(found, out, look))
 
 

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from paretosearch.errors import UsageError
-from paretosearch.files import replacing
+from paretosearch.files import opened, replacing
 from paretosearch.report.latex import PREAMBLE, framed, preamble
 from paretosearch.report.look import Look
+from paretosearch.report.origin import PROVENANCE, title
 from paretosearch.report.pgf import picture
 from paretosearch.report.pgfmarks import declarations
 from paretosearch.report.style import save
 
+#: More than the first line of an account has.
+_MOST_BYTES = 1 << 16
+
 
 @contextmanager
-def writing_to(out: Path) -> Iterator[None]:
+def writing_to(out: Path, study: str) -> Iterator[None]:
     """Make a folder if it is missing, and say in one line what keeps the body from writing there.
 
+    Args:
+        out: The folder.
+        study: Name of the study whose files come there.
+
     Raises:
-        UsageError: If the folder cannot be made, or a file in it not be written.
+        UsageError: If the folder cannot be made, a file in it not be written, or it says that it is of another study,
+            of which some files would stay among the new ones.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _check_same(out, study)
         yield
     except FileExistsError:
         raise UsageError(f"{out} is a file; name a folder by --out") from None
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}; name another folder by --out") from None
+
+
+def _check_same(out: Path, study: str) -> None:
+    with suppress(OSError), opened(out / PROVENANCE) as file:
+        first = file.readline(_MOST_BYTES).decode("utf-8", "replace").rstrip("\n")
+        if first != f"# {title(study)}":
+            raise UsageError(
+                f"{out} has a {PROVENANCE} that is not of {study!r}; name another folder by --out, or empty that one"
+            )
 
 
 def write_figures(figures: Iterable[tuple[str, Figure]], out: Path, look: Look) -> Iterator[Path]:

@@ -21,6 +21,11 @@ loading and decoding of data, validation and checkpoints stand outside. Times of
 compared."""
 
 
+def title(study: str) -> str:
+    """Head the account of a study, by which another export to its folder knows whose files are there."""
+    return f"Where the figures of {code(study)} come from"
+
+
 def account(sections: Mapping[str, Iterable[str]]) -> str:
     """Put an account together.
 

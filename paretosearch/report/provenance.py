@@ -8,7 +8,7 @@ from paretosearch.report.confirmed import standing
 from paretosearch.report.findings import Findings
 from paretosearch.report.look import Look
 from paretosearch.report.markdown import block
-from paretosearch.report.origin import CLOCK, account, code, devices_table, made_by, plain, table
+from paretosearch.report.origin import CLOCK, account, code, devices_table, made_by, plain, table, title
 from paretosearch.report.simulated import names_of
 from paretosearch.report.timed import origins, replays_of
 from paretosearch.report.words import counted, duration_text, seconds_text
@@ -55,7 +55,7 @@ def provenance(found: Findings, look: Look) -> str:
     """
     record = found.record
     sections = {
-        f"Where the figures of {code(record.name)} come from": _study(found),
+        title(record.name): _study(found),
         "What the points are worth": _worth(found),
         "What is measured": [CLOCK, _WALL, "", _ACCURACY, *_simulated(found)],
         **({"Classes of device": _classes(found)} if _is_mixed(found) else {}),

@@ -68,7 +68,12 @@ def shipped_trees() -> tuple[str, ...]:
 
 def _all_shipped() -> dict[str, bool]:
     """Give every study that comes with paretosearch, with whether it has a [tree] table."""
-    return {path.stem: f"\n[{TREE}]" in path.read_text("utf-8") for path in sorted(_shipped_folder().glob("*.toml"))}
+    return {path.stem: is_tree(path.read_text("utf-8")) for path in sorted(_shipped_folder().glob("*.toml"))}
+
+
+def is_tree(text: str) -> bool:
+    """Whether a study file seems to have a [tree] table."""
+    return f"\n[{TREE}]" in text
 
 
 def load(name_or_path: str) -> StudyFile:

@@ -10,7 +10,7 @@ from paretosearch.report.cells import write_csv
 from paretosearch.report.folder import write_figures, write_tabular, write_text, writing_to
 from paretosearch.report.look import PAPER, Look
 from paretosearch.report.markdown import block
-from paretosearch.report.origin import CLOCK, PROVENANCE, account, code, devices_table, made_by, table
+from paretosearch.report.origin import CLOCK, PROVENANCE, account, code, devices_table, made_by, plain, table, title
 from paretosearch.treecnn.learned import Learned
 from paretosearch.treecnn.picture import increments_tabular, tree_figure
 from paretosearch.treecnn.rows import increments_rows
@@ -44,9 +44,9 @@ def export(learned: Learned, out: Path, look: Look = PAPER) -> tuple[Path, ...]:
         The files.
 
     Raises:
-        UsageError: If the folder cannot be written.
+        UsageError: If the folder cannot be written, or has files of another study.
     """
-    with writing_to(out):
+    with writing_to(out, learned.study.name):
         rows, tree = out / f"{FIGURE}.csv", "\n".join(tree_lines(learned.children, learned.classes))
         write_csv(list(increments_rows(learned)), rows)
         return (
@@ -72,12 +72,12 @@ def provenance(learned: Learned, look: Look) -> str:
     measuring = [(name, version(name)) for name in ("numpy", "paretosearch", "torch", "torchvision")]
     return account(
         {
-            f"Where the figures of {code(study.name)} come from": _study(learned),
+            title(study.name): _study(learned),
             "What the points are worth": [_WORTH],
             "What is measured": [CLOCK, "", _ACCURACY, "", _EFFORT],
             "Devices": devices_table([learned.device]),
             "Versions": table(("what measured", "version"), measuring),
-            f"The study file, `{study.name}.toml`": [block(study.text.rstrip("\n"))],
+            f"The study file, `{study.name}.toml`": [block(study.source.text.rstrip("\n"))],
             "How they were made": made_by(_command(learned, look), ("paretosearch", "matplotlib"), "numbers"),
         }
     )
@@ -97,4 +97,4 @@ def _command(learned: Learned, look: Look) -> list[str]:
     device = learned.device
     place = ["--gpus", str(device.index)] if device.kind == "cuda" else ["--cpu", f"1x{len(device.cores)}"]
     looks = ["--style", look.style, "--lang", look.lang]
-    return ["paretosearch", "tree", f"{learned.study.name}.toml", *place, *looks, "--out", "tree"]
+    return ["paretosearch", "tree", plain(learned.study.given), *place, *looks, "--out", "tree"]

@@ -60,7 +60,8 @@ class TreeStudy:
             never see most of its classes: in the shipped study it saves effort and loses much accuracy, so the first
             is the default.
         recipe: How each network is trained; ``train_images`` and ``train_share`` are of the whole data set.
-        text: All of its file.
+        source: Its file.
+        given: How that was named: a shipped study, or the path of a file.
     """
 
     name: str
@@ -70,7 +71,8 @@ class TreeStudy:
     grown_epochs: int
     retrain_root: Retraining
     recipe: Recipe
-    text: str
+    source: Source
+    given: str
 
 
 def load_tree(name_or_path: str) -> TreeStudy:
@@ -95,7 +97,7 @@ def load_tree(name_or_path: str) -> TreeStudy:
     _check_methods(source, recipe)
     rules = Rules(given.alpha, given.beta, given.shortcut, given.most_classes)
     how = given.likelihood_images, given.grown_epochs, given.retrain_root
-    return TreeStudy(page.name, groups, rules, *how, recipe, source.text)
+    return TreeStudy(page.name, groups, rules, *how, recipe, source, name_or_path)
 
 
 def _groups(source: Source, sizes: list[int]) -> tuple[int, ...]:

@@ -9,9 +9,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from paretosearch.data import ImageSet, Split, subset
-from paretosearch.errors import RecipeError
+from paretosearch.data import ImageSet, Split
 from paretosearch.training.clock import Clock
+from paretosearch.treecnn.fitting import fitting
 from paretosearch.treecnn.nodes import Cost, Net, likelihood, logits, of_classes, restricted, trained
 from paretosearch.treecnn.rules import Children, Decision, Growth, grown, paths
 from paretosearch.treecnn.study import TreeStudy
@@ -64,15 +64,12 @@ def grow(
         What each group did, once it is learned.
 
     Raises:
-        RecipeError: If there are fewer classes than the groups have, or a network cannot be trained.
+        StudyFileError: If the data set has too few classes, or too few images for a batch, see `fitting`.
+        RecipeError: If a network cannot be trained.
         DivergedError: If the loss of a training is not finite.
     """
-    if (wanted := sum(study.groups)) > len(images.classes):
-        have = f"and {images.name} has {len(images.classes)}"
-        raise RecipeError(f"the groups of {study.name} have {wanted} classes, {have}; make them smaller")
-    plain = study.recipe
-    images = replace(images, train=subset(images.train, plain.train_images, plain.seed, plain.train_share))
-    tree, labels = Tree(study, images, device), iter(range(wanted))
+    images = fitting(study, images)
+    tree, labels = Tree(study, images, device), iter(range(sum(study.groups)))
     for size in study.groups:
         new = tuple(islice(labels, size))
         say(f"learning {', '.join(images.classes[label] for label in new)}")

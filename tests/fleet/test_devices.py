@@ -98,11 +98,11 @@ def test_without_a_wish_the_free_cores_are_enough(monkeypatch: pytest.MonkeyPatc
     rest.release()
 
 
-def test_more_cores_than_there_are_is_refused() -> None:
-    with pytest.raises(
-        DeviceError, match=f"CPU cores asked for: {CORES + 1}, free here: {CORES}; --cpu {CORES} takes what is free"
-    ):
-        devices.Reservation(devices.wanted(None, f"1x{CORES + 1}"))
+@pytest.mark.parametrize(("wish", "advice"), [(f"1x{CORES + 1}", f"1x{CORES}"), (f"{CORES + 1}", f"{CORES}")])
+def test_more_cores_than_there_are_is_refused(wish: str, advice: str) -> None:
+    asked = f"CPU cores asked for: {CORES + 1}, free here: {CORES}"
+    with pytest.raises(DeviceError, match=f"^{asked}; --cpu {advice} takes what is free$"):
+        devices.Reservation(devices.wanted(None, wish))
     devices.Reservation(devices.wanted(None, str(CORES))).release()  # the refusal kept nothing
 
 

@@ -108,6 +108,23 @@ def test_a_folder_that_cannot_be_made_is_one_line(store: Store, study: str, tmp_
         export(store, study, tmp_path / "file" / "out")
 
 
+def test_a_folder_with_files_of_another_study_stays_as_it_is(
+    new_store: Callable[[int], Store], study: str, tmp_path: Path
+) -> None:
+    """Of those some would stay under the account of the new one; the same study again replaces its own."""
+    store, account, out = new_store(1), tmp_path / "out" / "PROVENANCE.md", tmp_path / "out"
+    export(store, study, out)
+    export(store, study, out)
+    other = account.read_text().replace(f"`{study}`", "`another`", 1)
+    account.write_text(other)
+    (out / "front.csv").unlink()
+    told = f"out has a PROVENANCE.md that is not of '{study}'; name another folder by --out, or empty that one$"
+    with pytest.raises(UsageError, match=told):
+        export(store, study, out)
+    assert account.read_text() == other
+    assert not (out / "front.csv").exists()
+
+
 def test_a_trial_of_one_point_is_exported_too(new_store: Callable[[int], Store], study: str, tmp_path: Path) -> None:
     written = {path.name for path in export(new_store(1), study, tmp_path / "out")}
     assert {"front.pdf", "front.tex", "front_table.tex", "PROVENANCE.md"} <= written

@@ -1,9 +1,12 @@
 """A tree that has grown, made by hand."""
 
+from pathlib import Path
+
 import pytest
 
 from paretosearch.device import Device
 from paretosearch.recipe import Recipe
+from paretosearch.studyfile.source import Source
 from paretosearch.treecnn.learned import Learned
 from paretosearch.treecnn.nodes import Cost
 from paretosearch.treecnn.rules import Decision, Rules
@@ -13,12 +16,15 @@ from paretosearch.treecnn.tree import Increment
 #: Class 2 has a name that every format must show as it is, and none may obey.
 CLASSES = ("cat", "dog", "[bold]$x_1 & 50%\\input{x}", "seal", "koala", "ox")
 TEXT = '# ```\nname = "zoo"\n'
+SOURCE = Source(Path("zoo.toml"), TEXT)
 
 
 @pytest.fixture
 def learned() -> Learned:
     """Three groups of two; the root stays as it was for the second."""
-    study = TreeStudy("zoo", (2, 2, 2), Rules(), 0, 3, "changed", Recipe("mnist", "convnet", seed=5), TEXT)
+    study = TreeStudy(
+        "zoo", (2, 2, 2), Rules(), 0, 3, "changed", Recipe("mnist", "convnet", seed=5), SOURCE, "my studies/zoo.toml"
+    )
     first = Cost(2.0, 400_000_000, 1)
     increments = (
         Increment((0, 1), ((0,), (1,)), (), 0.95, 0.95, True, first, 0.95, first),

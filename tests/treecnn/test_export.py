@@ -97,8 +97,8 @@ def test_where_it_comes_from_is_said(learned: Learned, tmp_path: Path) -> None:
         "- Root: trained for 2 of 3 groups",
         "| cpu 0 | Ryzen 7 | 2 | 16 GiB | cpu:Ryzen 7x2 |",
         "| torch | ",
-        f"````\n{learned.study.text}````",
-        "paretosearch tree zoo.toml --cpu 1x2 --style slides --lang de --out tree",
+        f"````\n{learned.study.source.text}````",
+        "paretosearch tree 'my studies/zoo.toml' --cpu 1x2 --style slides --lang de --out tree",
     ):
         assert said in text
 

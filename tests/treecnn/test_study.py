@@ -31,6 +31,7 @@ def test_the_shipped_study_has_the_thresholds_of_the_paper() -> None:
     assert "tree_cnn" not in shipped()
     study = load_tree("tree_cnn")
     assert study.rules == Rules(alpha=0.1, beta=0.1, shortcut=0.55, most_classes=10)
+    assert study.given == "tree_cnn"
     assert (study.name, sum(study.groups), study.groups[0]) == ("tree_cnn", 10, 4)
     assert (study.recipe.dataset, study.recipe.network) == ("fashion-mnist", "convnet")
 

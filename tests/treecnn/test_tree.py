@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 
-from paretosearch.errors import RecipeError
 from paretosearch.recipe import Recipe
+from paretosearch.studyfile.source import Source
 from paretosearch.testing.images import image_set
 from paretosearch.treecnn import tree as of_trees
 from paretosearch.treecnn.nodes import Cost, Net
@@ -27,7 +28,7 @@ RECIPE = Recipe(
     augmentation="none",
     seed=3,
 )
-STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE, "")
+STUDY = TreeStudy("little", (4, 2, 2), Rules(), 0, 0, "always", RECIPE, Source(Path("little.toml"), ""), "little.toml")
 
 
 @pytest.fixture(scope="module")
@@ -195,10 +196,3 @@ def test_a_share_of_the_images_is_of_the_whole_data_set(monkeypatch: pytest.Monk
     assert count == 4 * 24
     assert (recipe.train_share, recipe.total_epochs) == (1.0, 4)
     assert first.seen == 4
-
-
-def test_more_classes_than_there_are_is_one_line() -> None:
-    with pytest.raises(
-        RecipeError, match="^the groups of little have 9 classes, and stripes has 8; make them smaller$"
-    ):
-        next(grow(replace(STUDY, groups=(4, 5)), IMAGES, CPU))
