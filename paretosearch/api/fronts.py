@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -152,12 +153,24 @@ def _recipe_of_file(file: Path) -> Recipe:
             text = opened.read(MOST_CHARACTERS + 1)
         if len(text) > MOST_CHARACTERS:
             raise RecipeError(f"it has more than {MOST_CHARACTERS} characters, and a Recipe has a few hundred")
-        return Recipe.from_json(text)
+        recipe = Recipe.from_json(text)
     except (OSError, UnicodeDecodeError) as error:
         hint = f"; for trial {file} write --trial {file}" if str(file).isdecimal() else ""
         raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}{hint}") from None
     except RecipeError as error:
         raise RecipeError(f"{file}: {error}") from None
+    _check_switches(file, text, recipe)
+    return recipe
+
+
+def _check_switches(file: Path, text: str, recipe: Recipe) -> None:
+    """Refuse parameters of a Method that nobody turns on, or off."""
+    from paretosearch import methods  # imports torch
+
+    for method, problem in methods.without_switch(recipe.methods).items():
+        said = next((f"{method}.{key} = {json.dumps(value)}" for key, value in recipe.methods[method].items()), method)
+        line = text.count("\n", 0, max(text.find(json.dumps(method)), 0)) + 1
+        raise RecipeError(f"{file}:{line}: {said} {problem}")
 
 
 def _recipe_of_trial(trial: int | None, study: str | None, storage: str | None) -> Recipe:
