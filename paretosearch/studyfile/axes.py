@@ -53,7 +53,7 @@ def make_space(source: Source, top: Mapping[str, Value], recipe: dict[str, Any],
             raise source.error(("recipe", name), "is fixed here and searched in [space]; keep one of them")
     _check_switches(source, [*fixed, *axes])
     single = {name: _only_value(axis) for name, axis in axes.items() if axis.count == 1}
-    open_axes = {name: axis for name, axis in axes.items() if name not in single}
+    open_axes = _switches_first({name: axis for name, axis in axes.items() if name not in single})
     if not open_axes:
         raise source.error(("space",), "leaves nothing to search; give an axis at least two values")
     values = {**_defaults(allowed), **top, **fixed, **single}
@@ -164,6 +164,16 @@ def _check_switches(source: Source, names: Iterable[str]) -> None:
     for method, problem in methods.without_switch(named).items():
         name = next(iter(named[method].values()))
         raise source.error(source.place(name) or (name,), problem)
+
+
+def _switches_first(axes: Mapping[str, SearchAxis]) -> dict[str, SearchAxis]:
+    """Put the switch of a Method before its other parameters: reports call the first one by the name of the Method."""
+    switches = {a.method: a.key for a in methods.activations() if not a.on}
+    ordered: dict[str, SearchAxis] = {}
+    for name in axes:
+        switch = switches.get(name.partition(".")[0], name)
+        ordered |= {key: axes[key] for key in (switch, name) if key in axes}
+    return ordered
 
 
 def _axis(spec: Any, allowed: Axis) -> SearchAxis:
