@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 
@@ -62,8 +63,19 @@ def open_study(name: str | None = None, storage: str | None = None) -> tuple[Sto
     if not names:
         raise UsageError(f"no study was launched in {redacted(store.url)} yet; start with: paretosearch launch")
     if name is not None and name not in names:
-        raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{suggest(name, names)}")
+        raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{_meant(name, names)}")
     return store, name or names[-1]
+
+
+def _meant(name: str, names: Sequence[str]) -> str:
+    """End a message with the study that is nearest by its name: in the store, or one to be launched first."""
+    from paretosearch.studyfile import shipped  # imports torch
+
+    near = get_close_matches(name, [*names, *shipped()], n=1)
+    if not near or near[0] in names:
+        return suggest(name, names)
+    asked = "" if near[0] == name else f"did you mean {near[0]!r}? "
+    return f" ({asked}it was not launched there yet; start with: paretosearch launch {near[0]})"
 
 
 def is_launched(store: Store, study: str) -> bool | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paretosearch.api.fronts import chosen_recipe
+from paretosearch.api.fronts import chosen_recipe, open_study
 from paretosearch.api.retiming import retime
 from paretosearch.api.training import train
 from paretosearch.device import Device
@@ -80,6 +80,26 @@ def test_a_recipe_may_say_that_a_method_is_off(tmp_path: Path) -> None:
     named = '{"haar_stem": {"kind": "off", "levels": 2}, "label_smoothing": {"alpha": 0}}'
     file.write_text(f'{{"dataset": "mnist", "network": "resnet8", "methods": {named}}}')
     assert chosen_recipe(file, None, None, None, None).methods["haar_stem"]["levels"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fashion-mnist", "(did you mean 'fashion_mnist'? it was not launched there yet; start with: paretosearch lau"),
+        ("cifar10", "(it was not launched there yet; start with: paretosearch launch cifar10)"),
+        ("mine2", "(did you mean 'mine'?)"),
+        ("zzz", "(allowed: mine)"),
+    ],
+)
+def test_a_study_that_the_store_has_not_is_answered_with_the_one_that_was_meant(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    open_store(url).add_study(StudyRecord("mine", "", "", {}, "random", 7, "cpu", {}, created))
+    with pytest.raises(UsageError) as error:
+        open_study(name, url)
+    assert said in str(error.value)
 
 
 def test_a_recipe_and_a_trial_are_not_both_trained(tmp_path: Path) -> None:
