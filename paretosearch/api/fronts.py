@@ -171,7 +171,8 @@ def _recipe_of_file(file: Path) -> Recipe:
         raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}{hint}") from None
     except RecipeError as error:
         raise RecipeError(f"{file}: {error}") from None
-    _check_switches(file, text, recipe)
+    if recipe.methods:  # a plain one needs no torch until the device is taken
+        _check_switches(file, text, recipe)
     return recipe
 
 
