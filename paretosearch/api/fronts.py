@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 
@@ -67,7 +69,7 @@ def open_study(name: str | None = None, storage: str | None = None) -> tuple[Sto
     if not names:
         raise UsageError(f"no study was launched in {redacted(store.url)} yet; start with: paretosearch launch")
     if name is not None and name not in names:
-        raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{suggest(name, names)}")
+        raise UsageError(f"there is no study {name!r} in {redacted(store.url)}{_meant(name, names)}")
     return store, name or names[-1]
 
 
@@ -79,6 +81,17 @@ def _refuse_tree(name: str | None) -> None:
 
     if name in shipped_trees():
         raise UsageError(f"{name} is a tree, which no store keeps; paretosearch tree {name} runs it, and shows it")
+
+
+def _meant(name: str, names: Sequence[str]) -> str:
+    """End a message with the study that is nearest by its name: in the store, or one to be launched first."""
+    from paretosearch.studyfile import shipped  # imports torch
+
+    near = get_close_matches(name, [*names, *shipped()], n=1)
+    if not near or near[0] in names:
+        return suggest(name, names)
+    asked = "" if near[0] == name else f"did you mean {near[0]!r}? "
+    return f" ({asked}it was not launched there yet; start with: paretosearch launch {near[0]})"
 
 
 def is_launched(store: Store, study: str) -> bool | None:
@@ -168,12 +181,15 @@ def _recipe_of_file(file: Path) -> Recipe:
             text = opened.read(MOST_CHARACTERS + 1)
         if len(text) > MOST_CHARACTERS:
             raise RecipeError(f"it has more than {MOST_CHARACTERS} characters, and a Recipe has a few hundred")
-        return Recipe.from_json(text)
+        recipe = Recipe.from_json(text)
     except (OSError, UnicodeDecodeError) as error:
         hint = f"; for trial {file} write --trial {file}" if str(file).isdecimal() else ""
         raise UsageError(f"cannot read {file}: {getattr(error, 'strerror', None) or error}{hint}") from None
     except RecipeError as error:
         raise RecipeError(f"{file}: {error}{_way_to_run(file, text)}") from None
+    if recipe.methods:  # a plain one needs no torch until the device is taken
+        _check_switches(file, text, recipe)
+    return recipe
 
 
 def _way_to_run(file: Path, text: str) -> str:
@@ -183,6 +199,16 @@ def _way_to_run(file: Path, text: str) -> str:
     from paretosearch.studyfile.reading import is_tree  # imports torch
 
     return f"; a study file is run by paretosearch {'tree' if is_tree(text) else 'launch'} {file}"
+
+
+def _check_switches(file: Path, text: str, recipe: Recipe) -> None:
+    """Refuse parameters of a Method that nobody turns on, or off."""
+    from paretosearch import methods  # imports torch
+
+    for method, problem in methods.without_switch(recipe.methods).items():
+        said = next((f"{method}.{key} = {json.dumps(value)}" for key, value in recipe.methods[method].items()), method)
+        line = text.count("\n", 0, max(text.find(json.dumps(method)), 0)) + 1
+        raise RecipeError(f"{file}:{line}: {said} {problem}")
 
 
 def _recipe_of_trial(trial: int | None, study: str | None, storage: str | None) -> Recipe:

@@ -20,6 +20,7 @@ from paretosearch.fleet.base import Assignment, Fleet, Lost, Progress, Retired, 
 from paretosearch.fleet.local import LocalFleet
 from paretosearch.outcome import EpochResult, Outcome, failed
 from paretosearch.recipe import Recipe
+from paretosearch.report.words import words
 
 if TYPE_CHECKING:
     from paretosearch.data import ImageSet
@@ -33,23 +34,33 @@ ATTEMPT = 0
 
 #: Fields that are told of a training in any case, and those that are where they are not at their default.
 _TOLD, _IF_CHANGED = (
-    ("number_format", "batch_size", "learning_rate", "pooling", "epochs"),
+    ("number_format", "batch_size", "learning_rate", "pooling"),
     ("augmentation", "schedule", "image_size", "train_images", "train_share"),
 )
 
 
-def told_of(recipe: Recipe) -> tuple[str, ...]:
-    """Give the fields and ``method.parameter`` names that say most of a Recipe: its Methods among them.
+def heading(recipe: Recipe) -> str:
+    """Say in a line what will be trained: the Methods that are on among it, and last how long.
 
     Raises:
         RecipeError: If the Methods cannot be in one training.
     """
-    from paretosearch import methods  # imports torch
-
     plain = {field.name: field.default for field in fields(Recipe)}
     changed = [name for name in _IF_CHANGED if getattr(recipe, name) != plain[name]]
-    switches = [f"{method.name}.{method.switch}" for method in methods.active(recipe) if method.switch]
-    return (*_TOLD, *changed, *switches)
+    said = words(recipe, (*_TOLD, *changed, *_told_of_methods(recipe), "epochs"))
+    stretched = f", stretched to {recipe.total_epochs} by epochs_rule" if recipe.stretch > 1 else ""
+    return f"{recipe.network} on {recipe.dataset}: {said}{stretched}"
+
+
+def _told_of_methods(recipe: Recipe) -> Iterator[str]:
+    """Give the switch of every Method that is on, and each of its other parameters that is not at its default."""
+    from paretosearch import methods  # imports torch
+
+    for method in methods.active(recipe):
+        if method.switch is not None:
+            yield method.key()
+            others = (name for name in method.space if name != method.switch)
+            yield from (f"{method.name}.{n}" for n in others if getattr(method, n) != method.default(n))
 
 
 def train(

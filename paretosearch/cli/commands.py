@@ -36,7 +36,6 @@ from paretosearch.cli.timing import retime
 from paretosearch.cli.trees import tree
 from paretosearch.errors import DataError, ParetosearchError, RecipeError, UsageError
 from paretosearch.outcome import EpochResult
-from paretosearch.recipe import Recipe
 
 if TYPE_CHECKING:
     from paretosearch.data import ImageSet
@@ -154,6 +153,7 @@ def train(
     """Train one Recipe, look at the test split, keep the weights."""
     from paretosearch.api.contents import remark
     from paretosearch.api.fronts import chosen_recipe
+    from paretosearch.api.training import heading
     from paretosearch.api.training import train as run
     from paretosearch.report.shapes import shape_lines
     from paretosearch.report.simulated import training_lines
@@ -174,7 +174,7 @@ def train(
         cpu,
         out,
         on_epoch=lambda epoch: console.print(_epoch_line(epoch, chosen.total_epochs)),
-        on_start=lambda _: print_line(console, _title(chosen)),
+        on_start=lambda _: print_line(console, heading(chosen)),
         on_stage=silent if as_json else show_stage,
         on_data=note,
         onnx=onnx,
@@ -198,13 +198,6 @@ def train(
         markup=False,
         soft_wrap=True,
     )
-
-
-def _title(recipe: Recipe) -> str:
-    from paretosearch.api.training import told_of
-    from paretosearch.report.words import words
-
-    return f"{recipe.network} on {recipe.dataset}: {words(recipe, told_of(recipe))}"
 
 
 def _epoch_line(epoch: EpochResult, epochs: int) -> str:

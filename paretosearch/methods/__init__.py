@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from paretosearch.axis import Axis, Value
@@ -45,7 +46,7 @@ from paretosearch.methods.whitening import Whitening
 from paretosearch.recipe import Recipe
 from paretosearch.space import Activation
 
-__all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters"]
+__all__ = ["CATALOGUE", "activations", "active", "by_name", "parameters", "without_switch"]
 
 #: Every Method, in the order in which the loop calls them: what sets the learning rate stands before what scales it,
 #: what changes the shape before what must follow, what changes gradients before what limits them, and what chooses the
@@ -147,6 +148,29 @@ def activations() -> tuple[Activation, ...]:
 def parameters() -> dict[str, Axis]:
     """Give the allowed range and default of every ``method.parameter``."""
     return {f"{method.name}.{key}": axis for method in CATALOGUE for key, axis in method.space.items()}
+
+
+def without_switch(named: Mapping[str, Collection[str]]) -> dict[str, str]:
+    """Say what is wrong with Methods that a file names, but for their switch, which leaves them off.
+
+    Args:
+        named: The parameters that the file names of every Method; a name that is in no catalogue is passed over.
+
+    Returns:
+        By name of the Method, such as ``does nothing while haar_stem.kind is "off"; set haar_stem.kind, or take it
+        out``.
+    """
+    silent = (
+        method
+        for method in CATALOGUE
+        if method.switch and method.switch not in named.get(method.name, (method.switch,))
+        if method.default(method.switch) == method.off
+    )
+    return {method.name: f"{_idle(method)}; set {method.key()}, or take it out" for method in silent}
+
+
+def _idle(method: type[Method]) -> str:
+    return f"does nothing while {method.key()} is {json.dumps(method.off)}"
 
 
 def _of_slot(recipe: Recipe, slot: Slot) -> type[Method]:

@@ -96,22 +96,24 @@ class EarlyBird(Method):
 
     def _last(self, recipe: Recipe) -> int:
         """Give the epochs that are done when a ticket can be drawn for the last time."""
-        latest = min(math.floor(self.until * recipe.total_epochs + _ROUNDING), recipe.total_epochs - 1)
-        return latest - latest % recipe.stretch
+        return _last(recipe, self.until)
 
     def check(self, recipe: Recipe) -> None:
         """Refuse a training that is over before there are enough masks of one shape."""
-        last, every = self._last(recipe), recipe.stretch
-        grown = growth.growth_epochs(growth.schedule_of(recipe), recipe.total_epochs)
-        changes = [0, *(epoch for epoch in grown if epoch < last), last]
-        most = max(end // every - start // every for start, end in pairwise(changes))
-        if most < self.masks:
-            between = " between two growths" if len(changes) > 2 else ""
-            raise RecipeError(
-                f"early_bird.masks = {self.masks} are not to be had: until = {self.until:g} of a training of "
-                f"{recipe.total_epochs} epochs gives {most}{between}; lower masks, raise until, or turn it off with "
-                "early_bird.pruned = 0"
-            )
+        most = _most(recipe, self.until)
+        if most >= self.masks:
+            return
+        remedies = [
+            *(["lower masks"] if self.space["masks"].contains(most) else []),
+            *(["raise until"] if _most(recipe, 1.0) > most else []),
+            "train longer",
+        ]
+        between = " between two growths" if len(_changes(recipe, self.until)) > 2 else ""
+        raise RecipeError(
+            f"early_bird.masks = {self.masks} needs more epochs: until = {self.until:g} of a training of "
+            f"{recipe.total_epochs} epochs gives {most}{between}; {', '.join(remedies)}, or turn it off with "
+            "early_bird.pruned = 0"
+        )
 
     def settled_at(self, recipe: Recipe) -> int:
         """Say when the first epoch after the last possible cut ends."""
@@ -216,3 +218,21 @@ def _unjudged(network: str) -> str:
         f"early_bird judges channels by the scales of batch norm, and {network} has none that may change and that only "
         "batch norm lets through; turn it off with early_bird.pruned = 0"
     )
+
+
+def _last(recipe: Recipe, until: float) -> int:
+    latest = min(math.floor(until * recipe.total_epochs + _ROUNDING), recipe.total_epochs - 1)
+    return latest - latest % recipe.stretch
+
+
+def _changes(recipe: Recipe, until: float) -> list[int]:
+    """Give the epochs that are done when masks of one shape begin, and when the last ones end."""
+    last = _last(recipe, until)
+    grown = growth.growth_epochs(growth.schedule_of(recipe), recipe.total_epochs)
+    return [0, *(epoch for epoch in grown if epoch < last), last]
+
+
+def _most(recipe: Recipe, until: float) -> int:
+    """Give the most masks of one shape that a training has."""
+    every = recipe.stretch
+    return max(end // every - start // every for start, end in pairwise(_changes(recipe, until)))

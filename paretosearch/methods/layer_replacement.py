@@ -182,16 +182,14 @@ class LayerReplacement(Method):
         if first <= epochs - 2:
             return
         settled, changing = self._settled(recipe)
-        begins = f"start = {self.start:g} lets its first trial begin"
-        remedy = "lower it"
-        if first == settled:
-            begins, remedy = (
-                f"gain = {self.gain:g} lets it wait for {changing}, and begin",
-                f"let {changing} end sooner",
-            )
+        if settled > epochs - 2:
+            begins, remedy = f" waits until {changing} is done, after {settled}", f"let {changing} end sooner"
+        else:
+            begins, remedy = f".start = {self.start:g} lets its first trial begin after {first}", "lower it"
+        sooner = f"{remedy}, " if epochs > 2 else ""  # two epochs have no room for it, whatever begins sooner
         raise RecipeError(
-            f"layer_replacement.{begins} after {first} of {epochs} epochs, and another one must follow the trial; "
-            f"{remedy}, train longer, or set gain = 0"
+            f"layer_replacement{begins} of {epochs} epochs, and two more must follow; {sooner}train longer, or set "
+            "layer_replacement.gain = 0"
         )
 
     def settled_at(self, recipe: Recipe) -> int:

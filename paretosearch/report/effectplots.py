@@ -66,7 +66,17 @@ def effects_figure(effects: Sequence[Effect], look: Look = PAPER) -> Figure:
     ]
     if handles:
         legend(figure, handles)
+    _break_titles(figure)
     return figure
+
+
+def _break_titles(figure: Figure) -> None:
+    """Write the unit of an axis on a line of its own where a title is wider than its panel: no layout makes room."""
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        label = panel.xaxis.label
+        if label.get_window_extent().width > panel.bbox.width:
+            label.set_text(label.get_text().replace(" (", "\n("))
 
 
 def _row(count: int) -> float:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from paretosearch.outcome import NOTES, Outcome, SurgeryResult
 from paretosearch.recipe import Recipe
-from paretosearch.report.words import counted
+from paretosearch.report.words import counted, seconds_text
 
 #: What readers call a change of shape, one and several.
 _NAMES = {
@@ -105,16 +105,16 @@ def _rescalings(outcome: Outcome) -> list[str]:
 
 
 def _replacements(outcome: Outcome) -> list[str]:
-    trials = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "replace"]
-    undone = [surgery.figures for surgery in outcome.surgeries if surgery.kind == "restore"]
+    trials = [surgery for surgery in outcome.surgeries if surgery.kind == "replace"]
+    undone = [surgery for surgery in outcome.surgeries if surgery.kind == "restore"]
     if not trials:
         return []
-    layers = round(sum(figures["layers"] for figures in trials))
+    layers, back = (round(sum(surgery.figures["layers"] for surgery in group)) for group in (trials, undone))
+    taken = f"in {seconds_text(sum(surgery.seconds for surgery in trials))} s"
     if not layers:
-        return ["layer_replacement found no layer that is worth it"]
-    back = round(sum(figures["layers"] for figures in undone))
-    saving = sum(figures.get("saving", 0.0) for figures in trials)
-    said = f"layer_replacement replaced {layers} layers, to save {100 * saving:.0f} % of a step"
+        return [f"layer_replacement found no layer that is worth it, {taken}"]
+    saving = sum(surgery.figures.get("saving", 0.0) for surgery in trials)
+    said = f"layer_replacement replaced {counted(layers, 'layer')} {taken}, to save {100 * saving:.0f} % of a step"
     return [f"{said}, and took {back} back" if back else said]
 
 

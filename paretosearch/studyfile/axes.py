@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -51,8 +51,9 @@ def make_space(source: Source, top: Mapping[str, Value], recipe: dict[str, Any],
     for name in axes:
         if name in fixed:
             raise source.error(("recipe", name), "is fixed here and searched in [space]; keep one of them")
+    _check_switches(source, [*fixed, *axes])
     single = {name: _only_value(axis) for name, axis in axes.items() if axis.count == 1}
-    open_axes = {name: axis for name, axis in axes.items() if name not in single}
+    open_axes = _switches_first({name: axis for name, axis in axes.items() if name not in single})
     if not open_axes:
         raise source.error(("space",), "leaves nothing to search; give an axis at least two values")
     values = {**_defaults(allowed), **top, **fixed, **single}
@@ -76,7 +77,9 @@ def make_recipe(source: Source, top: Mapping[str, Value], recipe: dict[str, Any]
         StudyFileError: If a key is unknown or stands twice, a value is not allowed, or two do not go together.
     """
     allowed = allowed_values()
-    fixed = {**_defaults(allowed), **top, **_read_recipe(source, recipe, allowed)}
+    given = _read_recipe(source, recipe, allowed)
+    _check_switches(source, given)
+    fixed = {**_defaults(allowed), **top, **given}
     with source.at("recipe"):
         made = Space(fixed, {}, methods.activations()).spelled({})
         methods.active(made)
@@ -149,6 +152,28 @@ def _flat(section: KeyPath, table: dict[str, Any], owners: set[str]) -> Iterator
             yield from (((*section, key, inner), f"{key}.{inner}", inside) for inner, inside in value.items())
         else:
             yield (*section, key), key, value
+
+
+def _check_switches(source: Source, names: Iterable[str]) -> None:
+    """Refuse parameters of a Method that nobody turns on, or off."""
+    named: dict[str, dict[str, str]] = {}
+    for name in names:
+        method, dot, parameter = name.partition(".")
+        if dot:
+            named.setdefault(method, {})[parameter] = name
+    for method, problem in methods.without_switch(named).items():
+        name = next(iter(named[method].values()))
+        raise source.error(source.place(name) or (name,), problem)
+
+
+def _switches_first(axes: Mapping[str, SearchAxis]) -> dict[str, SearchAxis]:
+    """Put the switch of a Method before its other parameters: reports call the first one by the name of the Method."""
+    switches = {a.method: a.key for a in methods.activations() if not a.on}
+    ordered: dict[str, SearchAxis] = {}
+    for name in axes:
+        switch = switches.get(name.partition(".")[0], name)
+        ordered |= {key: axes[key] for key in (switch, name) if key in axes}
+    return ordered
 
 
 def _axis(spec: Any, allowed: Axis) -> SearchAxis:

@@ -9,6 +9,7 @@ import pytest
 
 from paretosearch import train
 from paretosearch.api import training
+from paretosearch.api.training import heading
 from paretosearch.device import Device
 from paretosearch.errors import UsageError
 from paretosearch.outcome import Outcome, failed
@@ -57,3 +58,16 @@ def test_a_folder_with_something_else_is_trained_into(trained: Path) -> None:
     (trained / "weights.pt").unlink()
     (trained / "recipe.json").unlink()
     assert again(RECIPE, trained).failure == "diverged"
+
+
+def test_the_heading_has_every_parameter_of_a_method_that_is_not_at_its_default() -> None:
+    stem = {"haar_stem": {"kind": "haar", "levels": 2}, "ssf": {"structure": "off", "sparsity": 0.2}}
+    assert heading(Recipe("mnist", "resnet8", methods=stem)).endswith("haar stem haar, levels 2, 12 epochs")
+    stem["haar_stem"] = {"kind": "haar", "levels": 1}
+    assert heading(Recipe("mnist", "resnet8", methods=stem)).endswith("native pooling, haar stem haar, 12 epochs")
+
+
+def test_the_heading_says_to_how_many_epochs_a_rule_stretches_the_training() -> None:
+    quarter = Recipe("mnist", "resnet8", epochs=2, train_share=0.25, epochs_rule="updates")
+    assert heading(quarter).endswith("share 0.25, 2 epochs, stretched to 8 by epochs_rule")
+    assert heading(replace(quarter, epochs_rule="fixed")).endswith("share 0.25, 2 epochs")

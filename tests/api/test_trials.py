@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from paretosearch.api.fronts import chosen_recipe
+from paretosearch.api.fronts import chosen_recipe, open_study
 from paretosearch.api.retiming import retime
 from paretosearch.api.training import train
 from paretosearch.device import Device
-from paretosearch.errors import UsageError
+from paretosearch.errors import RecipeError, UsageError
 from paretosearch.outcome import Outcome, failed
 from paretosearch.recipe import Recipe
 from paretosearch.store import StudyRecord, open_store
@@ -57,6 +57,49 @@ def test_training_a_trial_that_there_is_not_says_which_there_are(url: str) -> No
     with pytest.raises(UsageError, match="no trial 99; it has trials 0 to 2, 5"):
         chosen_recipe(None, 99, "s", url, None)
     assert chosen_recipe(None, 1, "s", url, None) == RECIPE  # a failed one can be tried again
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ('{"haar_stem": {"levels": 2}}', 'haar_stem.levels = 2 does nothing while haar_stem.kind is "off"; set'),
+        ('{"ssf": {"sparsity": 0.2}}', 'ssf.sparsity = 0.2 does nothing while ssf.structure is "off"; set ssf.struct'),
+        ('{"layer_replacement": {}}', "layer_replacement does nothing while layer_replacement.gain is 0.0; set"),
+    ],
+)
+def test_a_recipe_with_a_method_whose_switch_it_does_not_name_is_refused(tmp_path: Path, named: str, said: str) -> None:
+    file = tmp_path / "recipe.json"
+    file.write_text(f'{{"dataset": "mnist", "network": "resnet8",\n "methods":\n {named}}}')
+    with pytest.raises(RecipeError) as error:
+        chosen_recipe(file, None, None, None, None)
+    assert str(error.value).startswith(f"{file}:3: {said}")
+
+
+def test_a_recipe_may_say_that_a_method_is_off(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.json"
+    named = '{"haar_stem": {"kind": "off", "levels": 2}, "label_smoothing": {"alpha": 0}}'
+    file.write_text(f'{{"dataset": "mnist", "network": "resnet8", "methods": {named}}}')
+    assert chosen_recipe(file, None, None, None, None).methods["haar_stem"]["levels"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fashion-mnist", "(did you mean 'fashion_mnist'? it was not launched there yet; start with: paretosearch lau"),
+        ("cifar10", "(it was not launched there yet; start with: paretosearch launch cifar10)"),
+        ("mine2", "(did you mean 'mine'?)"),
+        ("zzz", "(allowed: mine)"),
+    ],
+)
+def test_a_study_that_the_store_has_not_is_answered_with_the_one_that_was_meant(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    created = datetime(2026, 1, 1, tzinfo=UTC)
+    open_store(url).add_study(StudyRecord("mine", "", "", {}, "random", 7, "cpu", {}, created))
+    with pytest.raises(UsageError) as error:
+        open_study(name, url)
+    assert said in str(error.value)
 
 
 def test_a_recipe_and_a_trial_are_not_both_trained(tmp_path: Path) -> None:

@@ -190,9 +190,17 @@ def test_masks_are_as_far_apart_as_the_training_is_stretched() -> None:
 @pytest.mark.parametrize(
     ("parameters", "schedule", "said"),
     [
-        ({}, "none", "early_bird.masks = 5 are not to be had: until = 0.5 of a training of 6 epochs gives 3; "),
+        (
+            {},
+            "none",
+            "early_bird.masks = 5 needs more epochs: until = 0.5 of a training of 6 epochs gives 3; lower masks, raise",
+        ),
         ({"masks": 3}, "widen@0.3", "until = 0.5 of a training of 6 epochs gives 2 between two growths; "),
-        ({"masks": 6, "until": 1.0}, "none", "until = 1 of a training of 6 epochs gives 5; "),
+        (
+            {"masks": 6, "until": 1.0},
+            "none",
+            "until = 1 of a training of 6 epochs gives 5; lower masks, train longer, or turn",
+        ),
     ],
 )
 def test_a_training_that_is_over_before_enough_masks_is_refused(
@@ -204,6 +212,16 @@ def test_a_training_that_is_over_before_enough_masks_is_refused(
     assert said in str(caught.value)
     assert "early_bird.pruned = 0" in str(caught.value)
     active(Recipe("random", "resnet8", epochs=12, methods=methods))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "until", "advice"),
+    [(3, 0.5, "gives 1; raise until, train longer, or"), (2, 1.0, "gives 1; train longer, or")],
+)
+def test_what_is_not_possible_is_not_advised(epochs: int, until: float, advice: str) -> None:
+    few = {"early_bird": {"pruned": 0.3, "masks": 2, "until": until}}
+    with pytest.raises(RecipeError, match=advice):
+        active(Recipe("random", "resnet8", epochs=epochs, methods=few))
 
 
 def test_a_network_without_batch_norm_that_may_change_is_refused() -> None:

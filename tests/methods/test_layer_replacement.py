@@ -461,9 +461,14 @@ def refusal(epochs: int, **others: dict[str, Any]) -> str:
 
 def test_a_training_without_an_epoch_behind_the_trial_is_refused() -> None:
     assert refusal(2) == (
-        "layer_replacement.start = 0.2 lets its first trial begin after 1 of 2 epochs, and another one must follow "
-        "the trial; lower it, train longer, or set gain = 0"
+        "layer_replacement.start = 0.2 lets its first trial begin after 1 of 2 epochs, and two more must follow; train "
+        "longer, or set layer_replacement.gain = 0"
     )
+    with pytest.raises(
+        RecipeError, match=r"start = 0\.9 lets its first trial begin after 4 of 4 epochs.*; lower it, train lo"
+    ):
+        late = {"layer_replacement": {"gain": 0.3, "start": 0.9}}
+        methods.active(Recipe("random", "resnet8", epochs=4, methods=late))
 
 
 @pytest.mark.parametrize(
@@ -492,10 +497,10 @@ def test_it_waits_for_what_changes_layers_or_images(other: dict[str, Any], begin
 
 def test_a_training_that_is_over_when_it_has_waited_is_refused() -> None:
     assert refusal(10, prunetrain={"penalty_ratio": 0.2}) == (
-        "layer_replacement.gain = 0.3 lets it wait for prunetrain, and begin after 10 of 10 epochs, and another one "
-        "must follow the trial; let prunetrain end sooner, train longer, or set gain = 0"
+        "layer_replacement waits until prunetrain is done, after 10 of 10 epochs, and two more must follow; let "
+        "prunetrain end sooner, train longer, or set layer_replacement.gain = 0"
     )
-    assert "wait for early_bird, and begin after 8 of 9" in refusal(9, early_bird={"pruned": 0.3, "until": 0.8})
+    assert "waits until early_bird is done, after 8 of 9 epochs" in refusal(9, early_bird={"pruned": 0.3, "until": 0.8})
 
 
 @pytest.mark.usefixtures("by_weights")

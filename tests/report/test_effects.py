@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from paretosearch.recipe import Recipe
 from paretosearch.report.effectplots import effects_figure
 from paretosearch.report.effects import Effect, by_worth, effects, effects_rows
-from paretosearch.report.look import Look
+from paretosearch.report.look import Language, Look, Style
 from paretosearch.report.replicates import Replicates, Spread
 from paretosearch.store import Point
 
@@ -210,3 +211,19 @@ def test_what_a_change_turns_off_is_said() -> None:
     found = effects(groups, AXES)
     assert [effect.name for effect in found] == ["16 epochs", "without ema", "smoothing 0.1, without ema", "bf16"]
     assert Look("thesis", "de").words(found[1].name) == "ohne ema"
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+@pytest.mark.parametrize("style", ["thesis", "slides"])
+@pytest.mark.parametrize("worth", [0.01, None])
+def test_what_the_axes_show_is_written_within_the_figure_and_apart(
+    lang: Language, style: Style, worth: float | None
+) -> None:
+    long = replace(SMOOTH, methods={"label_smoothing": {"alpha": 0.1}, "ema": {"decay": 0.999}})
+    found = [replace(_effect(worth), recipe=long, axes=("label_smoothing.alpha", "ema.decay"))]
+    figure = effects_figure(found, Look(style, lang))
+    figure.draw_without_rendering()
+    boxes = [panel.xaxis.label.get_window_extent() for panel in figure.axes]
+    assert boxes[0].x0 >= 0
+    assert boxes[-1].x1 <= figure.bbox.x1
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

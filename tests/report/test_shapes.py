@@ -35,12 +35,13 @@ def test_changes_are_told_in_their_order() -> None:
 
 def test_replaced_layers_are_told_with_those_that_were_taken_back() -> None:
     nothing = SurgeryResult(1, "replace", 459, 459, 0.5, {"candidates": 0, "layers": 0})
-    assert shape_lines(RECIPE, outcome(nothing)) == ["layer_replacement found no layer that is worth it"]
+    assert shape_lines(RECIPE, outcome(nothing)) == ["layer_replacement found no layer that is worth it, in 0.50 s"]
     trial = SurgeryResult(1, "replace", 459, 475, 0.5, {"candidates": 7, "layers": 3, "saving": 0.12, "damage": 0.4})
     back = SurgeryResult(2, "restore", 475, 459, 0.1, {"loss_ratio": 1.4, "layers": 3})
-    said = "layer_replacement replaced 3 layers, to save 12 % of a step"
+    said = "layer_replacement replaced 3 layers in 0.50 s, to save 12 % of a step"
     assert shape_lines(RECIPE, outcome(trial)) == [said]
     assert shape_lines(RECIPE, outcome(trial, back)) == [f"{said}, and took 3 back"]
+    assert shape_lines(RECIPE, outcome(trial, nothing))[0].startswith("layer_replacement replaced 3 layers in 1.00 s, ")
     assert change_of((trial, back)) == ""
 
 

@@ -9,10 +9,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from paretosearch.errors import StudyFileError
-from paretosearch.studyfile import load, shipped
+from paretosearch.studyfile import StudyFile, load, shipped
 
 #: What to replace in the good file, by what, and what is said about it.
 WRONG = {
+    "method searched without its switch": (
+        '"label_smoothing.alpha" = { low = 0, high = 0.2 }',
+        '"haar_stem.levels" = [1, 2]',
+        '25: space.haar_stem.levels: does nothing while haar_stem.kind is "off"; set haar_stem.kind, or take it out',
+    ),
+    "method fixed without its switch": (
+        "weight_decay = 0",
+        "ssf.sparsity = 0.2",
+        '15: recipe.ssf.sparsity: does nothing while ssf.structure is "off"; set ssf.structure, or take it out',
+    ),
     "unknown key at the top": ("seed    = 7", "sead = 7", "4: sead: unknown key (did you mean 'seed'?)"),
     "misspelt key that is needed": ("dataset", "datset", "2: datset: unknown key (did you mean 'dataset'?)"),
     "misspelt option": (
@@ -316,3 +326,10 @@ def test_whatever_happens_to_a_file_is_answered_in_one_line(tmp_path: Path, good
         message = str(error)
     assert re.match(rf"{path}:\d+: .", message)
     assert len(message.splitlines()) == 1
+
+
+def test_a_method_whose_switch_is_off_or_searched_is_no_mistake(good: str, read: Callable[[str], StudyFile]) -> None:
+    off = good.replace("weight_decay = 0", '"haar_stem.kind" = "off"\n"haar_stem.levels" = 2')
+    searched = f'{good}"haar_stem.kind" = ["off", "haar"]\n"haar_stem.levels" = [1, 2]\n'
+    assert "haar_stem.kind" not in read(off).space.axes
+    assert "haar_stem.kind" in read(searched).space.axes

@@ -10,6 +10,7 @@ from paretosearch import methods
 from paretosearch.axis import Choice, Int, Real, Value
 from paretosearch.errors import UsageError
 from paretosearch.recipe import Recipe
+from paretosearch.report.words import words
 from paretosearch.studyfile import Budget, SearchOptions, StudyFile, load, with_budget
 
 
@@ -141,3 +142,12 @@ def test_a_budget_that_is_none_is_a_mistake_of_the_command(
     with pytest.raises(UsageError) as caught:
         with_budget(read(good), **limits)  # type: ignore[arg-type]  # one of them at a time
     assert str(caught.value) == message
+
+
+def test_a_methods_switch_comes_first_and_is_called_by_its_name(good: str, read: Callable[[str], StudyFile]) -> None:
+    kind, levels = '"haar_stem.kind" = ["off", "haar"]', '"haar_stem.levels" = [1, 2]'
+    axes = read(f"{good}{levels}\n{kind}\n").space.axes
+    assert list(axes)[-2:] == ["haar_stem.kind", "haar_stem.levels"]
+    assert list(axes) == list(read(f"{good}{kind}\n{levels}\n").space.axes)
+    stem = Recipe("mnist", "resnet8", methods={"haar_stem": {"kind": "haar", "levels": 2}})
+    assert words(stem, list(axes)[-2:]) == "haar stem haar, levels 2"
