@@ -67,7 +67,7 @@ SIGNS = {
 NEUTRAL = {"native": "networks pool in this way by themselves"}
 
 #: What changes the shape of a network, without which `dynamic_batch` has nothing to follow.
-_RESHAPING = {"net2net", "prunetrain", "early_bird", "kernel_rescaling"}
+_RESHAPING = {"net2net", "prunetrain", "early_bird", "kernel_rescaling", "layer_replacement"}
 
 #: Methods that do nothing beside another one, or in a network; with the reason.
 IDLE: dict[tuple[str, str], str] = {

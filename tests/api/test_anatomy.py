@@ -114,7 +114,7 @@ def test_a_network_that_there_is_not_gets_a_suggestion() -> None:
 
 def test_the_command_prints_either_form(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    methods("convnet", 16, as_json=True)
+    methods(network="convnet", image_size=16, as_json=True)
     assert json.loads(capsys.readouterr().out)["image_size"] == 16
-    methods("convnet")
+    methods(network="convnet")
     assert capsys.readouterr().out.startswith("convnet at 32x32: 4 of 6 channel spaces can change; no branch")
