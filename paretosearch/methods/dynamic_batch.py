@@ -94,8 +94,8 @@ class DynamicBatch(Method):
         self._parameters = parameters
 
     def _is_over(self, run: Run) -> bool:
-        """Whether all that it follows has settled; one that is alone follows whatever changes the shape."""
-        return bool(self._followed) and all(run.epoch >= other.settled_at(run.recipe) for other in self._followed)
+        settled = (other.settled_at(run.recipe) for other in self._followed)
+        return run.epoch >= max(settled, default=run.recipe.total_epochs)
 
     def quiet_until(self, run: Run) -> int:
         """Say that it acts when another Method does, and on its own account never."""

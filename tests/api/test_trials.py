@@ -75,6 +75,16 @@ def test_a_recipe_with_a_method_whose_switch_it_does_not_name_is_refused(tmp_pat
     assert str(error.value).startswith(f"{file}:3: {said}")
 
 
+@pytest.mark.parametrize(("table", "command"), [("tree", "tree"), ("space", "launch")])
+def test_a_study_file_is_no_recipe_and_says_what_runs_it(tmp_path: Path, table: str, command: str) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\n[{table}]\n')
+    with pytest.raises(RecipeError) as caught:
+        chosen_recipe(file, None, None, None, None)
+    assert str(caught.value).startswith(f"{file}: this is no recipe: a recipe is a JSON object")
+    assert str(caught.value).endswith(f"; a study file is run by paretosearch {command} {file}")
+
+
 def test_a_recipe_may_say_that_a_method_is_off(tmp_path: Path) -> None:
     file = tmp_path / "recipe.json"
     named = '{"haar_stem": {"kind": "off", "levels": 2}, "label_smoothing": {"alpha": 0}}'

@@ -14,13 +14,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from paretosearch import candidates as candidates_module
 from paretosearch import methods
+from paretosearch.candidates import Candidate, candidates, chosen
 from paretosearch.errors import RecipeError, SurgeryError
 from paretosearch.kernels import large_kernels
 from paretosearch.methods import layer_replacement
 from paretosearch.methods.dynamic_batch import DynamicBatch
 from paretosearch.methods.kernel_rescaling import KernelRescaling
-from paretosearch.methods.layer_replacement import Candidate, LayerReplacement, candidates, chosen
+from paretosearch.methods.layer_replacement import LayerReplacement
 from paretosearch.methods.schedule_free import ScheduleFree
 from paretosearch.recipe import Recipe
 from paretosearch.replacement import empty
@@ -238,7 +240,7 @@ def test_a_failed_trial_leaves_those_before_it_as_they_stood() -> None:
 def test_a_trial_that_diverges_is_undone_and_the_training_goes_on(
     number_format: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layer_replacement, "fitted", lambda conv, form, *_: _overflowing(empty(conv, form)))
+    monkeypatch.setattr(candidates_module, "fitted", lambda conv, form, *_: _overflowing(empty(conv, form)))
     recipe = replace(RECIPE, number_format=number_format)
     outcome = train(recipe, IMAGES, CPU).outcome
     assert [surgery.kind for surgery in outcome.surgeries] == ["replace", "restore"]
