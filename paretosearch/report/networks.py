@@ -48,10 +48,13 @@ class Shaped:
     @property
     def mflops(self) -> list[tuple[int, float]]:
         """Epochs done, and millions of operations of one forward pass of one image from then on."""
-        cut = {surgery.epoch for surgery in self.surgeries if surgery.kind in _AT_THE_END}
+        changes = [surgery for surgery in self.surgeries if surgery.channels_before != surgery.channels_after]
+        cut = {change.epoch for change in changes if change.kind in _AT_THE_END}
+        begun = {change.epoch + 1 for change in changes if change.kind not in _AT_THE_END}
         costs = [epoch.flops_per_image / 1e6 for epoch in self.epochs]
         # An epoch that ends with a cut has the cost behind it, and was trained at that of the epoch before.
-        began = [costs[n - 1] if n and epoch.epoch in cut else costs[n] for n, epoch in enumerate(self.epochs)]
+        late = [n > 0 and epoch.epoch in cut - begun for n, epoch in enumerate(self.epochs)]
+        began = [costs[n - 1] if is_late else costs[n] for n, is_late in enumerate(late)]
         return list(enumerate([*began, costs[-1]]))
 
 

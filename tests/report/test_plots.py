@@ -364,7 +364,8 @@ def test_operations_fall_when_channels_do(front: Front) -> None:
     costs = (2_000_000, 2_000_000, 1_000_000, 1_000_000, 3_000_000)
     epochs = [replace(begun, epoch=n, flops_per_image=cost) for n, cost in enumerate(costs, 1)]
     cut, grown = SurgeryResult(3, "prune", 64, 32, 0.1), SurgeryResult(4, "widen", 32, 96, 0.1)
-    network = Shaped(front.points[0], [cut, grown], epochs)
+    nothing_cut = SurgeryResult(5, "prune", 96, 96, 0.1)  # behind the epoch that the growth began
+    network = Shaped(front.points[0], [cut, grown, nothing_cut], epochs)
     assert [y for _, y in network.channels] == [64, 32, 96, 96]
     assert network.mflops == [(0, 2.0), (1, 2.0), (2, 2.0), (3, 1.0), (4, 3.0), (5, 3.0)]
 
